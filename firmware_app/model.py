@@ -1,0 +1,275 @@
+"""The frozen values that travel between the rooms. No behaviour beyond arithmetic on their own fields, no I/O.
+
+Lengths carry their unit in the name. Text attributes hold decoded Unicode; a DICOM date is `YYYYMMDD`, a time
+`HHMMSS[.ffffff]`, as in the standard's DA and TM (PS3.5 table 6.2-1), and the empty string where it is unknown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Eye(StrEnum):
+    """Image Laterality (0020,0062): the patient's own right or left."""
+
+    RIGHT = "R"
+    LEFT = "L"
+
+
+# --------------------------------------------------------------------------------------------- instrument
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A stage position in um of the machine frame: x towards the patient's left eye, y up, z towards the eye."""
+
+    x_um: float
+    y_um: float
+    z_um: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One camera frame.
+
+    `pixels` is (rows, columns), uint8 for 8 stored bits and uint16 (values below 2**bits_stored) above, read-only.
+    `monotonic_ns` is CLOCK_MONOTONIC when the frame was complete; `sequence` counts the camera's own frames.
+    """
+
+    pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+    bits_stored: int
+    sequence: int
+    monotonic_ns: int
+
+    @property
+    def rows(self) -> int:
+        return int(self.pixels.shape[0])
+
+    @property
+    def columns(self) -> int:
+        return int(self.pixels.shape[1])
+
+
+# --------------------------------------------------------------------------------------------- patient and order
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A coded concept: Code Value, Coding Scheme Designator, Code Meaning (PS3.3 table 8.8-1)."""
+
+    value: str
+    scheme: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """A patient as he or she was at the time of the exam."""
+
+    name: str = ""  # PN in the standard's form, e.g. "Yamada^Tarou=山田^太郎=やまだ^たろう"
+    patient_id: str = ""
+    issuer_of_patient_id: str = ""
+    birth_date: str = ""
+    sex: str = ""  # "M", "F", "O" or ""
+    ethnic_group: str = ""
+    weight_kg: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferencedInstance:
+    sop_class_uid: str
+    sop_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorklistItem:
+    """One scheduled procedure step as a Modality Worklist SCP returned it (PS3.4 table K.6-1).
+
+    `problems` names what was wrong with the item; an item is kept and flagged, never dropped.
+    """
+
+    patient: Patient
+    study_instance_uid: str = ""
+    accession_number: str = ""
+    requested_procedure_id: str = ""
+    requested_procedure_description: str = ""
+    requested_procedure_codes: tuple[Code, ...] = ()
+    referenced_studies: tuple[ReferencedInstance, ...] = ()
+    requesting_physician: str = ""
+    referring_physician: str = ""
+    current_patient_location: str = ""
+    scheduled_station_ae_title: str = ""
+    scheduled_start_date: str = ""
+    scheduled_start_time: str = ""
+    modality: str = ""
+    scheduled_performing_physician: str = ""
+    scheduled_procedure_step_description: str = ""
+    scheduled_procedure_step_location: str = ""
+    scheduled_procedure_step_id: str = ""
+    scheduled_protocol_codes: tuple[Code, ...] = ()
+    specific_character_set: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exam:
+    """One visit of one patient. `worklist_item` is None when unscheduled; the Study Instance UID is then ours."""
+
+    exam_id: str
+    patient: Patient
+    study_instance_uid: str
+    series_instance_uid: str
+    started_at: str  # ISO 8601 with offset
+    worklist_item: WorklistItem | None = None
+    operator: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """One accepted frame of one eye, already on disk and fsynced when anybody gets to see this value."""
+
+    capture_id: str
+    exam_id: str
+    eye: Eye
+    captured_at: str  # ISO 8601 with offset
+    position: Position
+    um_per_px: float | None  # None: uncalibrated, numbers in um are then refused
+    bits_stored: int
+    rows: int
+    columns: int
+    sharpness: float
+    simulated: bool
+
+
+# --------------------------------------------------------------------------------------------- measurement
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why there is no number. `code` is from CID 42 (numeric value qualifier), `reason` is for people."""
+
+    code: Code
+    reason: str
+
+
+MEASUREMENT_FAILURE = Code("114006", "DCM", "Measurement failure")
+CALCULATION_FAILURE = Code("114008", "DCM", "Calculation failure")
+NOT_ATTEMPTED = Code("114007", "DCM", "Measurement not attempted")
+INDETERMINATE = Code("114011", "DCM", "Value indeterminate")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mosaic:
+    """The cells of one image.
+
+    `labels` is (rows, columns) int32: 0 outside, 1..n one id per counted cell, the same size as the image.
+    `area_px` (n,) float64, `sides` (n,) int32 with 0 where the ring of neighbours is not complete,
+    `centroid_px` (n, 2) float64 as (row, column). Index i belongs to id i + 1.
+    """
+
+    labels: npt.NDArray[np.int32]
+    area_px: npt.NDArray[np.float64]
+    sides: npt.NDArray[np.int32]
+    centroid_px: npt.NDArray[np.float64]
+
+    @property
+    def n(self) -> int:
+        return int(self.area_px.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Morphometry:
+    """The numbers of one mosaic. Everything in um or mm is None without a scale.
+
+    CD = 1e6 / mean cell area; CV = SD / mean of the areas (Doughty 2017, s10792-017-0765-2); HEX = share of six-sided
+    cells among those with a complete ring. `sides` maps 3..10 to counts over the cells with a complete ring.
+    """
+
+    n: int
+    mean_area_px: float
+    cv_percent: float
+    hex_percent: float | None  # None where too few cells have a complete ring
+    n_complete_ring: int
+    sides: dict[int, int]
+    um_per_px: float | None = None
+    cd_per_mm2: float | None = None
+    area_min_um2: float | None = None
+    area_max_um2: float | None = None
+    area_mean_um2: float | None = None
+    area_sd_um2: float | None = None
+    analysed_area_mm2: float | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """A grade A (good) to D (unusable) with its reasons, and the scores behind it (0..1)."""
+
+    grade: str
+    focus: float
+    contrast: float
+    exposure: float
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measurement:
+    """What the core says of one image: numbers, or a refusal, never both."""
+
+    quality: Quality
+    mosaic: Mosaic | None = None
+    morphometry: Morphometry | None = None
+    refusal: Refusal | None = None
+    seconds: float = 0.0
+
+
+# --------------------------------------------------------------------------------------------- delivery
+
+
+class DeliveryState(StrEnum):
+    """Where one instance stands at one node. Captured, stored and committed are three different words."""
+
+    CAPTURED = "captured"
+    QUEUED = "queued"
+    SENDING = "sending"
+    STORED = "stored"
+    FAILED = "failed"  # permanently: parked with the peer's reason until somebody decides
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    sop_instance_uid: str
+    sop_class_uid: str
+    exam_id: str
+    node: str
+    state: DeliveryState
+    attempts: int = 0
+    status: int | None = None  # the last C-STORE status
+    reason: str = ""  # the last answer of the peer, or what went wrong, in words
+    next_attempt_at: str = ""  # ISO 8601, empty when nothing is due
+    kind: str = ""  # "image", "report"
+
+
+# --------------------------------------------------------------------------------------------- what is going on
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened, for console, panel and log. `data` holds only JSON values and no patient data."""
+
+    kind: str  # dotted, e.g. "stage.ready", "capture.stored"
+    text: str
+    data: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something an operator must know: which subsystem, since when (ISO 8601), and why, in words."""
+
+    subsystem: str
+    since: str
+    reason: str

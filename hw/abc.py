@@ -1,0 +1,80 @@
+"""What a stage and a camera promise, in um and seconds. Drivers are structural: nothing to inherit from."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from firmware_app.model import Frame, Position
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who answers on the port. `label` is what every status shows: `grbl:/dev/ttyACM0`, `sim+grbl:/dev/pts/3`."""
+
+    label: str
+    firmware: str
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StageLimits:
+    """The reachable box in the machine frame; checked before anything is sent."""
+
+    low: Position
+    high: Position
+
+
+class Stage(Protocol):
+    """One stage. Every call raises a `hw.errors.DeviceError`; leaving a move's scope stops the motion at once."""
+
+    @property
+    def identity(self) -> Identity: ...
+
+    @property
+    def limits(self) -> StageLimits: ...
+
+    @property
+    def homed(self) -> bool: ...
+
+    async def home(self) -> Position:
+        """Find the machine frame. Returns where the stage is afterwards."""
+        ...
+
+    async def position(self) -> Position:
+        """Ask the device where it is now."""
+        ...
+
+    async def move_to(self, target: Position) -> Position:
+        """Go there and return where the stage is; `Refused` outside the limits or when not homed."""
+        ...
+
+    async def move_by(self, dx_um: float = 0.0, dy_um: float = 0.0, dz_um: float = 0.0) -> Position: ...
+
+    async def stop(self) -> Position:
+        """Stop now, position kept."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class Camera(Protocol):
+    """One camera. `frames()` yields the latest frame: older ones are dropped and counted, the camera never waits."""
+
+    @property
+    def identity(self) -> Identity: ...
+
+    @property
+    def dropped(self) -> int: ...
+
+    @property
+    def corrupt(self) -> int: ...
+
+    async def configure(self, *, bits_stored: int, exposure_us: int | None = None) -> None: ...
+
+    def frames(self) -> AsyncIterator[Frame]:
+        """Frames that arrive from now on, newest first choice; a frame begun before the call is never yielded."""
+        ...
+
+    async def aclose(self) -> None: ...

@@ -1,0 +1,44 @@
+"""Outside peers and reference data: used where present, required under CI."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+PEER_PROGRAMS = {
+    "dcmtk": ("storescp", "wlmscpfs", "echoscu"),
+    "orthanc": ("Orthanc",),
+    "dicom3tools": ("dciodvfy",),
+}
+SHARED = Path(os.environ.get("SPECULAR_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+
+
+def missing_programs(peer: str) -> list[str]:
+    search_path = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
+    return [program for program in PEER_PROGRAMS[peer] if shutil.which(program, path=search_path) is None]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    under_ci = os.environ.get("CI") == "true"
+    for item in items:
+        for marker in item.iter_markers("peer"):
+            missing = missing_programs(marker.args[0])
+            if missing and not under_ci:
+                item.add_marker(pytest.mark.skip(reason=f"peer {marker.args[0]} is not installed: no {missing[0]}"))
+        if item.get_closest_marker("shared_data") and not SHARED.is_dir():
+            item.add_marker(pytest.mark.skip(reason=f"reference data is not here: {SHARED}"))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("peer"):
+        missing = missing_programs(marker.args[0])
+        if missing:
+            pytest.fail(f"CI lacks the peer {marker.args[0]}: no {', '.join(missing)}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    return SHARED
