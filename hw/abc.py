@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -73,8 +73,8 @@ class Camera(Protocol):
 
     async def configure(self, *, bits_stored: int, exposure_us: int | None = None) -> None: ...
 
-    def frames(self) -> AsyncIterator[Frame]:
-        """Frames that arrive from now on, newest first choice; a frame begun before the call is never yielded."""
+    def frames(self) -> AsyncGenerator[Frame, None]:
+        """The latest frame, again and again; one begun before the call is never yielded. Close it with `aclosing`."""
         ...
 
     async def aclose(self) -> None: ...

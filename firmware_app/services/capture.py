@@ -1,0 +1,191 @@
+"""Taking the picture: go to an eye, find the endothelium, keep the sharpest frame of a burst.
+
+Each operation runs in the task of whoever asked, so that cancelling the asker stops the motion at once. A capture is
+announced only after `records` has it on disk and fsynced; it then goes to the analysis over a channel of capacity 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+
+import trio
+
+from firmware_app.config import Config
+from firmware_app.endothelium.sharpness import sharpness
+from firmware_app.model import Capture, Event, Exam, Eye, Frame, Position
+from firmware_app.records.store import Records
+from firmware_app.services import focus
+from firmware_app.services.hardware import DeviceSlot
+from hw.abc import Camera, Stage
+from hw.errors import Deadline, Refused
+
+# One frame is exposed and sent in about 0.1 s; a camera that needs twenty times that has stopped.
+FRAME_DEADLINE_S = 2.0
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Captured:
+    """What travels to the analysis: the record and its pixels, so that nobody reads them back from disk."""
+
+    capture: Capture
+    frame: Frame
+
+
+class CaptureService:
+    def __init__(
+        self,
+        config: Config,
+        stage: DeviceSlot[Stage],
+        camera: DeviceSlot[Camera],
+        records: Records,
+        captures: trio.MemorySendChannel[Captured],
+        publish: Callable[[Event], None],
+    ) -> None:
+        self._config = config
+        self._stage = stage
+        self._camera = camera
+        self._records = records
+        self._captures = captures
+        self._publish = publish
+        self._busy = ""
+        self.eye: Eye | None = None
+
+    @property
+    def busy(self) -> str:
+        """What the instrument is doing now, or nothing. One operation moves the stage at a time."""
+        return self._busy
+
+    async def home(self) -> Position:
+        with self._occupy("homing"):
+            self.eye = None
+            return await self._stage.require().home()
+
+    async def move_by(self, dx_um: float, dy_um: float, dz_um: float) -> Position:
+        with self._occupy("moving"):
+            return await self._stage.require().move_by(dx_um, dy_um, dz_um)
+
+    async def move_to(self, target: Position) -> Position:
+        with self._occupy("moving"):
+            return await self._stage.require().move_to(target)
+
+    async def stop(self) -> Position:
+        """Works at any time: it is the one operation that does not wait for another."""
+        return await self._stage.require().stop()
+
+    async def go_to_eye(self, eye: Eye) -> Position:
+        with self._occupy(f"going to the {eye.name.lower()} eye"):
+            self.eye = None
+            reached = await self._stage.require().move_to(self._nominal(eye))
+            self.eye = eye
+            return reached
+
+    async def find_focus(self, progress: Progress) -> focus.FocusPoint:
+        """Contrast autofocus around the eye's nominal plane. Raises `Refused` where no endothelium stands out."""
+        with self._occupy("focusing"):
+            stage = self._stage.require()
+            eye = self._at_an_eye()
+            centre_um = self._nominal(eye).z_um
+            range_um = self._config.capture.focus_range_um
+            points = await self._scan(stage, focus.coarse_positions(centre_um, range_um))
+            progress(f"coarse: best {focus.best(points).z_um - centre_um:+.0f} um from nominal")
+            if not focus.has_peak(points):
+                raise Refused(
+                    f"focus: no endothelium within {range_um:.0f} um of the {eye.name.lower()} eye's nominal plane: "
+                    "the sharpness has no peak; is the eye there, open and centred?"
+                )
+            for half_range_um, step_um in focus.PASSES:
+                points = await self._scan(stage, focus.fine_positions(focus.best(points).z_um, half_range_um, step_um))
+                progress(f"step {step_um:.0f} um: best {focus.best(points).z_um - centre_um:+.1f} um from nominal")
+            await self._move_z(stage, focus.refine(points))
+            return await self._score_here(stage)
+
+    async def capture(self, exam: Exam, eye: Eye, progress: Progress) -> Capture:
+        """A burst, the sharpest kept. When this returns, the capture is on disk and fsynced."""
+        with self._occupy(f"capturing the {eye.name.lower()} eye"):
+            if self._at_an_eye() is not eye:
+                raise Refused(f"capture: the stage is at the {self._at_an_eye().name.lower()} eye, not the {eye.name}")
+            stage, camera = self._stage.require(), self._camera.require()
+            frames = await next_frames(camera, self._config.capture.burst)
+            frame, score = await trio.to_thread.run_sync(sharpest, frames)
+            progress(f"the sharpest of {len(frames)} frames kept, sharpness {score:.3g}")
+            capture = await self._records.save_capture(
+                exam,
+                frame,
+                eye=eye,
+                position=await stage.position(),
+                um_per_px=self._config.camera.um_per_px if self._config.camera else None,
+                sharpness=score,
+                simulated=stage.identity.simulated or camera.identity.simulated,
+            )
+            self._publish(
+                Event("capture.captured", f"{eye.name.lower()} eye captured", {"capture_id": capture.capture_id})
+            )
+            try:
+                self._captures.send_nowait(Captured(capture, frame))
+            except trio.WouldBlock:
+                progress("the analysis is two captures behind: waiting for it")
+                await self._captures.send(Captured(capture, frame))
+            return capture
+
+    async def _scan(self, stage: Stage, positions_um: list[float]) -> list[focus.FocusPoint]:
+        points = []
+        for z_um in positions_um:
+            await self._move_z(stage, z_um)
+            points.append(await self._score_here(stage))
+        return points
+
+    async def _move_z(self, stage: Stage, z_um: float) -> None:
+        here = await stage.position()
+        await stage.move_to(Position(here.x_um, here.y_um, z_um))
+
+    async def _score_here(self, stage: Stage) -> focus.FocusPoint:
+        frames = await next_frames(self._camera.require(), 1)
+        _, score = await trio.to_thread.run_sync(sharpest, frames)
+        return focus.FocusPoint((await stage.position()).z_um, score)
+
+    def _nominal(self, eye: Eye) -> Position:
+        if self._config.stage is None:
+            raise Refused("no stage is configured: the [stage] table is absent")
+        x_um, y_um, z_um = self._config.stage.right_eye_um if eye is Eye.RIGHT else self._config.stage.left_eye_um
+        return Position(x_um, y_um, z_um)
+
+    def _at_an_eye(self) -> Eye:
+        if self.eye is None:
+            raise Refused("the stage is at neither eye: go to one first (eye R, eye L)")
+        return self.eye
+
+    @contextmanager
+    def _occupy(self, what: str) -> Iterator[None]:
+        """Hold the instrument for one operation; a second one is refused with what the first is doing."""
+        if self._busy:
+            raise Refused(f"the instrument is busy {self._busy}")
+        self._busy = what
+        try:
+            yield
+        finally:
+            self._busy = ""
+
+
+async def next_frames(camera: Camera, count: int) -> list[Frame]:
+    """The next `count` frames begun after this call. Raises `Deadline` when the stream stands still."""
+    frames: list[Frame] = []
+    with trio.move_on_after(FRAME_DEADLINE_S * count):
+        async with aclosing(camera.frames()) as stream:
+            async for frame in stream:
+                frames.append(frame)
+                if len(frames) == count:
+                    return frames
+    raise Deadline(
+        f"camera {camera.identity.label}: {len(frames)} of {count} frames in {FRAME_DEADLINE_S * count:.0f} s"
+    )
+
+
+def sharpest(frames: Sequence[Frame]) -> tuple[Frame, float]:
+    """The frame to keep and its score. At least one frame."""
+    scored = [(sharpness(frame.pixels), frame) for frame in frames]
+    score, frame = max(scored, key=lambda pair: pair[0])
+    return frame, score
