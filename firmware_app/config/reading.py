@@ -1,0 +1,167 @@
+"""TOML file -> Config, or every problem of the file."""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+import tomli
+
+from firmware_app.config.rules import findings
+from firmware_app.config.schema import Config
+
+FILE_MAX_BYTES = 1 << 20  # a configuration with every key explained has 6 kB
+SHOWN_VALUE_MAX = 60  # characters of a bad value that an error message repeats
+PROFILE_FOLDER = Path(__file__).resolve().parent.parent / "profiles"
+
+
+class ConfigError(Exception):
+    """A configuration nobody may start with: one line naming the file, the key and what is allowed.
+
+    `problems` holds all of them, one line each.
+    """
+
+    def __init__(self, path: Path, problems: list[str]) -> None:
+        more = f" (and {len(problems) - 1} more: specular check-config {path})" if len(problems) > 1 else ""
+        super().__init__(problems[0] + more)
+        self.path = path
+        self.problems = problems
+
+
+def load_config(path: Path | None) -> Config:
+    """The configuration in `path`, or the built-in defaults without one. Raises `ConfigError`."""
+    if path is None:
+        return Config()
+    config, problems = _examine(path)
+    if problems:
+        raise ConfigError(path, problems)
+    return config
+
+
+def check_config(path: Path) -> list[str]:
+    """Every problem of the file, one line each; empty when a service may start with it."""
+    return _examine(path)[1]
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What reading the tables found: problems in file order, and the keys that have no usable value."""
+
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    bad_keys: set[str] = field(default_factory=set)
+
+    def refuse(self, key_path: str, text: str) -> None:
+        self.problems.append((key_path, text))
+        self.bad_keys.add(key_path)
+
+
+def _examine(path: Path) -> tuple[Config, list[str]]:
+    try:
+        document = _document(path)
+    except _Unreadable as error:
+        return Config(), [f"{path}: {error}"]
+    reading = _Reading()
+    config = _table(Config, document, "", reading)
+    for finding in findings(config):
+        # A rule about a key whose value was refused would judge the default that stands in for it.
+        keys = (finding.key, *finding.also)
+        if reading.bad_keys.isdisjoint((*keys, *(key.partition(".")[0] for key in keys))):
+            reading.refuse(finding.key, finding.text)
+    if "profile" not in reading.bad_keys:
+        _profile(config.profile, reading)
+    return config, [f"{path}: {key_path}: {text}" for key_path, text in reading.problems]
+
+
+class _Unreadable(Exception):
+    pass
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            content = file.read(FILE_MAX_BYTES + 1)
+    except OSError as error:
+        raise _Unreadable(f"cannot be read: {error.strerror or error}") from error
+    if len(content) > FILE_MAX_BYTES:
+        raise _Unreadable(f"is longer than {FILE_MAX_BYTES} bytes: not a configuration")
+    try:
+        return tomli.loads(content.decode())
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise _Unreadable(f"line {line}: not UTF-8") from error
+    except tomli.TOMLDecodeError as error:
+        raise _Unreadable(f"line {error.lineno}, column {error.colno}: not TOML: {error.msg}") from error
+    except RecursionError as error:
+        raise _Unreadable("is nested too deeply: not a configuration") from error
+
+
+def _table(struct: type[Any], values: Mapping[str, object], prefix: str, reading: _Reading) -> Any:
+    """The struct of one table; a refused key keeps its default so that the rest can still be judged."""
+    hints = _hints(struct)
+    accepted: dict[str, object] = {}
+    for key, value in values.items():
+        key_path = f"{prefix}{key}"
+        if key not in hints:
+            reading.refuse(key_path, _unknown(key, value, list(hints)))
+            continue
+        table = _struct_in(hints[key])
+        if table is None:
+            try:
+                accepted[key] = msgspec.convert(value, hints[key])
+            except msgspec.ValidationError:
+                reading.refuse(key_path, f"{_shown(value)} is not allowed; allowed: {_allowed(hints[key])}")
+        elif isinstance(value, dict):
+            accepted[key] = _table(table, value, f"{key_path}.", reading)
+        else:
+            reading.refuse(key_path, f"{_shown(value)} is not allowed; allowed: a table, [{key_path}]")
+    return struct(**accepted)
+
+
+def _hints(struct: type[Any]) -> dict[str, Any]:
+    return get_type_hints(struct, include_extras=True)
+
+
+def _struct_in(hint: Any) -> type[msgspec.Struct] | None:
+    """The table type behind `Table` or `Table | None`; None for a plain value."""
+    candidates = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    for candidate in candidates:
+        if isinstance(candidate, type) and issubclass(candidate, msgspec.Struct):
+            return candidate
+    return None
+
+
+def _allowed(hint: Any) -> str:
+    for note in getattr(hint, "__metadata__", ()):
+        if isinstance(note, msgspec.Meta) and note.description:
+            return note.description
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(_shown(choice) for choice in get_args(hint))
+    return "true or false"
+
+
+def _unknown(key: str, value: object, known: list[str]) -> str:
+    what = "unknown table" if isinstance(value, dict) else "unknown key"
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    if near:
+        return f'{what}; did you mean "{near[0]}"?'
+    return f"{what}; known here: {', '.join(known)}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "a table"
+    text = msgspec.json.encode(value).decode() if isinstance(value, str) else " ".join(repr(value).split())
+    return text if len(text) <= SHOWN_VALUE_MAX else text[: SHOWN_VALUE_MAX - 3] + "..."
+
+
+def _profile(name: str, reading: _Reading) -> None:
+    known = sorted(file.stem for file in PROFILE_FOLDER.glob("*.toml"))
+    if name not in known:
+        reading.refuse("profile", f"there is no profile {_shown(name)}; one of {', '.join(known)}")

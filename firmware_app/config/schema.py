@@ -1,0 +1,179 @@
+"""The configuration file as frozen values: every key, its type, its default and what is allowed.
+
+`Meta.description` is what an error message says is allowed, so a rule and its wording stand in one place.
+Where a default comes from the SP-1P statement, clause 4.7.2, "None" there is the empty string here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+# `\Z`, not `$`: `$` would let one trailing newline through.
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_TEXT = r"\A[^\x00-\x1f\x7f\\]*\Z"
+
+Port = Annotated[int, Meta(ge=0, le=65535, description="a port number from 0 to 65535")]
+Address = Annotated[
+    str,
+    Meta(pattern=rf"\A(?:(?:{_OCTET}\.){{3}}{_OCTET})?\Z", description='an IPv4 address such as "192.168.1.10", or ""'),
+]
+# PS3.5 table 6.2-1, AE: at most 16 characters of the default repertoire, no backslash, no control characters.
+_AE_CHARACTERS = r"[\x20-\x5b\x5d-\x7e]{1,16}"
+_AE_WORDS = "1 to 16 printable ASCII characters, not only spaces, no backslash"
+AeTitle = Annotated[str, Meta(pattern=rf"\A(?=.*[^ ]){_AE_CHARACTERS}\Z", description=_AE_WORDS)]
+OptionalAeTitle = Annotated[
+    str, Meta(pattern=rf"\A(?:(?=.*[^ ]){_AE_CHARACTERS})?\Z", description=f'{_AE_WORDS}; or ""')
+]
+# PS3.5 table 6.2-1: LO and PN 64 characters, SH 16; the backslash separates values.
+LongText = Annotated[
+    str, Meta(max_length=64, pattern=_TEXT, description="at most 64 characters, no backslash, no control characters")
+]
+ShortText = Annotated[
+    str, Meta(max_length=16, pattern=_TEXT, description="at most 16 characters, no backslash, no control characters")
+]
+ModalityKey = Annotated[
+    str, Meta(pattern=r"\A[A-Z0-9_ ]{0,16}\Z", description='at most 16 of A-Z, 0-9, "_" and space, such as "OP"; or ""')
+]
+# IFNAMSIZ is 16 with the final NUL.
+InterfaceName = Annotated[
+    str, Meta(pattern=r"\A(?!\.{1,2}\Z)[^\s/:\x00-\x1f]{1,15}\Z", description='an interface name such as "eth0"')
+]
+AbsolutePath = Annotated[
+    str, Meta(pattern=r"\A/[^\x00-\x1f]*\Z", max_length=4095, description='an absolute path such as "/run/specular"')
+]
+ProfileName = Annotated[
+    str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,63}\Z", description='the name of a profile such as "specular"')
+]
+WaitSeconds = Annotated[float, Meta(gt=0, le=3600, description="seconds above 0, at most 3600")]
+_Positive = Annotated[float, Meta(gt=0, le=1e6)]
+PositiveVector = Annotated[
+    tuple[_Positive, _Positive, _Positive],
+    Meta(description="three numbers above 0, for x, y and z, such as [800.0, 800.0, 800.0]"),
+]
+_Coordinate = Annotated[float, Meta(ge=-1e9, le=1e9)]
+PositionVector = Annotated[
+    tuple[_Coordinate, _Coordinate, _Coordinate],
+    Meta(description="three numbers, um in x, y and z, such as [-82000.0, -20000.0, -20000.0]"),
+]
+
+
+class InstrumentConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Ourselves. Defaults: 4.7.2, "SP-1P"."""
+
+    ip_address: Address = ""  # empty: the address of network.interface
+    port: Port = 64001
+    ae_title: AeTitle = "TP_AM_SP1P_001"
+    institution_name: LongText = ""
+    station_name: ShortText = ""
+    device_serial_number: LongText = ""
+    operator: LongText = ""
+
+
+class NetworkConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    interface: InterfaceName = "eth0"
+
+
+class TimeoutsConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """How long each single wait on the peer may last."""
+
+    connect_s: WaitSeconds = 5.0
+    association_s: WaitSeconds = 10.0
+    write_s: WaitSeconds = 30.0
+    response_s: WaitSeconds = 30.0
+    release_s: WaitSeconds = 5.0
+
+
+class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """One peer; not configured while `ip_address` is empty. Defaults: 4.7.2, "SCP"."""
+
+    ip_address: Address = ""
+    port: Port = 0
+    ae_title: OptionalAeTitle = ""
+    timeouts: TimeoutsConfig = TimeoutsConfig()
+
+
+class WorklistConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
+    scheduled_station_ae_title: OptionalAeTitle = ""
+    modality: ModalityKey = ""
+    refresh_interval_s: Annotated[
+        int, Meta(ge=0, le=86400, description="whole seconds from 0 (only on request) to 86400")
+    ] = 300
+
+
+class StorageConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
+    modality: Literal["SC", "OP", "XC", "OT"] = "SC"
+    transfer_syntax: Literal["implicit-vr-little-endian", "explicit-vr-little-endian", "jpeg-baseline"] = (
+        "implicit-vr-little-endian"
+    )
+    retry_first_s: WaitSeconds = 2.0
+    retry_max_s: Annotated[float, Meta(gt=0, le=86400, description="seconds above 0, at most 86400")] = 300.0
+
+
+class PatientQueryConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class StageConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    driver: Literal["grbl"] = "grbl"
+    port: AbsolutePath = "/dev/specular-stage"
+    simulated: bool = False
+    baud: Annotated[int, Meta(ge=1200, le=4_000_000, description="a baud rate from 1200 to 4000000")] = 115200
+    steps_per_mm: PositiveVector = (800.0, 800.0, 800.0)
+    max_rate_mm_per_min: PositiveVector = (3000.0, 3000.0, 1200.0)
+    acceleration_mm_per_s2: PositiveVector = (200.0, 200.0, 100.0)
+    travel_mm: PositiveVector = (100.0, 40.0, 40.0)
+    tolerance_um: Annotated[float, Meta(gt=0, le=1000, description="um above 0, at most 1000")] = 5.0
+    settle_s: Annotated[float, Meta(ge=0, le=10, description="seconds from 0 to 10")] = 0.05
+    right_eye_um: PositionVector = (-82000.0, -20000.0, -20000.0)
+    left_eye_um: PositionVector = (-18000.0, -20000.0, -20000.0)
+
+
+class CameraConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    driver: Literal["serial"] = "serial"
+    port: AbsolutePath = "/dev/specular-camera"
+    simulated: bool = False
+    bits_stored: Literal[8, 12] = 8
+    exposure_us: Annotated[int, Meta(ge=1, le=1_000_000, description="whole us from 1 to 1000000")] = 8000
+    um_per_px: Annotated[float, Meta(ge=0, le=100, description="um from 0 (not calibrated) to 100")] = 0.0
+
+
+class CaptureConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    focus_range_um: Annotated[float, Meta(gt=0, le=5000, description="um above 0, at most 5000")] = 700.0
+    burst: Annotated[int, Meta(ge=1, le=50, description="a number of frames from 1 to 50")] = 5
+
+
+class PathsConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    state: AbsolutePath = "/var/lib/specular"
+    runtime: AbsolutePath = "/run/specular"
+
+
+class LogConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    patient_data: bool = False
+
+
+class Config(Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file. `stage` and `camera` are None where the instrument has none."""
+
+    profile: ProfileName = "specular"
+    instrument: InstrumentConfig = InstrumentConfig()
+    network: NetworkConfig = NetworkConfig()
+    worklist: WorklistConfig = WorklistConfig()
+    storage: StorageConfig = StorageConfig()
+    patient_query: PatientQueryConfig = PatientQueryConfig()
+    stage: StageConfig | None = None
+    camera: CameraConfig | None = None
+    capture: CaptureConfig = CaptureConfig()
+    paths: PathsConfig = PathsConfig()
+    log: LogConfig = LogConfig()
+
+    def nodes(self) -> dict[str, NodeConfig]:
+        """The configured peers by the name of their table."""
+        tables: dict[str, NodeConfig] = {
+            "worklist": self.worklist,
+            "storage": self.storage,
+            "patient_query": self.patient_query,
+        }
+        return {name: node for name, node in tables.items() if node.ip_address}
