@@ -1,0 +1,6 @@
+"""From the pixels of one frame to cells and numbers: numpy only, pure functions, no clock, no I/O.
+
+The stages, each a module with one entry point, so that any of them can be replaced alone:
+normalise -> spacing -> borders -> watershed (markers, basins) -> merging -> trust -> mosaic -> morphometry,
+and `measure` which decides between numbers and a refusal. `sharpness` stands beside them for the autofocus.
+"""

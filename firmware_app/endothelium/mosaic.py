@@ -1,0 +1,49 @@
+"""From a label image to the cells that count, and their neighbours."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from firmware_app.endothelium.filters import BoolImage
+from firmware_app.endothelium.watershed import Labels, graph
+from firmware_app.model import Mosaic
+
+
+def whole_regions(labels: Labels, usable: BoolImage) -> npt.NDArray[np.bool_]:
+    """By label (index 0 unused): True where the region is cut neither by the image's edge nor by unusable pixels."""
+    whole = np.ones(int(labels.max(initial=0)) + 1, bool)
+    whole[0] = False
+    for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        whole[edge] = False
+    whole[labels[~usable]] = False
+    return whole
+
+
+def build_mosaic(labels: Labels, keep: npt.NDArray[np.bool_], side_length_min_px: float) -> Mosaic:
+    """The kept regions, renumbered 1..n, with area, centroid and number of sides (0: ring not complete)."""
+    number = np.cumsum(keep).astype(np.int32) * keep.astype(np.int32)
+    cells: Labels = number[labels].astype(np.int32)
+    n = int(number.max(initial=0))
+    flat = cells.ravel()
+    area = np.bincount(flat, minlength=n + 1)[1:].astype(np.float64)
+    rows = np.bincount(flat, np.repeat(np.arange(cells.shape[0]), cells.shape[1]), minlength=n + 1)[1:]
+    columns = np.bincount(flat, np.tile(np.arange(cells.shape[1]), cells.shape[0]), minlength=n + 1)[1:]
+    centroid = np.stack([rows, columns], axis=1) / np.maximum(area, 1)[:, None]
+    return Mosaic(cells, area, count_sides(cells, n, side_length_min_px), centroid)
+
+
+def count_sides(cells: Labels, n: int, side_length_min_px: float) -> npt.NDArray[np.int32]:
+    """Neighbours with at least that much shared border, for cells that are surrounded by cells; 0 for the others."""
+    network = graph(cells, np.zeros(cells.shape, np.float32))
+    long_enough = network.length_px >= side_length_min_px
+    sides = np.bincount(network.low[long_enough], minlength=n + 1) + np.bincount(
+        network.high[long_enough], minlength=n + 1
+    )
+    open_ring = np.zeros(n + 1, bool)
+    padded = np.pad(cells, 1)
+    middle = padded[1:-1, 1:-1]
+    for other in (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]):
+        open_ring[middle[other == 0]] = True
+    sides[open_ring] = 0
+    return sides[1:].astype(np.int32)

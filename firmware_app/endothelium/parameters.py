@@ -1,0 +1,43 @@
+"""Every number of the analysis that somebody might want to change, in one frozen value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Lengths ending in `_rel` are multiples of the cell spacing T (the row distance found in the spectrum)."""
+
+    # size of the input
+    side_min_px: int = 64
+    side_max_px: int = 1600
+    # physical prior on the density, used when the scale is known
+    density_min_per_mm2: float = 400.0
+    density_max_per_mm2: float = 4500.0
+    # spacing search, when it is not
+    spacing_min_px: float = 8.0
+    spacing_max_px: float = 85.0
+    spectral_tilt: float = 1.75  # power times f**tilt: cells stand out over 1/f shading and haze
+    # normalisation
+    shading_sigma_rel: float = 0.75
+    clip: float = 3.0
+    # border map
+    smooth_sigma_rel: float = 0.11
+    ridge_sigma_rel: float = 0.07
+    ridge_length_rel: float = 0.16
+    ridge_orientations: int = 8
+    ridge_weight: float = 1.0
+    marker_sigma_rel: float = 0.16
+    # merging
+    basin_depth: float = 0.12
+    merge_below: float = 0.0
+    # cells
+    area_min_rel: float = 0.22  # of the mean cell area expected from T
+    area_max_rel: float = 4.0
+    side_length_min_px: float = 1.5  # a shared border shorter than this is a four-fold vertex, not a side
+    # decision
+    cells_min: int = 30
+    cells_for_confidence: int = 75
+    ringed_cells_min: int = 12
+    spacing_to_root_area: float = 0.93  # measured on six annotated sets
