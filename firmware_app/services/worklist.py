@@ -1,0 +1,92 @@
+"""The worklist: on request and by itself at an interval, one association at a time.
+
+The last good list stays usable when the information system is away; how old it is, and why the last refresh failed,
+is always shown with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import trio
+
+from firmware_app.model import Event, WorklistItem
+from firmware_app.net.errors import NetworkError
+from firmware_app.net.node import LocalApplicationEntity, Node
+from firmware_app.net.worklist import WorklistQuery, find_worklist
+from firmware_app.profiles import QueryKey
+from hw.errors import Refused
+
+
+@dataclass(frozen=True, slots=True)
+class WorklistStatus:
+    items: tuple[WorklistItem, ...] = ()
+    refreshed_at: str = ""  # ISO 8601; empty: never
+    error: str = ""  # why the last refresh failed, in words
+
+
+@dataclass(frozen=True, slots=True)
+class WorklistRequest:
+    query: WorklistQuery
+    reply: trio.MemorySendChannel[WorklistStatus]
+
+
+class WorklistService:
+    def __init__(
+        self,
+        node: Node | None,
+        local: LocalApplicationEntity,
+        keys: Sequence[QueryKey],
+        standing_query: Callable[[], WorklistQuery],
+        refresh_interval_s: float,
+        now: Callable[[], datetime],
+        publish: Callable[[Event], None],
+    ) -> None:
+        self._node = node
+        self._local = local
+        self._keys = keys
+        self._standing_query = standing_query
+        self._refresh_interval_s = refresh_interval_s
+        self._now = now
+        self._publish = publish
+        self._request, self._requests = trio.open_memory_channel[WorklistRequest](0)
+        self.status = WorklistStatus()
+
+    async def refresh(self, query: WorklistQuery | None = None) -> WorklistStatus:
+        """Ask now. Raises `Refused` without a node, `NetworkError` never: the reason is in the status."""
+        if self._node is None:
+            raise Refused("no worklist node is configured: worklist.ip_address, worklist.port and worklist.ae_title")
+        send, receive = trio.open_memory_channel[WorklistStatus](1)
+        with send, receive:
+            await self._request.send(WorklistRequest(query or self._standing_query(), send.clone()))
+            return await receive.receive()
+
+    async def run(self) -> None:
+        if self._node is None:
+            return
+        interval_s = self._refresh_interval_s or float("inf")
+        with self._requests:
+            while True:
+                with trio.move_on_after(interval_s) as due:
+                    request = await self._requests.receive()
+                if due.cancelled_caught:
+                    await self._query(self._node, self._standing_query())
+                    continue
+                await self._query(self._node, request.query)
+                with request.reply:
+                    try:
+                        request.reply.send_nowait(self.status)
+                    except trio.BrokenResourceError:
+                        self._publish(Event("worklist.unclaimed", "whoever asked for the worklist has gone"))
+
+    async def _query(self, node: Node, query: WorklistQuery) -> None:
+        try:
+            items = [item async for item in find_worklist(node, self._local, query, self._keys)]
+        except NetworkError as error:
+            self.status = WorklistStatus(self.status.items, self.status.refreshed_at, str(error))
+            self._publish(Event("worklist.failed", f"worklist: {error}", {"node": node.name}))
+            return
+        self.status = WorklistStatus(tuple(items), self._now().isoformat(timespec="seconds"))
+        self._publish(Event("worklist.refreshed", f"worklist: {len(items)} items", {"items": len(items)}))
