@@ -46,16 +46,15 @@ def _keys(identifier: Dataset) -> Iterator[DataElement]:
 
 
 def _key_matches(candidate: Dataset, key: DataElement) -> bool:
-    held = candidate[key.tag] if key.tag in candidate else None
     if key.VR == "SQ":
         if not key.value or not any(True for _ in _keys(key.value[0])):
             return True
-        items = list(held.value) if held is not None else []
+        items = candidate[key.tag].value if key.tag in candidate else []
         return any(matches(item, key.value[0]) for item in items or [Dataset()])
     wanted = _texts(key)
     if not any(wanted):
         return True
-    values = (_texts(held) if held is not None else []) or [""]
+    values = (_texts(candidate[key.tag]) if key.tag in candidate else []) or [""]
     return any(_value_matches(key.VR, pattern, value) for pattern in wanted for value in values)
 
 
