@@ -1,0 +1,37 @@
+"""Events as JSON lines on stderr, where journald picks them up. Events carry no patient data by their contract."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+import trio
+
+from firmware_app.model import Event
+
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+# The last word of an event's kind says how bad it is; everything else is information.
+WARNINGS = frozenset({"lost", "failed", "retry", "refused", "missed", "unclaimed", "degraded"})
+
+
+def configure_log(level: str) -> None:
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=False),
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+async def run_log(events: trio.MemoryReceiveChannel[Event]) -> None:
+    """Write every event until the bus closes."""
+    log = structlog.get_logger()
+    async for event in events:
+        write = log.warning if event.kind.rpartition(".")[2] in WARNINGS else log.info
+        write(event.kind, text=event.text, **event.data)
