@@ -103,7 +103,7 @@ class CaptureService:
             await self._move_z(stage, focus.refine(points))
             return await self._score_here(stage)
 
-    async def capture(self, exam: Exam, eye: Eye, progress: Progress) -> Capture:
+    async def capture(self, exam: Exam, eye: Eye, progress: Progress) -> Captured:
         """A burst, the sharpest kept. When this returns, the capture is on disk and fsynced."""
         with self._occupy(f"capturing the {eye.name.lower()} eye"):
             if self._at_an_eye() is not eye:
@@ -124,12 +124,13 @@ class CaptureService:
             self._publish(
                 Event("capture.captured", f"{eye.name.lower()} eye captured", {"capture_id": capture.capture_id})
             )
+            captured = Captured(capture, frame)
             try:
-                self._captures.send_nowait(Captured(capture, frame))
+                self._captures.send_nowait(captured)
             except trio.WouldBlock:
                 progress("the analysis is two captures behind: waiting for it")
-                await self._captures.send(Captured(capture, frame))
-            return capture
+                await self._captures.send(captured)
+            return captured
 
     async def _scan(self, stage: Stage, positions_um: list[float]) -> list[focus.FocusPoint]:
         points = []

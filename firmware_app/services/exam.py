@@ -1,0 +1,194 @@
+"""One exam at a time: from a worklist item (or an unscheduled patient) to the delivered instances."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import trio
+
+from firmware_app.model import Event, Exam, Eye, Measurement, Patient, WorklistItem
+from firmware_app.records.store import Records
+from firmware_app.services.analysis import Analysed
+from firmware_app.services.capture import Captured, CaptureService, Progress
+from hw.errors import Refused
+
+if TYPE_CHECKING:
+    from firmware_app.services.deliverables import Deliverable
+
+
+def new_uid() -> str:
+    """A UID of our own from a UUID (PS3.5 B.2): unique without a registered root, never used twice."""
+    return f"2.25.{uuid.uuid4().int}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EyeResult:
+    captured: Captured
+    measurement: Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedExam:
+    exam: Exam
+    deliverables: tuple[Deliverable, ...]
+    pictures: tuple[str, ...]  # paths of report and overlays
+    queued_for: str  # the node, or empty when no storage node is configured
+
+
+class ExamService:
+    def __init__(
+        self,
+        records: Records,
+        capture: CaptureService,
+        build: Callable[[Exam, dict[Eye, EyeResult], datetime], tuple[Deliverable, ...]],
+        storage_node: str,
+        wake_delivery: trio.MemorySendChannel[None],
+        now: Callable[[], datetime],
+        publish: Callable[[Event], None],
+    ) -> None:
+        self._records = records
+        self._capture = capture
+        self._build = build
+        self._storage_node = storage_node
+        self._wake_delivery = wake_delivery
+        self._now = now
+        self._publish = publish
+        self._accepted: dict[Eye, Captured] = {}
+        self._measurements: dict[str, Measurement] = {}
+        self._measured = trio.Event()
+        self.exam: Exam | None = None
+
+    def require(self) -> Exam:
+        if self.exam is None:
+            raise Refused("no exam is open: start one first (exam start)")
+        return self.exam
+
+    async def start(self, item: WorklistItem | None, patient: Patient, operator: str) -> Exam:
+        """Open an exam. An unscheduled one (`item` None) gets a Study Instance UID of ours (PS3.4 F.7.2.1.2 note 3)."""
+        if self.exam is not None:
+            raise Refused(f"exam {self.exam.exam_id} is open: finish or abandon it first")
+        exam = Exam(
+            exam_id=uuid.uuid4().hex[:12],
+            patient=patient,
+            study_instance_uid=(item.study_instance_uid if item else "") or new_uid(),
+            series_instance_uid=new_uid(),
+            started_at=self._now().isoformat(timespec="seconds"),
+            worklist_item=item,
+            operator=operator,
+        )
+        await self._records.begin_exam(exam)
+        self._open(exam)
+        kind = "scheduled" if item else "unscheduled"
+        self._publish(Event("exam.started", f"{kind} exam {exam.exam_id} started", {"exam_id": exam.exam_id}))
+        return exam
+
+    async def take(self, eye: Eye, progress: Progress) -> Captured:
+        """Capture one eye; a second capture of the same eye takes the first one's place in the report."""
+        captured = await self._capture.capture(self.require(), eye, progress)
+        self._accepted[eye] = captured
+        return captured
+
+    def measured(self, analysed: Analysed) -> None:
+        self._measurements[analysed.captured.capture.capture_id] = analysed.measurement
+        self._measured.set()
+        self._measured = trio.Event()
+
+    async def result(self, eye: Eye) -> EyeResult:
+        """The accepted capture of an eye with its measurement, waiting for the analysis where it still runs."""
+        if eye not in self._accepted:
+            raise Refused(f"the {eye.name.lower()} eye has no capture in this exam")
+        captured = self._accepted[eye]
+        while captured.capture.capture_id not in self._measurements:
+            await self._measured.wait()
+        return EyeResult(captured, self._measurements[captured.capture.capture_id])
+
+    @property
+    def captured_eyes(self) -> tuple[Eye, ...]:
+        return tuple(eye for eye in Eye if eye in self._accepted)
+
+    async def finish(self, progress: Progress) -> FinishedExam:
+        """Write report and instances, queue them for the archive, close the exam."""
+        exam = self.require()
+        if not self._accepted:
+            raise Refused(f"exam {exam.exam_id} has no capture: capture an eye, or abandon the exam")
+        results = {eye: await self.result(eye) for eye in self.captured_eyes}
+        progress("writing report and objects")
+        deliverables = await trio.to_thread.run_sync(self._build, exam, results, self._now())
+        pictures = []
+        for deliverable in deliverables:
+            for name, png in deliverable.pictures:
+                pictures.append(str(await self._records.save_picture(exam.exam_id, name, png)))
+        for deliverable in deliverables:
+            await self._records.save_object(
+                exam.exam_id,
+                capture_id=deliverable.capture_id,
+                kind=deliverable.kind,
+                sop_class_uid=deliverable.sop_class_uid,
+                sop_instance_uid=deliverable.sop_instance_uid,
+                transfer_syntax_uid=deliverable.transfer_syntax_uid,
+                data=deliverable.data,
+                enqueue_for=self._storage_node or None,
+            )
+        self._close()
+        await self._records.finish_exam(exam.exam_id)
+        if self._storage_node:
+            wake(self._wake_delivery)
+        self._publish(
+            Event(
+                "exam.finished",
+                f"exam {exam.exam_id}: {len(deliverables)} instances "
+                + (f"queued for {self._storage_node}" if self._storage_node else "kept: no storage node is configured"),
+                {"exam_id": exam.exam_id, "instances": len(deliverables)},
+            )
+        )
+        return FinishedExam(exam, deliverables, tuple(pictures), self._storage_node)
+
+    async def abandon(self) -> Exam:
+        """Close the exam without delivering anything; its captures stay on disk."""
+        exam = self.require()
+        self._close()
+        await self._records.finish_exam(exam.exam_id)
+        self._publish(Event("exam.abandoned", f"exam {exam.exam_id} abandoned", {"exam_id": exam.exam_id}))
+        return exam
+
+    def _open(self, exam: Exam) -> None:
+        self.exam = exam
+        self._accepted.clear()
+        self._measurements.clear()
+
+    def _close(self) -> None:
+        self.exam = None
+        self._accepted.clear()
+        self._measurements.clear()
+
+
+async def run_recorder(
+    analysed: trio.MemoryReceiveChannel[Analysed],
+    records: Records,
+    exams: ExamService,
+    publish: Callable[[Event], None],
+) -> None:
+    """Keep every measurement before anybody is told the numbers."""
+    async with analysed:
+        async for item in analysed:
+            capture, measurement = item.captured.capture, item.measurement
+            await records.save_measurement(capture.capture_id, measurement)
+            exams.measured(item)
+            data: dict[str, object] = {"capture_id": capture.capture_id, "seconds": round(measurement.seconds, 3)}
+            eye = capture.eye.name.lower()
+            if measurement.refusal is not None:
+                publish(Event("analysis.refused", f"{eye} eye: {measurement.refusal.reason}", data))
+            elif measurement.morphometry is not None:
+                publish(Event("analysis.measured", f"{eye} eye: {measurement.morphometry.n} cells measured", data))
+
+
+def wake(channel: trio.MemorySendChannel[None]) -> None:
+    """Coalesced: a wake-up that is already waiting is enough."""
+    try:
+        channel.send_nowait(None)
+    except trio.WouldBlock:
+        return
