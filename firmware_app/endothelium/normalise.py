@@ -25,9 +25,9 @@ def normalise(image: FloatImage, sigma_px: float, clip: float) -> Normalised:
         return Normalised(np.zeros_like(image), usable)
     margin = int(3 * sigma_px) + 1
     level = np.float32(image[usable].mean())
-    density = np.maximum(Plane(weight, margin).gaussian(sigma_px), np.float32(1e-3))
-    mean = Plane((image - level) * weight, margin).gaussian(sigma_px) / density + level
-    detail = (image - mean) * weight
+    density: FloatImage = np.maximum(Plane(weight, margin).gaussian(sigma_px), np.float32(1e-3))
+    mean: FloatImage = Plane((image - level) * weight, margin).gaussian(sigma_px) / density + level
+    detail: FloatImage = (image - mean) * weight
     variance = Plane(detail * detail, margin).gaussian(sigma_px) / density
     deviation = np.sqrt(np.maximum(variance, 0.0))
     # a floor, so that noise in dull places is not blown up to the contrast of cells
