@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,10 +15,11 @@ import tomli
 
 from firmware_app.config.rules import findings
 from firmware_app.config.schema import Config
+from firmware_app.profiles.loader import available_profiles
 
 FILE_MAX_BYTES = 1 << 20  # a configuration with every key explained has 6 kB
 SHOWN_VALUE_MAX = 60  # characters of a bad value that an error message repeats
-PROFILE_FOLDER = Path(__file__).resolve().parent.parent / "profiles"
+BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")  # TOML: any other key has to be quoted
 
 
 class ConfigError(Exception):
@@ -105,7 +107,7 @@ def _table(struct: type[Any], values: Mapping[str, object], prefix: str, reading
     hints = _hints(struct)
     accepted: dict[str, object] = {}
     for key, value in values.items():
-        key_path = f"{prefix}{key}"
+        key_path = prefix + (key if BARE_KEY.fullmatch(key) else _shown(key))
         if key not in hints:
             reading.refuse(key_path, _unknown(key, value, list(hints)))
             continue
@@ -162,6 +164,6 @@ def _shown(value: object) -> str:
 
 
 def _profile(name: str, reading: _Reading) -> None:
-    known = sorted(file.stem for file in PROFILE_FOLDER.glob("*.toml"))
+    known = available_profiles()
     if name not in known:
         reading.refuse("profile", f"there is no profile {_shown(name)}; one of {', '.join(known)}")
