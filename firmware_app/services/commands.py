@@ -1,0 +1,232 @@
+"""What the console can do with the instrument: one command per operation of an exam, by hand or from a script."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from firmware_app.console.commands import Argument, Command, CommandContext, CommandFailed, number, whole_number
+from firmware_app.console.protocol import Reply
+from firmware_app.model import Eye, Patient, Position, WorklistItem
+from firmware_app.records.errors import RecordsError
+from firmware_app.records.store import Records
+from firmware_app.services import screens
+from firmware_app.services.capture import CaptureService
+from firmware_app.services.exam import ExamService
+from firmware_app.services.status import StatusService
+from firmware_app.services.worklist import WorklistService
+from hw.errors import DeviceError
+
+Handler = Callable[[CommandContext, Mapping[str, Any]], Awaitable[Reply]]
+
+_EYE = Argument("EYE", "the patient's own right or left", Eye, choices=("R", "L"))
+_UM = number(-1e6, 1e6)
+
+
+def _told(handler: Handler) -> Handler:
+    """Expected refusals and faults become the command's one-line failure; anything else is a bug and stays one."""
+
+    async def run(context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
+        try:
+            return await handler(context, arguments)
+        except (DeviceError, RecordsError) as error:
+            raise CommandFailed(" ".join(str(error).split())) from error
+
+    return run
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """The handlers, over the services that do the work."""
+
+    status: StatusService
+    worklist: WorklistService
+    capture: CaptureService
+    exams: ExamService
+    records: Records
+    wake_delivery: Callable[[], None]
+    operator: str
+
+    def table(self) -> tuple[Command, ...]:
+        every = (*self._exam_commands(), *self._instrument_commands(), *self._delivery_commands())
+        return tuple(replace(command, handler=_told(command.handler)) for command in every)
+
+    def _exam_commands(self) -> tuple[Command, ...]:
+        return (
+            Command(
+                "worklist",
+                "ask the information system for the scheduled patients now",
+                self._worklist,
+                (
+                    Argument("--name", "patient's name, * and ? are wildcards", default=""),
+                    Argument("--id", "patient ID, * and ? are wildcards", default=""),
+                    Argument("--date", "YYYYMMDD, a range YYYYMMDD-YYYYMMDD, today, or any", default="today"),
+                    Argument("--modality", "only steps of this modality", default=""),
+                    Argument("--accession", "accession number", default=""),
+                ),
+            ),
+            Command(
+                "exam start",
+                "open an exam for an item of the worklist shown last",
+                self._exam_start,
+                (Argument("NUMBER", "the item's number in the list", whole_number(1, 100_000)),),
+            ),
+            Command(
+                "exam unscheduled",
+                "open an exam for a patient who is on no worklist",
+                self._exam_unscheduled,
+                (
+                    Argument("PATIENT_ID", "the hospital's ID"),
+                    Argument("NAME", "Family^Given", default=""),
+                    Argument("--birth-date", "YYYYMMDD", default=""),
+                    Argument("--sex", "M, F or O", choices=("M", "F", "O"), default=""),
+                ),
+            ),
+            Command("exam show", "the open exam and what was captured so far", self._exam_show),
+            Command("exam finish", "write report and instances, queue them for the archive", self._exam_finish),
+            Command("exam abandon", "close the exam without delivering; captures stay on disk", self._exam_abandon),
+            Command(
+                "exam resume",
+                "open an interrupted exam again, with its captures",
+                self._exam_resume,
+                (Argument("EXAM_ID", "as shown by status"),),
+            ),
+            Command("results", "the numbers of an eye, waiting for the analysis", self._results, (_EYE,)),
+        )
+
+    def _instrument_commands(self) -> tuple[Command, ...]:
+        return (
+            Command("status", "devices, exam, nodes, queue, event loop", self._status),
+            Command("home", "find the stage's machine frame", self._home),
+            Command("eye", "drive to the right or left eye", self._eye, (_EYE,)),
+            Command("focus", "find the endothelium by contrast", self._focus),
+            Command("capture", "take a burst and keep the sharpest frame", self._capture, (_EYE,)),
+            Command("position", "where the stage is", self._position),
+            Command(
+                "move",
+                "move the stage by um",
+                self._move,
+                (Argument("DX", "um", _UM), Argument("DY", "um", _UM), Argument("DZ", "um", _UM)),
+            ),
+            Command(
+                "goto",
+                "move the stage to a place in the machine frame",
+                self._goto,
+                (Argument("X", "um", _UM), Argument("Y", "um", _UM), Argument("Z", "um", _UM)),
+            ),
+            Command("stop", "stop the stage now, position kept", self._stop),
+        )
+
+    def _delivery_commands(self) -> tuple[Command, ...]:
+        return (
+            Command(
+                "queue",
+                "where every instance stands: captured, queued, sending, stored, failed",
+                self._queue,
+                (Argument("--limit", "newest instances shown", whole_number(1, 10_000), default=50),),
+            ),
+            Command(
+                "retry",
+                "send a failed or waiting instance again now",
+                self._retry,
+                (Argument("UID", "SOP Instance UID, or all"),),
+            ),
+        )
+
+    # ------------------------------------------------------------------------------------------- worklist and exam
+
+    async def _worklist(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
+        query = self.worklist.query(
+            date=arguments["date"],
+            modality=arguments["modality"],
+            patient_name=arguments["name"],
+            patient_id=arguments["id"],
+            accession_number=arguments["accession"],
+        )
+        status = await self.worklist.refresh(query)
+        if status.error:
+            raise CommandFailed(f"worklist: {status.error}")
+        return screens.worklist(status)
+
+    async def _exam_start(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
+        items = self.worklist.status.items
+        index = arguments["number"]
+        if index > len(items):
+            raise CommandFailed(f"the worklist shown last has {len(items)} items, not {index}")
+        return await self._start(items[index - 1], items[index - 1].patient)
+
+    async def _exam_unscheduled(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
+        patient = Patient(
+            name=arguments["name"],
+            patient_id=arguments["patient_id"],
+            birth_date=arguments["birth_date"],
+            sex=arguments["sex"],
+        )
+        return await self._start(None, patient)
+
+    async def _start(self, item: WorklistItem | None, patient: Patient) -> Reply:
+        exam = await self.exams.start(item, patient, self.operator)
+        return screens.exam_started(exam)
+
+    async def _exam_show(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
+        return screens.exam(self.exams.require(), self.exams.captured_eyes)
+
+    async def _exam_finish(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
+        return screens.exam_finished(await self.exams.finish(context.progress))
+
+    async def _exam_abandon(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
+        exam = await self.exams.abandon()
+        return Reply(f"exam {exam.exam_id} abandoned; its captures are kept", {"exam_id": exam.exam_id})
+
+    async def _exam_resume(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
+        exam = await self.exams.resume(arguments["exam_id"], context.progress)
+        return screens.exam(exam, self.exams.captured_eyes)
+
+    async def _results(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
+        return screens.result(await self.exams.result(arguments["eye"]))
+
+    # ------------------------------------------------------------------------------------------- the instrument
+
+    async def _status(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
+        return screens.status(await self.status.read())
+
+    async def _home(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
+        context.progress("homing")
+        return screens.position("homed, at", await self.capture.home())
+
+    async def _eye(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
+        eye: Eye = arguments["eye"]
+        context.progress(f"driving to the {eye.name.lower()} eye")
+        return screens.position(f"at the {eye.name.lower()} eye,", await self.capture.go_to_eye(eye))
+
+    async def _focus(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
+        return screens.focus(await self.capture.find_focus(context.progress))
+
+    async def _capture(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
+        return screens.captured(await self.exams.take(arguments["eye"], context.progress))
+
+    async def _position(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
+        return screens.position("stage at", await self.capture.position())
+
+    async def _move(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
+        reached = await self.capture.move_by(arguments["dx"], arguments["dy"], arguments["dz"])
+        return screens.position("stage at", reached)
+
+    async def _goto(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
+        target = Position(arguments["x"], arguments["y"], arguments["z"])
+        return screens.position("stage at", await self.capture.move_to(target))
+
+    async def _stop(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
+        return screens.position("stopped at", await self.capture.stop())
+
+    # ------------------------------------------------------------------------------------------- delivery
+
+    async def _queue(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
+        return screens.queue(await self.records.deliveries(limit=arguments["limit"]))
+
+    async def _retry(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
+        uid = arguments["uid"]
+        count = await (self.records.retry_all() if uid == "all" else self.records.retry(uid))
+        self.wake_delivery()
+        return Reply(f"{count} instances queued again", {"queued": count})

@@ -1,0 +1,176 @@
+"""What an operator reads: values -> text for people and data with stable keys for scripts. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from firmware_app.console.protocol import Reply
+from firmware_app.model import Delivery, Exam, Eye, Measurement, Position, WorklistItem
+from firmware_app.services.capture import Captured
+from firmware_app.services.focus import FocusPoint
+
+if TYPE_CHECKING:
+    from firmware_app.services.exam import EyeResult, FinishedExam
+    from firmware_app.services.status import InstrumentStatus
+    from firmware_app.services.worklist import WorklistStatus
+
+
+def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A left-aligned table; the last column is not padded."""
+    widths = [max(len(row[k]) for row in (head, *rows)) for k in range(len(head))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (head, *rows))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def worklist(status: WorklistStatus) -> Reply:
+    """The display columns of the SP-1P statement, plus birth date and sex: they are what stops a mix-up."""
+    rows = [
+        (
+            str(number),
+            f"{item.scheduled_start_date} {item.scheduled_start_time[:4]}",
+            item.accession_number,
+            item.patient.name,
+            item.patient.patient_id,
+            item.patient.birth_date,
+            item.patient.sex,
+            "; ".join(item.problems),
+        )
+        for number, item in enumerate(status.items, start=1)
+    ]
+    head = ("#", "date time", "accession", "name", "patient id", "born", "sex", "problems")
+    text = columns(head, rows) if rows else "no scheduled patients match"
+    return Reply(
+        f"{text}\nrefreshed {status.refreshed_at}",
+        {"items": [worklist_item(item) for item in status.items], "refreshed_at": status.refreshed_at},
+    )
+
+
+def worklist_item(item: WorklistItem) -> dict[str, Any]:
+    return asdict(item)
+
+
+def exam_started(exam: Exam) -> Reply:
+    patient = exam.patient
+    kind = "scheduled" if exam.worklist_item else "unscheduled"
+    return Reply(
+        f"{kind} exam {exam.exam_id} open for {patient.name or '(no name)'}, ID {patient.patient_id}, "
+        f"born {patient.birth_date or '(unknown)'}, sex {patient.sex or '(unknown)'}",
+        {"exam_id": exam.exam_id, "study_instance_uid": exam.study_instance_uid, "scheduled": kind == "scheduled"},
+    )
+
+
+def exam(exam: Exam, captured: Sequence[Eye]) -> Reply:
+    eyes = ", ".join(eye.name.lower() for eye in captured) or "nothing yet"
+    reply = exam_started(exam)
+    return Reply(f"{reply.text}; captured: {eyes}", {**(reply.data or {}), "captured": [str(eye) for eye in captured]})
+
+
+def position(words: str, reached: Position) -> Reply:
+    return Reply(f"{words} x {reached.x_um:.0f} y {reached.y_um:.0f} z {reached.z_um:.1f} um", asdict(reached))
+
+
+def focus(point: FocusPoint) -> Reply:
+    return Reply(
+        f"focused at z {point.z_um:.1f} um, sharpness {point.sharpness:.3g}",
+        {"z_um": point.z_um, "sharpness": point.sharpness},
+    )
+
+
+def captured(taken: Captured) -> Reply:
+    capture = taken.capture
+    return Reply(
+        f"{capture.eye.name.lower()} eye captured and on disk: {capture.capture_id}, "
+        f"{capture.columns}x{capture.rows}, {capture.bits_stored} bits, sharpness {capture.sharpness:.3g}",
+        {
+            "capture_id": capture.capture_id,
+            "eye": str(capture.eye),
+            "captured_at": capture.captured_at,
+            "sharpness": capture.sharpness,
+            "position": asdict(capture.position),
+            "simulated": capture.simulated,
+        },
+    )
+
+
+def result(eye_result: EyeResult) -> Reply:
+    capture, measurement = eye_result.captured.capture, eye_result.measurement
+    data: dict[str, object] = {"eye": str(capture.eye), "capture_id": capture.capture_id}
+    data |= measurement_data(measurement)
+    return Reply(f"{capture.eye.name.lower()} eye: {measurement_text(measurement)}", data)
+
+
+def measurement_text(measurement: Measurement) -> str:
+    grade = f"quality {measurement.quality.grade}"
+    numbers = measurement.morphometry
+    if measurement.refusal is not None or numbers is None:
+        reason = measurement.refusal.reason if measurement.refusal else "no numbers"
+        return f"not measured: {reason} ({grade})"
+    density = f"CD {numbers.cd_per_mm2:.0f} /mm2" if numbers.cd_per_mm2 is not None else "CD not known: uncalibrated"
+    hexagonality = f"HEX {numbers.hex_percent:.0f} %" if numbers.hex_percent is not None else "HEX not known"
+    warnings = "".join(f"; {warning}" for warning in numbers.warnings)
+    return f"{density}, CV {numbers.cv_percent:.1f} %, {hexagonality}, N {numbers.n}, {grade}{warnings}"
+
+
+def measurement_data(measurement: Measurement) -> dict[str, object]:
+    return {
+        "status": "ok" if measurement.refusal is None else "refused",
+        "reason": measurement.refusal.reason if measurement.refusal else None,
+        "quality": asdict(measurement.quality),
+        "morphometry": asdict(measurement.morphometry) if measurement.morphometry else None,
+        "seconds": round(measurement.seconds, 3),
+    }
+
+
+def exam_finished(finished: FinishedExam) -> Reply:
+    instances = [
+        {"sop_instance_uid": each.sop_instance_uid, "kind": each.kind, "file": file}
+        for each, file in zip(finished.deliverables, finished.files, strict=True)
+    ]
+    where = f"queued for {finished.queued_for}" if finished.queued_for else "kept here: no storage node is configured"
+    return Reply(
+        f"exam {finished.exam.exam_id} finished: {len(instances)} instances captured and {where}",
+        {
+            "exam_id": finished.exam.exam_id,
+            "study_instance_uid": finished.exam.study_instance_uid,
+            "instances": instances,
+            "pictures": list(finished.pictures),
+            "queued_for": finished.queued_for,
+        },
+    )
+
+
+def queue(deliveries: Sequence[Delivery]) -> Reply:
+    rows = [
+        (
+            str(each.state),
+            each.node,
+            each.kind,
+            str(each.attempts),
+            f"{each.status:04X}" if each.status is not None else "",
+            each.next_attempt_at,
+            each.sop_instance_uid,
+            each.reason,
+        )
+        for each in deliveries
+    ]
+    head = ("state", "node", "kind", "tries", "status", "next", "SOP Instance UID", "reason")
+    text = columns(head, rows) if rows else "nothing was captured yet"
+    return Reply(text, {"deliveries": [asdict(each) for each in deliveries]})
+
+
+def status(now: InstrumentStatus) -> Reply:
+    lines = [f"specular {now.version}, profile {now.profile}, on {now.address}, up {now.up_s:.0f} s"]
+    lines += [f"{each.name}: {each.state} since {each.since}: {each.detail}" for each in now.devices]
+    lines.append(f"instrument: {now.busy or 'idle'}; exam: {now.exam_id or 'none open'}")
+    lines += [f"interrupted exam: {exam_id} (exam resume {exam_id})" for exam_id in now.interrupted_exams]
+    refreshed = f"refreshed {now.worklist_refreshed_at}" if now.worklist_refreshed_at else "never refreshed"
+    failed = f"; last refresh failed: {now.worklist_error}" if now.worklist_error else ""
+    lines.append(f"worklist: {now.worklist_items} items, {refreshed}{failed}")
+    counted = ", ".join(f"{count} {state}" for state, count in now.deliveries.items()) or "empty"
+    lines.append(f"deliveries: {counted}")
+    lines.append(
+        f"event loop: worst lag {now.loop_lag_ms:.1f} ms, in the last half minute {now.recent_loop_lag_ms:.1f} ms"
+    )
+    return Reply("\n".join(lines), asdict(now))
