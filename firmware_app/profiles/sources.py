@@ -47,7 +47,7 @@ SOURCES = {
     "image.instance_number": "generated",
     "image.acquisition_number": "generated; absent in reports",
     "image.type": "ORIGINAL\\PRIMARY for a camera frame, DERIVED\\SECONDARY for a report",
-    "image.laterality": "R or L, B for a report of both eyes",
+    "image.laterality": "R, L or B (both eyes) in reports; elsewhere the laterality is the series'",
     "image.patient_orientation": "L\\F; empty in reports",
     "image.content_date": "generated: the exposure, or the creation of the report",
     "image.content_time": "generated: the exposure, or the creation of the report",
