@@ -1,0 +1,138 @@
+"""What is written beside the database: sidecars from which it can be rebuilt, and measurements.
+
+Every sidecar is JSON in UTF-8, names its `format`, and repeats the exam with its patient, so that one image file and
+its sidecar say everything that the database knew of it. Delivery states are not in them: sending an instance again
+under the same UID is harmless, losing one is not.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from firmware_app.model import Capture, Exam, Measurement, Morphometry, Mosaic, Quality, Refusal, WorklistItem
+
+FORMAT = "specular-record/1"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file as it was written: relative to the state folder, with size and SHA-256."""
+
+    file: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRecord:
+    """One DICOM instance on disk. `file` is relative to the state folder."""
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    exam_id: str
+    capture_id: str | None
+    kind: str
+    saved_at: str
+    file: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class FrameOrigin:
+    sequence: int
+    monotonic_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExamSidecar:
+    exam: Exam
+    format: str = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureSidecar:
+    exam: Exam
+    capture: Capture
+    frame: FrameOrigin
+    image: StoredFile
+    format: str = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectSidecar:
+    exam: Exam
+    object: ObjectRecord
+    format: str = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class MeasurementNumbers:
+    """A measurement without its arrays."""
+
+    quality: Quality
+    morphometry: Morphometry | None
+    refusal: Refusal | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class MeasurementSidecar:
+    exam_id: str
+    capture_id: str
+    revision: int
+    saved_at: str
+    numbers: MeasurementNumbers
+    mosaic: StoredFile | None
+    format: str = FORMAT
+
+
+def encode(document: object) -> bytes:
+    """The document as JSON; `ValueError` for what could not be read back (NaN and infinity become null in JSON)."""
+    data = msgspec.json.encode(document)
+    try:
+        msgspec.json.decode(data, type=type(document))
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{type(document).__name__} cannot be recorded: {error}") from error
+    return data
+
+
+def numbers_of(measurement: Measurement) -> MeasurementNumbers:
+    return MeasurementNumbers(
+        quality=measurement.quality,
+        morphometry=measurement.morphometry,
+        refusal=measurement.refusal,
+        seconds=measurement.seconds,
+    )
+
+
+def decode_numbers(text: str) -> MeasurementNumbers:
+    return msgspec.json.decode(text, type=MeasurementNumbers)
+
+
+def decode_worklist_item(text: str) -> WorklistItem:
+    return msgspec.json.decode(text, type=WorklistItem)
+
+
+def encode_mosaic(mosaic: Mosaic) -> bytes:
+    """All four arrays exactly, as a compressed npz: a 16-bit label image would not hold centroids and areas."""
+    stream = io.BytesIO()
+    np.savez_compressed(
+        stream, labels=mosaic.labels, area_px=mosaic.area_px, sides=mosaic.sides, centroid_px=mosaic.centroid_px
+    )
+    return stream.getvalue()
+
+
+def decode_mosaic(data: bytes) -> Mosaic:
+    """`ValueError` for anything but an npz of the four arrays."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            return Mosaic(arrays["labels"], arrays["area_px"], arrays["sides"], arrays["centroid_px"])
+    except (zipfile.BadZipFile, KeyError, OSError) as error:
+        raise ValueError(f"not a mosaic: {error}") from error

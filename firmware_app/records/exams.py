@@ -1,0 +1,88 @@
+"""Exams, each with its patient as he or she was then. Synchronous: `store.Records` runs it in its worker thread."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import asdict
+
+from firmware_app.model import Exam, Patient
+from firmware_app.records import documents, files
+from firmware_app.records.database import Database
+from firmware_app.records.errors import RecordConflict, UnknownRecord
+from firmware_app.records.folders import ExamFolders
+
+# One writer leaves at most one half-written file, in the folder of an exam it was working on.
+_EXAMS_TO_TIDY = 20
+
+_INSERT = """
+INSERT INTO exams (exam_id, study_instance_uid, series_instance_uid, started_at, operator, patient_name, patient_id,
+                   issuer_of_patient_id, birth_date, sex, ethnic_group, weight_kg, worklist_item)
+VALUES (:exam_id, :study_instance_uid, :series_instance_uid, :started_at, :operator, :name, :patient_id,
+        :issuer_of_patient_id, :birth_date, :sex, :ethnic_group, :weight_kg, :worklist_item)
+"""
+
+
+class ExamTable:
+    def __init__(self, folders: ExamFolders, database: Database) -> None:
+        self._folders = folders
+        self._database = database
+
+    def tidy(self) -> None:
+        """Remove what a crash left half written."""
+        for exam in self.newest(_EXAMS_TO_TIDY):
+            files.remove_temporary_files(self._folders.folder(exam.exam_id))
+
+    def begin(self, exam: Exam) -> None:
+        """Record the exam; again with the same content is harmless, with another a `RecordConflict`."""
+        known = self._find(exam.exam_id)
+        if known is not None and known != exam:
+            raise RecordConflict(f"exam {exam.exam_id} is already recorded with other content")
+        if known is not None:
+            return
+        parameters = {
+            "exam_id": exam.exam_id,
+            "study_instance_uid": exam.study_instance_uid,
+            "series_instance_uid": exam.series_instance_uid,
+            "started_at": exam.started_at,
+            "operator": exam.operator,
+            "worklist_item": None if exam.worklist_item is None else documents.encode(exam.worklist_item).decode(),
+            **asdict(exam.patient),
+        }
+        sidecar = documents.encode(documents.ExamSidecar(exam))
+        with self._folders.files_with_rows(exam.exam_id, {"exam.json": sidecar}) as connection:
+            connection.execute(_INSERT, parameters)
+
+    def exam(self, exam_id: str) -> Exam:
+        exam = self._find(exam_id)
+        if exam is None:
+            raise UnknownRecord(f"no exam {exam_id}")
+        return exam
+
+    def newest(self, limit: int) -> list[Exam]:
+        rows = self._database.rows("SELECT * FROM exams ORDER BY rowid DESC LIMIT :limit", {"limit": limit})
+        return [_exam(row) for row in rows]
+
+    def _find(self, exam_id: str) -> Exam | None:
+        rows = self._database.rows("SELECT * FROM exams WHERE exam_id = :exam_id", {"exam_id": exam_id})
+        return _exam(rows[0]) if rows else None
+
+
+def _exam(row: sqlite3.Row) -> Exam:
+    item = row["worklist_item"]
+    return Exam(
+        exam_id=row["exam_id"],
+        patient=Patient(
+            name=row["patient_name"],
+            patient_id=row["patient_id"],
+            issuer_of_patient_id=row["issuer_of_patient_id"],
+            birth_date=row["birth_date"],
+            sex=row["sex"],
+            ethnic_group=row["ethnic_group"],
+            weight_kg=row["weight_kg"],
+        ),
+        study_instance_uid=row["study_instance_uid"],
+        series_instance_uid=row["series_instance_uid"],
+        started_at=row["started_at"],
+        worklist_item=None if item is None else documents.decode_worklist_item(item),
+        operator=row["operator"],
+    )

@@ -1,0 +1,142 @@
+"""Files that are whole or absent, whatever happens in between.
+
+A file is written under a temporary name in its own folder, flushed, renamed, and the folder flushed: until the rename
+the old state stands, after the last flush a power cut can no longer take the name away. There is one writer, so a
+crash leaves at most one temporary file behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from firmware_app.records.errors import FileDamaged, StateLocked, StorageFault
+
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
+TEMPORARY_SUFFIX = ".tmp"
+_CHUNK_BYTES = 1 << 20
+
+
+def make_folder(path: Path) -> None:
+    """Create the folder (mode 0700) and its missing parents so that a power cut cannot take them away."""
+    if not path.is_dir():
+        if path.parent != path:
+            make_folder(path.parent)
+        with _naming(path):
+            path.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        flush_folder(path.parent)
+
+
+def flush_folder(path: Path) -> None:
+    with _naming(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write the named files into the folder, durably, in the given order; on a `StorageFault` none of them is left."""
+    written: list[Path] = []
+    try:
+        for name, data in contents.items():
+            _write_flushed(folder / (name + TEMPORARY_SUFFIX), data, written)
+        for name in contents:
+            with _naming(folder / name):
+                (folder / (name + TEMPORARY_SUFFIX)).replace(folder / name)
+            written.append(folder / name)
+        flush_folder(folder)
+    except BaseException:
+        remove_files(written)
+        raise
+
+
+def _write_flushed(path: Path, data: bytes, written: list[Path]) -> None:
+    with _naming(path):
+        # O_TRUNC, not O_EXCL: a temporary file of this name can only be the rest of a crash.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+        written.append(path)
+        try:
+            remaining = memoryview(data)
+            while remaining:
+                remaining = remaining[os.write(descriptor, remaining) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def remove_files(paths: list[Path]) -> None:
+    """Remove what can be removed: this cleans up after a fault, and the fault is what has to be reported."""
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def remove_temporary_files(folder: Path) -> None:
+    """Remove what a crash left half written."""
+    if folder.is_dir():
+        remove_files(list(folder.glob("*" + TEMPORARY_SUFFIX)))
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def verify(path: Path, sha256: str) -> None:
+    """Check that the file still is what was written; `FileDamaged` if not."""
+    checksum = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                checksum.update(chunk)
+    except OSError as error:
+        raise FileDamaged(path, f"cannot be read: {error.strerror}") from error
+    if checksum.hexdigest() != sha256:
+        raise FileDamaged(path, "is not what was written: the checksum differs")
+
+
+def read_verified(path: Path, sha256: str) -> bytes:
+    """The file's bytes, checked against the checksum taken when they were written; `FileDamaged` if they differ."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise FileDamaged(path, f"cannot be read: {error.strerror}") from error
+    if digest(data) != sha256:
+        raise FileDamaged(path, "is not what was written: the checksum differs")
+    return data
+
+
+@contextlib.contextmanager
+def folder_lock(path: Path) -> Iterator[None]:
+    """Hold the lock file for as long as the scope lasts; `StateLocked` names the process that holds it already.
+
+    flock and not a pid file: the kernel releases it with the process, however that ends.
+    """
+    with _naming(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            raise StateLocked(f"{path.parent}: already in use by process {holder}") from None
+        with _naming(path):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageFault(path, error.strerror or str(error)) from error

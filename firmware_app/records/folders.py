@@ -1,0 +1,57 @@
+"""One folder per exam, and the rule that binds files and rows: files first, then the row, then the caller hears of it.
+
+exams/<exam_id>/exam.json                          exam and patient
+                <capture_id>.png  .json            pixels, and everything known of them
+                <capture_id>-m<revision>.npz .json mosaic and numbers of one measurement
+                <sop_instance_uid>.dcm  .json      one DICOM instance
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from firmware_app.records import files
+from firmware_app.records.database import Database
+from firmware_app.records.documents import StoredFile
+from firmware_app.records.errors import CommitUncertain
+
+EXAMS_FOLDER = "exams"
+# An identifier becomes a file name, of which 255 bytes are allowed with every suffix.
+_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class ExamFolders:
+    def __init__(self, state_dir: Path, database: Database) -> None:
+        self.state_dir = state_dir
+        self._database = database
+
+    def folder(self, exam_id: str) -> Path:
+        if not _IDENTIFIER.fullmatch(exam_id):
+            raise ValueError(f"not an exam identifier: {exam_id!r}")
+        return self.state_dir / EXAMS_FOLDER / exam_id
+
+    def stored_file(self, exam_id: str, name: str, data: bytes) -> StoredFile:
+        return StoredFile(f"{EXAMS_FOLDER}/{exam_id}/{name}", len(data), files.digest(data))
+
+    @contextmanager
+    def files_with_rows(self, exam_id: str, contents: Mapping[str, bytes]) -> Iterator[sqlite3.Connection]:
+        """Write the files, then the rows of the scope in one transaction; both are on disk when the scope is left.
+
+        Files whose rows could not be written are removed again, except after a `CommitUncertain`: the rows may be
+        there after a power cut, and must then find their files.
+        """
+        folder = self.folder(exam_id)
+        files.make_folder(folder)
+        files.write_files(folder, contents)
+        try:
+            with self._database.transaction() as connection:
+                yield connection
+        except CommitUncertain:
+            raise
+        except BaseException:
+            files.remove_files([folder / name for name in contents])
+            raise

@@ -1,0 +1,225 @@
+"""The durable delivery queue. Synchronous: `store.Records` runs it in its worker thread.
+
+Order is kept per node: instances are sent by `place`, the order in which they were queued. The head of a node's queue
+that waits for its next attempt holds back the younger ones of that node, because what it waits for is nearly always
+the node itself; a permanently failed instance is parked and holds back nobody. An instance whose transfers the peer
+keeps breaking off can step aside: it gets a new place at the end, so that one poisonous image never stops a clinic.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from firmware_app.model import Delivery, DeliveryState
+from firmware_app.records.database import Database
+from firmware_app.records.errors import UnknownRecord, WrongState
+from firmware_app.records.schema import clock_moment, clock_text
+
+INTERRUPTED = "interrupted while sending"
+
+_DELIVERY = """
+SELECT d.sop_instance_uid, o.sop_class_uid, o.exam_id, d.node, d.state, d.attempts, d.status, d.reason,
+       d.next_attempt_at, o.kind
+FROM deliveries d JOIN objects o ON o.sop_instance_uid = d.sop_instance_uid
+"""
+_OUTGOING = """
+SELECT d.sop_instance_uid, o.sop_class_uid, o.transfer_syntax_uid, o.file, o.sha256, d.node, d.attempts,
+       d.next_attempt_at
+FROM deliveries d JOIN objects o ON o.sop_instance_uid = d.sop_instance_uid
+WHERE d.node = :node AND d.state = 'queued' ORDER BY d.place LIMIT :limit
+"""
+_INSERT = """
+INSERT INTO deliveries (sop_instance_uid, node, state, next_attempt_at, changed_at)
+VALUES (:uid, :node, :state, :next_attempt_at, :now)
+"""
+# Each step names the states it may start from; every other start is a WrongState.
+_TO_SENDING = """
+UPDATE deliveries SET state = 'sending', attempts = attempts + 1, next_attempt_at = '', changed_at = :now
+WHERE sop_instance_uid = :uid AND node = :node AND state = 'queued'
+"""
+_TO_STORED = """
+UPDATE deliveries SET state = 'stored', status = :status, reason = :reason, next_attempt_at = '', changed_at = :now
+WHERE sop_instance_uid = :uid AND node = :node AND state = 'sending'
+"""
+_TO_RETRY = """
+UPDATE deliveries SET state = 'queued', status = :status, reason = :reason, next_attempt_at = :due, changed_at = :now,
+  place = CASE WHEN :step_aside THEN (SELECT max(place) + 1 FROM deliveries) ELSE place END
+WHERE sop_instance_uid = :uid AND node = :node AND state = 'sending'
+"""
+_TO_FAILED = """
+UPDATE deliveries SET state = 'failed', status = :status, reason = :reason, next_attempt_at = '', changed_at = :now
+WHERE sop_instance_uid = :uid AND node = :node AND state IN ('sending', 'queued')
+"""
+_INTERRUPTED_TO_QUEUED = """
+UPDATE deliveries SET state = 'queued', reason = :reason, next_attempt_at = :now, changed_at = :now
+WHERE state = 'sending' AND (:node IS NULL OR node = :node)
+"""
+_FAILED_TO_QUEUED = """
+UPDATE deliveries SET state = 'queued', next_attempt_at = :now, changed_at = :now
+WHERE state = 'failed' AND (:uid IS NULL OR sop_instance_uid = :uid) AND (:node IS NULL OR node = :node)
+"""
+_NODES_OF_QUEUED = """
+SELECT DISTINCT node FROM deliveries
+WHERE state = 'queued' AND (:uid IS NULL OR sop_instance_uid = :uid) AND (:node IS NULL OR node = :node)
+"""
+_END_WAITING = """
+UPDATE deliveries SET next_attempt_at = :now
+WHERE node = :node AND state = 'queued' AND next_attempt_at > :now
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One instance of a node's queue. `wait_s` is the time until its next attempt, 0 when it is due."""
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    path: Path
+    sha256: str
+    node: str
+    attempts: int
+    wait_s: float
+
+
+def insert(connection: sqlite3.Connection, sop_instance_uid: str, node: str | None, now: datetime) -> None:
+    """In the caller's transaction: queue the instance behind all others, or without a node note it as captured."""
+    uid = {"uid": sop_instance_uid}
+    at = clock_text(now)
+    if node is None:
+        state, queued_at = DeliveryState.CAPTURED, ""
+    else:
+        state, queued_at = DeliveryState.QUEUED, at
+        connection.execute("DELETE FROM deliveries WHERE sop_instance_uid = :uid AND node = ''", uid)
+    connection.execute(
+        _INSERT + "ON CONFLICT (sop_instance_uid, node) DO NOTHING",
+        {**uid, "node": node or "", "state": state.value, "next_attempt_at": queued_at, "now": at},
+    )
+
+
+class DeliveryQueue:
+    def __init__(self, state_dir: Path, database: Database) -> None:
+        self._state_dir = state_dir
+        self._database = database
+
+    # ------------------------------------------------------------------------------------------- looking
+
+    def next_due(self, node: str, now: datetime, limit: int) -> list[Outgoing]:
+        """The node's queue from its head, in order."""
+        return [self._outgoing(row, now) for row in self._database.rows(_OUTGOING, {"node": node, "limit": limit})]
+
+    def _outgoing(self, row: sqlite3.Row, now: datetime) -> Outgoing:
+        return Outgoing(
+            sop_instance_uid=row["sop_instance_uid"],
+            sop_class_uid=row["sop_class_uid"],
+            transfer_syntax_uid=row["transfer_syntax_uid"],
+            path=self._state_dir / row["file"],
+            sha256=row["sha256"],
+            node=row["node"],
+            attempts=row["attempts"],
+            wait_s=max(0.0, (clock_moment(row["next_attempt_at"]) - now).total_seconds()),
+        )
+
+    def deliveries(
+        self, state: DeliveryState | None, node: str | None, exam_id: str | None, newest_first: bool, limit: int
+    ) -> list[Delivery]:
+        parameters: dict[str, object] = {"state": state, "node": node, "exam_id": exam_id}
+        columns = {"state": "d.state", "node": "d.node", "exam_id": "o.exam_id"}
+        wanted = [f"{columns[name]} = :{name}" for name, value in parameters.items() if value is not None]
+        where = f"WHERE {' AND '.join(wanted)} " if wanted else ""
+        order = f"ORDER BY d.place {'DESC' if newest_first else 'ASC'} LIMIT :limit"
+        return [
+            _delivery(row) for row in self._database.rows(_DELIVERY + where + order, {**parameters, "limit": limit})
+        ]
+
+    def delivery(self, sop_instance_uid: str, node: str) -> Delivery:
+        rows = self._database.rows(
+            _DELIVERY + "WHERE d.sop_instance_uid = :uid AND d.node = :node", {"uid": sop_instance_uid, "node": node}
+        )
+        if not rows:
+            raise UnknownRecord(f"instance {sop_instance_uid} was never queued for {node}")
+        return _delivery(rows[0])
+
+    def counts(self, node: str | None) -> dict[DeliveryState, int]:
+        where = "" if node is None else "WHERE node = :node "
+        rows = self._database.rows(f"SELECT state, count(*) AS n FROM deliveries {where}GROUP BY state", {"node": node})
+        found = {row["state"]: row["n"] for row in rows}
+        return {state: found.get(state.value, 0) for state in DeliveryState}
+
+    # ------------------------------------------------------------------------------------------- changing
+
+    def mark_sending(self, sop_instance_uid: str, node: str, now: datetime) -> Delivery:
+        return self._change(_TO_SENDING, sop_instance_uid, node, {"now": clock_text(now)})
+
+    def mark_stored(self, sop_instance_uid: str, node: str, status: int, reason: str, now: datetime) -> Delivery:
+        values = {"now": clock_text(now), "status": status, "reason": reason}
+        return self._change(_TO_STORED, sop_instance_uid, node, values)
+
+    def mark_retry(
+        self,
+        sop_instance_uid: str,
+        node: str,
+        status: int | None,
+        reason: str,
+        next_attempt_at: datetime,
+        step_aside: bool,
+        now: datetime,
+    ) -> Delivery:
+        values = {
+            "now": clock_text(now),
+            "status": status,
+            "reason": reason,
+            "due": clock_text(next_attempt_at),
+            "step_aside": step_aside,
+        }
+        return self._change(_TO_RETRY, sop_instance_uid, node, values)
+
+    def mark_failed(self, sop_instance_uid: str, node: str, status: int | None, reason: str, now: datetime) -> Delivery:
+        values = {"now": clock_text(now), "status": status, "reason": reason}
+        return self._change(_TO_FAILED, sop_instance_uid, node, values)
+
+    def _change(self, update: str, sop_instance_uid: str, node: str, values: Mapping[str, object]) -> Delivery:
+        with self._database.transaction() as connection:
+            changed = connection.execute(update, {"uid": sop_instance_uid, "node": node, **values}).rowcount
+        delivery = self.delivery(sop_instance_uid, node)
+        if not changed:
+            raise WrongState(f"instance {sop_instance_uid} for {node} is {delivery.state}: no such step from there")
+        return delivery
+
+    def requeue_interrupted(self, node: str | None, now: datetime) -> int:
+        """After a crash or a broken-off send: what was being sent is queued again, under the same UID."""
+        with self._database.transaction() as connection:
+            values = {"node": node, "reason": INTERRUPTED, "now": clock_text(now)}
+            return connection.execute(_INTERRUPTED_TO_QUEUED, values).rowcount
+
+    def retry(self, sop_instance_uid: str | None, node: str | None, now: datetime) -> list[str]:
+        """By hand: queue failed instances again at their old place, and end the waiting of the nodes concerned.
+
+        Returns these nodes. None stands for every instance, every node.
+        """
+        values = {"uid": sop_instance_uid, "node": node, "now": clock_text(now)}
+        with self._database.transaction() as connection:
+            connection.execute(_FAILED_TO_QUEUED, values)
+            nodes = [row["node"] for row in connection.execute(_NODES_OF_QUEUED, values)]
+            for waiting in nodes:
+                connection.execute(_END_WAITING, {"node": waiting, "now": values["now"]})
+        return nodes
+
+
+def _delivery(row: sqlite3.Row) -> Delivery:
+    return Delivery(
+        sop_instance_uid=row["sop_instance_uid"],
+        sop_class_uid=row["sop_class_uid"],
+        exam_id=row["exam_id"],
+        node=row["node"],
+        state=DeliveryState(row["state"]),
+        attempts=row["attempts"],
+        status=row["status"],
+        reason=row["reason"],
+        next_attempt_at=row["next_attempt_at"],
+        kind=row["kind"],
+    )

@@ -1,0 +1,136 @@
+"""The database schema as versioned migrations: `PRAGMA user_version` counts those applied.
+
+A released migration is never edited; a change is a new one at the end.
+
+Times of the queue are UTC in one fixed form (`clock_text`), so that text order is time order. Times of exams and
+captures keep the offset of the place where they were taken, because DICOM wants local dates.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+from firmware_app.records.errors import SchemaTooNew
+
+EXAMS_AND_QUEUE = (
+    """
+    CREATE TABLE exams (
+      exam_id TEXT PRIMARY KEY NOT NULL,
+      study_instance_uid TEXT NOT NULL,
+      series_instance_uid TEXT NOT NULL,
+      started_at TEXT NOT NULL,
+      operator TEXT NOT NULL,
+      patient_name TEXT NOT NULL,
+      patient_id TEXT NOT NULL,
+      issuer_of_patient_id TEXT NOT NULL,
+      birth_date TEXT NOT NULL,
+      sex TEXT NOT NULL,
+      ethnic_group TEXT NOT NULL,
+      weight_kg TEXT NOT NULL,
+      worklist_item TEXT
+    ) STRICT
+    """,
+    """
+    CREATE TABLE captures (
+      capture_id TEXT PRIMARY KEY NOT NULL,
+      exam_id TEXT NOT NULL REFERENCES exams,
+      eye TEXT NOT NULL CHECK (eye IN ('R', 'L')),
+      captured_at TEXT NOT NULL,
+      x_um REAL NOT NULL,
+      y_um REAL NOT NULL,
+      z_um REAL NOT NULL,
+      um_per_px REAL CHECK (um_per_px > 0),
+      bits_stored INTEGER NOT NULL,
+      rows INTEGER NOT NULL,
+      columns INTEGER NOT NULL,
+      sharpness REAL NOT NULL,
+      simulated INTEGER NOT NULL CHECK (simulated IN (0, 1)),
+      frame_sequence INTEGER NOT NULL,
+      frame_monotonic_ns INTEGER NOT NULL,
+      file TEXT NOT NULL,
+      size INTEGER NOT NULL,
+      sha256 TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX captures_of_exam ON captures (exam_id)",
+    """
+    CREATE TABLE measurements (
+      capture_id TEXT NOT NULL REFERENCES captures,
+      revision INTEGER NOT NULL,
+      saved_at TEXT NOT NULL,
+      numbers TEXT NOT NULL,
+      mosaic_file TEXT,
+      mosaic_sha256 TEXT,
+      PRIMARY KEY (capture_id, revision),
+      CHECK ((mosaic_file IS NULL) = (mosaic_sha256 IS NULL))
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE objects (
+      sop_instance_uid TEXT PRIMARY KEY NOT NULL,
+      sop_class_uid TEXT NOT NULL,
+      transfer_syntax_uid TEXT NOT NULL,
+      exam_id TEXT NOT NULL REFERENCES exams,
+      capture_id TEXT REFERENCES captures,
+      kind TEXT NOT NULL,
+      saved_at TEXT NOT NULL,
+      file TEXT NOT NULL,
+      size INTEGER NOT NULL,
+      sha256 TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX objects_of_exam ON objects (exam_id)",
+    # place is the order of sending; stepping aside is a new place at the end. A captured instance that nobody has
+    # queued has one row without a node, so that every screen reads one table.
+    """
+    CREATE TABLE deliveries (
+      place INTEGER PRIMARY KEY,
+      sop_instance_uid TEXT NOT NULL REFERENCES objects,
+      node TEXT NOT NULL,
+      state TEXT NOT NULL CHECK (state IN ('captured', 'queued', 'sending', 'stored', 'failed')),
+      attempts INTEGER NOT NULL DEFAULT 0,
+      status INTEGER,
+      reason TEXT NOT NULL DEFAULT '',
+      next_attempt_at TEXT NOT NULL DEFAULT '',
+      changed_at TEXT NOT NULL,
+      UNIQUE (sop_instance_uid, node),
+      CHECK ((state = 'captured') = (node = '')),
+      CHECK ((state = 'queued') = (next_attempt_at <> ''))
+    ) STRICT
+    """,
+    "CREATE INDEX deliveries_of_node ON deliveries (node, state)",
+    "CREATE INDEX deliveries_in_state ON deliveries (state)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (EXAMS_AND_QUEUE,)
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the database to this release's schema, one transaction per step; `SchemaTooNew` if it is beyond ours."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
+        raise SchemaTooNew(
+            f"{path}: written by a later release (schema {version}, this one knows {len(MIGRATIONS)}); "
+            "install that release again, nothing was changed"
+        )
+    for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in statements:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number}")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def clock_text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def clock_moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
