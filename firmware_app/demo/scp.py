@@ -7,8 +7,10 @@ a `Service`.
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from socketserver import BaseServer
 from typing import Any
 
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
@@ -19,6 +21,7 @@ LOOPBACK = "127.0.0.1"  # a simulated hospital has no business on a real network
 UNCOMPRESSED = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
 WITH_JPEG = (*UNCOMPRESSED, JPEGBaseline8Bit)
 MAX_PDU_LENGTH = 131072  # the "Maximum length received" that we announce
+SHUTDOWN_POLL_S = 0.02
 
 Report = Callable[..., None]  # report("find", matches=3): one event of the hospital, keys are JSON values
 Handler = Callable[[evt.Event], Any]
@@ -57,22 +60,31 @@ class Entity:
         if self._server is not None:
             return
         try:
-            server = self._ae.start_server((LOOPBACK, self.port), block=False, evt_handlers=self._handlers)
+            server = self._ae.make_server(
+                (LOOPBACK, self.port),
+                ae_title=self.ae_title,
+                evt_handlers=self._handlers,
+                server_class=ThreadedAssociationServer,
+            )
         except OSError as error:
             raise OSError(f"{self.ae_title} cannot listen on {LOOPBACK}:{self.port}: {error.strerror}") from error
-        if server is None or server.socket is None:
-            raise OSError(f"{self.ae_title}: no server was started on {LOOPBACK}:{self.port}")
-        self._server = server
+        assert server.socket is not None, "bound by its constructor"
         self.port = server.socket.getsockname()[1]
         # Accepted sockets inherit it. Without, Nagle and our peer's delayed ACK cost 40 ms on every small response.
         server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        threading.Thread(target=server.serve_forever, args=[SHUTDOWN_POLL_S], daemon=True).start()
+        self._server = server
 
     def down(self) -> None:
         """Close the port and abort every association."""
-        if self._server is None:
+        server, self._server = self._server, None
+        if server is None:
             return
-        self._ae.shutdown()
-        self._server = None
+        # The server's own shutdown() belongs to servers that AE.start_server() made.
+        BaseServer.shutdown(server)
+        server.server_close()
+        for made in server.active_associations:
+            made.abort()
 
     def reject(self, on: bool) -> None:
         """Refuse every association from now on: rejected-permanent, calling AE title not recognised (PS3.8 9.3.4)."""
