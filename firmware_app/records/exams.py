@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
 
 from firmware_app.model import Exam, Patient
 from firmware_app.records import documents, files
@@ -13,6 +16,7 @@ from firmware_app.records.folders import ExamFolders
 
 # One writer leaves at most one half-written file, in the folder of an exam it was working on.
 _EXAMS_TO_TIDY = 20
+_PICTURE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.png")
 
 _INSERT = """
 INSERT INTO exams (exam_id, study_instance_uid, series_instance_uid, started_at, operator, patient_name, patient_id,
@@ -51,6 +55,23 @@ class ExamTable:
         sidecar = documents.encode(documents.ExamSidecar(exam))
         with self._folders.files_with_rows(exam.exam_id, {"exam.json": sidecar}) as connection:
             connection.execute(_INSERT, parameters)
+
+    def finish(self, exam_id: str, *, now: datetime) -> None:
+        """Note when the exam was closed; again keeps the first time."""
+        self.exam(exam_id)
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE exams SET finished_at = :now WHERE exam_id = :exam_id AND finished_at = ''",
+                {"exam_id": exam_id, "now": now.isoformat(timespec="milliseconds")},
+            )
+
+    def save_picture(self, exam_id: str, name: str, png: bytes) -> Path:
+        """A picture for people: can be drawn again from the records, so it has no row."""
+        folder = self._folders.folder(self.exam(exam_id).exam_id)
+        if not _PICTURE_NAME.fullmatch(name):
+            raise ValueError(f"not a picture's file name: {name!r}")
+        files.write_files(folder, {name: png})
+        return folder / name
 
     def exam(self, exam_id: str) -> Exam:
         exam = self._find(exam_id)

@@ -196,18 +196,17 @@ class DeliveryQueue:
             values = {"node": node, "reason": INTERRUPTED, "now": clock_text(now)}
             return connection.execute(_INTERRUPTED_TO_QUEUED, values).rowcount
 
-    def retry(self, sop_instance_uid: str | None, node: str | None, now: datetime) -> list[str]:
-        """By hand: queue failed instances again at their old place, and end the waiting of the nodes concerned.
+    def retry(self, sop_instance_uid: str | None, node: str | None, now: datetime) -> int:
+        """By hand: queue failed instances again at their old place and end the waiting of the nodes concerned.
 
-        Returns these nodes. None stands for every instance, every node.
+        Returns how many instances became due by it. None stands for every instance, every node.
         """
         values = {"uid": sop_instance_uid, "node": node, "now": clock_text(now)}
         with self._database.transaction() as connection:
-            connection.execute(_FAILED_TO_QUEUED, values)
-            nodes = [row["node"] for row in connection.execute(_NODES_OF_QUEUED, values)]
-            for waiting in nodes:
-                connection.execute(_END_WAITING, {"node": waiting, "now": values["now"]})
-        return nodes
+            due = connection.execute(_FAILED_TO_QUEUED, values).rowcount
+            for row in connection.execute(_NODES_OF_QUEUED, values).fetchall():
+                due += connection.execute(_END_WAITING, {"node": row["node"], "now": values["now"]}).rowcount
+        return due
 
 
 def _delivery(row: sqlite3.Row) -> Delivery:

@@ -29,7 +29,8 @@ EXAMS_AND_QUEUE = (
       sex TEXT NOT NULL,
       ethnic_group TEXT NOT NULL,
       weight_kg TEXT NOT NULL,
-      worklist_item TEXT
+      worklist_item TEXT,
+      finished_at TEXT NOT NULL DEFAULT ''
     ) STRICT
     """,
     """

@@ -50,7 +50,6 @@ class Records:
         state_dir: Path,
         database: Database,
         clock: Callable[[], datetime],
-        on_queued: Callable[[str], None],
         one_at_a_time: trio.CapacityLimiter,
     ) -> None:
         folders = ExamFolders(state_dir, database)
@@ -59,7 +58,6 @@ class Records:
         self._instances = InstanceTable(folders, database)
         self._queue = DeliveryQueue(state_dir, database)
         self._clock = clock
-        self._on_queued = on_queued
         self._one_at_a_time = one_at_a_time
 
     async def _call(self, work: Callable[[], T]) -> T:
@@ -75,6 +73,14 @@ class Records:
     async def begin_exam(self, exam: Exam) -> None:
         """Record the exam with its patient as he or she is now; again with the same content is harmless."""
         await self._call(partial(self._exams.begin, exam))
+
+    async def finish_exam(self, exam_id: str) -> None:
+        """Note when the exam was closed; again keeps the first time."""
+        await self._call(partial(self._exams.finish, exam_id, now=self._clock()))
+
+    async def save_picture(self, exam_id: str, name: str, png: bytes) -> Path:
+        """Write a picture for people (report, overlay) into the exam's folder; one of the same name is replaced."""
+        return await self._call(partial(self._exams.save_picture, exam_id, name, png))
 
     async def exam(self, exam_id: str) -> Exam:
         return await self._call(partial(self._exams.exam, exam_id))
@@ -144,42 +150,12 @@ class Records:
         sop_instance_uid: str,
         transfer_syntax_uid: str,
         data: bytes,
+        enqueue_for: str | None = None,
     ) -> ObjectRecord:
-        """Write a DICOM instance; it is captured, and not queued for any node."""
-        return await self._save_object(
-            exam_id, capture_id, kind, sop_class_uid, sop_instance_uid, transfer_syntax_uid, data, None
-        )
+        """Write a DICOM instance and, with a node named, queue it there: both or neither.
 
-    async def save_object_and_enqueue(
-        self,
-        exam_id: str,
-        capture_id: str | None,
-        *,
-        kind: str,
-        sop_class_uid: str,
-        sop_instance_uid: str,
-        transfer_syntax_uid: str,
-        data: bytes,
-        node: str,
-    ) -> ObjectRecord:
-        """Write a DICOM instance and queue it for the node, all or nothing."""
-        record = await self._save_object(
-            exam_id, capture_id, kind, sop_class_uid, sop_instance_uid, transfer_syntax_uid, data, node
-        )
-        self._on_queued(node)
-        return record
-
-    async def _save_object(
-        self,
-        exam_id: str,
-        capture_id: str | None,
-        kind: str,
-        sop_class_uid: str,
-        sop_instance_uid: str,
-        transfer_syntax_uid: str,
-        data: bytes,
-        node: str | None,
-    ) -> ObjectRecord:
+        The same bytes again are harmless; others under the same UID are a `RecordConflict`, never a second image.
+        """
         now = self._clock()
 
         def save() -> ObjectRecord:
@@ -194,7 +170,7 @@ class Records:
                 sop_instance_uid=sop_instance_uid,
                 transfer_syntax_uid=transfer_syntax_uid,
                 data=data,
-                node=node,
+                node=enqueue_for,
                 now=now,
             )
 
@@ -216,7 +192,6 @@ class Records:
     async def enqueue(self, sop_instance_uid: str, node: str) -> None:
         """Queue the instance for the node; if it already is or was, nothing changes."""
         await self._call(partial(self._instances.enqueue, sop_instance_uid, node, now=self._clock()))
-        self._on_queued(node)
 
     async def deliveries(
         self,
@@ -270,19 +245,13 @@ class Records:
         """Queue again what a broken-off send of this node left behind; returns how many."""
         return await self._call(partial(self._queue.requeue_interrupted, node, self._clock()))
 
-    async def retry(self, sop_instance_uid: str, node: str | None = None) -> list[str]:
-        """By hand: queue a failed instance again, and end the waiting of its nodes; returns these."""
-        return await self._retry(sop_instance_uid, node)
+    async def retry(self, sop_instance_uid: str, node: str | None = None) -> int:
+        """By hand: queue a failed instance again and end the waiting of its nodes; returns how many are now due."""
+        return await self._call(partial(self._queue.retry, sop_instance_uid, node, self._clock()))
 
-    async def retry_all(self, node: str | None = None) -> list[str]:
-        """By hand: queue every failed instance again, and end every waiting; returns the nodes concerned."""
-        return await self._retry(None, node)
-
-    async def _retry(self, sop_instance_uid: str | None, node: str | None) -> list[str]:
-        nodes = await self._call(partial(self._queue.retry, sop_instance_uid, node, self._clock()))
-        for queued in nodes:
-            self._on_queued(queued)
-        return nodes
+    async def retry_all(self, node: str | None = None) -> int:
+        """By hand: queue every failed instance again and end every waiting; returns how many are now due."""
+        return await self._call(partial(self._queue.retry, None, node, self._clock()))
 
 
 @contextlib.asynccontextmanager
@@ -290,17 +259,16 @@ async def open_records(
     state_dir: Path,
     *,
     clock: Callable[[], datetime] = local_now,
-    on_queued: Callable[[str], None] = lambda node: None,
 ) -> AsyncIterator[Records]:
     """Open the state folder, creating, checking and migrating what is needed; close it with the scope.
 
-    What a crash left as sending is queued again. `on_queued` is called with a node's name, in the trio thread, after
-    something was queued for it. Raises `StateLocked`, `SchemaTooNew`, `DatabaseDamaged` or `StorageFault`.
+    What a crash left as sending is queued again. Raises `StateLocked`, `SchemaTooNew`, `DatabaseDamaged` or
+    `StorageFault`.
     """
     one_at_a_time = trio.CapacityLimiter(1)
     opened, database = await trio.to_thread.run_sync(_open, state_dir, limiter=one_at_a_time)
     try:
-        records = Records(state_dir, database, clock, on_queued, one_at_a_time)
+        records = Records(state_dir, database, clock, one_at_a_time)
         await records.recover()
         yield records
     finally:
