@@ -1,0 +1,1 @@
+"""Pictures and pages for people, and the same numbers as data."""
