@@ -83,6 +83,11 @@ class ExamTable:
         rows = self._database.rows("SELECT * FROM exams ORDER BY rowid DESC LIMIT :limit", {"limit": limit})
         return [_exam(row) for row in rows]
 
+    def unfinished(self, limit: int) -> list[Exam]:
+        """Begun and never closed: what a crash or a power cut interrupted. Newest first."""
+        sql = "SELECT * FROM exams WHERE finished_at = '' ORDER BY rowid DESC LIMIT :limit"
+        return [_exam(row) for row in self._database.rows(sql, {"limit": limit})]
+
     def _find(self, exam_id: str) -> Exam | None:
         rows = self._database.rows("SELECT * FROM exams WHERE exam_id = :exam_id", {"exam_id": exam_id})
         return _exam(rows[0]) if rows else None

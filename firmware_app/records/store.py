@@ -89,6 +89,10 @@ class Records:
         """Newest first."""
         return await self._call(partial(self._exams.newest, limit))
 
+    async def unfinished_exams(self, limit: int = 20) -> list[Exam]:
+        """Begun and never closed, newest first."""
+        return await self._call(partial(self._exams.unfinished, limit))
+
     # ------------------------------------------------------------------------------------------- captures
 
     async def save_capture(

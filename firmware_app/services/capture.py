@@ -125,12 +125,19 @@ class CaptureService:
                 Event("capture.captured", f"{eye.name.lower()} eye captured", {"capture_id": capture.capture_id})
             )
             captured = Captured(capture, frame)
-            try:
-                self._captures.send_nowait(captured)
-            except trio.WouldBlock:
-                progress("the analysis is two captures behind: waiting for it")
-                await self._captures.send(captured)
+            await self.hand_over(captured, progress)
             return captured
+
+    async def hand_over(self, captured: Captured, progress: Progress) -> None:
+        """To the analysis, which takes two ahead of what it measures."""
+        try:
+            self._captures.send_nowait(captured)
+        except trio.WouldBlock:
+            progress("the analysis is two captures behind: waiting for it")
+            await self._captures.send(captured)
+
+    async def position(self) -> Position:
+        return await self._stage.require().position()
 
     async def _scan(self, stage: Stage, positions_um: list[float]) -> list[focus.FocusPoint]:
         points = []

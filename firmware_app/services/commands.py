@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from firmware_app.console.commands import Argument, Command, CommandContext, CommandFailed, number, whole_number
@@ -18,27 +18,16 @@ from firmware_app.services.status import StatusService
 from firmware_app.services.worklist import WorklistService
 from hw.errors import DeviceError
 
-Handler = Callable[[CommandContext, Mapping[str, Any]], Awaitable[Reply]]
+# Refusals, faults and what the archive of records says: their text is the operator's answer. All else is a bug.
+EXPECTED: tuple[type[Exception], ...] = (DeviceError, RecordsError)
 
 _EYE = Argument("EYE", "the patient's own right or left", Eye, choices=("R", "L"))
 _UM = number(-1e6, 1e6)
 
 
-def _told(handler: Handler) -> Handler:
-    """Expected refusals and faults become the command's one-line failure; anything else is a bug and stays one."""
-
-    async def run(context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
-        try:
-            return await handler(context, arguments)
-        except (DeviceError, RecordsError) as error:
-            raise CommandFailed(" ".join(str(error).split())) from error
-
-    return run
-
-
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """The handlers, over the services that do the work."""
+    """The handlers, over the services that do the work. Their errors are the console's `EXPECTED`."""
 
     status: StatusService
     worklist: WorklistService
@@ -49,8 +38,7 @@ class Commands:
     operator: str
 
     def table(self) -> tuple[Command, ...]:
-        every = (*self._exam_commands(), *self._instrument_commands(), *self._delivery_commands())
-        return tuple(replace(command, handler=_told(command.handler)) for command in every)
+        return (*self._exam_commands(), *self._instrument_commands(), *self._delivery_commands())
 
     def _exam_commands(self) -> tuple[Command, ...]:
         return (

@@ -11,18 +11,14 @@ from typing import TYPE_CHECKING
 import trio
 
 from firmware_app.model import Event, Exam, Eye, Measurement, Patient, WorklistItem
+from firmware_app.objects.identifiers import new_uid
 from firmware_app.records.store import Records
 from firmware_app.services.analysis import Analysed
 from firmware_app.services.capture import Captured, CaptureService, Progress
 from hw.errors import Refused
 
 if TYPE_CHECKING:
-    from firmware_app.services.deliverables import Deliverable
-
-
-def new_uid() -> str:
-    """A UID of our own from a UUID (PS3.5 B.2): unique without a registered root, never used twice."""
-    return f"2.25.{uuid.uuid4().int}"
+    from firmware_app.services.deliverables import Deliverable, Drawn
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +31,8 @@ class EyeResult:
 class FinishedExam:
     exam: Exam
     deliverables: tuple[Deliverable, ...]
-    pictures: tuple[str, ...]  # paths of report and overlays
+    files: tuple[str, ...]  # where each deliverable is kept
+    pictures: tuple[str, ...]  # report and overlays, for people
     queued_for: str  # the node, or empty when no storage node is configured
 
 
@@ -44,7 +41,7 @@ class ExamService:
         self,
         records: Records,
         capture: CaptureService,
-        build: Callable[[Exam, dict[Eye, EyeResult], datetime], tuple[Deliverable, ...]],
+        build: Callable[[Exam, dict[Eye, EyeResult], datetime], tuple[tuple[Deliverable, ...], Drawn]],
         storage_node: str,
         wake_delivery: trio.MemorySendChannel[None],
         now: Callable[[], datetime],
@@ -117,42 +114,66 @@ class ExamService:
             raise Refused(f"exam {exam.exam_id} has no capture: capture an eye, or abandon the exam")
         results = {eye: await self.result(eye) for eye in self.captured_eyes}
         progress("writing report and objects")
-        deliverables = await trio.to_thread.run_sync(self._build, exam, results, self._now())
-        pictures = []
-        for deliverable in deliverables:
-            for name, png in deliverable.pictures:
-                pictures.append(str(await self._records.save_picture(exam.exam_id, name, png)))
-        for deliverable in deliverables:
-            await self._records.save_object(
-                exam.exam_id,
-                capture_id=deliverable.capture_id,
-                kind=deliverable.kind,
-                sop_class_uid=deliverable.sop_class_uid,
-                sop_instance_uid=deliverable.sop_instance_uid,
-                transfer_syntax_uid=deliverable.transfer_syntax_uid,
-                data=deliverable.data,
-                enqueue_for=self._storage_node or None,
-            )
-        self._close()
+        deliverables, drawn = await trio.to_thread.run_sync(self._build, exam, results, self._now())
+        pictures = [str(await self._records.save_picture(exam.exam_id, name, png)) for name, png in drawn]
+        files = [await self._save(exam, deliverable) for deliverable in deliverables]
         await self._records.finish_exam(exam.exam_id)
+        self._close()
         if self._storage_node:
             wake(self._wake_delivery)
+        where = f"queued for {self._storage_node}" if self._storage_node else "kept: no storage node is configured"
         self._publish(
             Event(
                 "exam.finished",
-                f"exam {exam.exam_id}: {len(deliverables)} instances "
-                + (f"queued for {self._storage_node}" if self._storage_node else "kept: no storage node is configured"),
+                f"exam {exam.exam_id}: {len(deliverables)} instances {where}",
                 {"exam_id": exam.exam_id, "instances": len(deliverables)},
             )
         )
-        return FinishedExam(exam, deliverables, tuple(pictures), self._storage_node)
+        return FinishedExam(exam, deliverables, tuple(files), tuple(pictures), self._storage_node)
+
+    async def _save(self, exam: Exam, deliverable: Deliverable) -> str:
+        record = await self._records.save_object(
+            exam.exam_id,
+            deliverable.capture_id,
+            kind=deliverable.kind,
+            sop_class_uid=deliverable.sop_class_uid,
+            sop_instance_uid=deliverable.sop_instance_uid,
+            transfer_syntax_uid=deliverable.transfer_syntax_uid,
+            data=deliverable.data,
+            enqueue_for=self._storage_node or None,
+        )
+        for problem in deliverable.problems:
+            self._publish(Event("object.problem", problem, {"sop_instance_uid": deliverable.sop_instance_uid}))
+        return str(record.path)
 
     async def abandon(self) -> Exam:
         """Close the exam without delivering anything; its captures stay on disk."""
         exam = self.require()
-        self._close()
         await self._records.finish_exam(exam.exam_id)
+        self._close()
         self._publish(Event("exam.abandoned", f"exam {exam.exam_id} abandoned", {"exam_id": exam.exam_id}))
+        return exam
+
+    async def interrupted(self) -> tuple[str, ...]:
+        """Exams that were open when the service ended without closing them; `resume` opens one again."""
+        open_id = self.exam.exam_id if self.exam else ""
+        return tuple(exam.exam_id for exam in await self._records.unfinished_exams() if exam.exam_id != open_id)
+
+    async def resume(self, exam_id: str, progress: Progress) -> Exam:
+        """Open an interrupted exam again: its captures come back from disk and are measured anew."""
+        if self.exam is not None:
+            raise Refused(f"exam {self.exam.exam_id} is open: finish or abandon it first")
+        if exam_id not in await self.interrupted():
+            raise Refused(f"no interrupted exam {exam_id}")
+        exam = await self._records.exam(exam_id)
+        latest = {capture.eye: capture for capture in await self._records.captures(exam_id)}
+        self._open(exam)
+        for eye, capture in latest.items():
+            captured = Captured(capture, await self._records.load_frame(capture.capture_id))
+            self._accepted[eye] = captured
+            progress(f"{eye.name.lower()} eye: {capture.capture_id} is here, measuring it again")
+            await self._capture.hand_over(captured, progress)
+        self._publish(Event("exam.resumed", f"exam {exam_id} open again", {"exam_id": exam_id}))
         return exam
 
     def _open(self, exam: Exam) -> None:

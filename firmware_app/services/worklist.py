@@ -39,7 +39,8 @@ class WorklistService:
         node: Node | None,
         local: LocalApplicationEntity,
         keys: Sequence[QueryKey],
-        standing_query: Callable[[], WorklistQuery],
+        scheduled_station_ae_title: str,
+        modality: str,
         refresh_interval_s: float,
         now: Callable[[], datetime],
         publish: Callable[[Event], None],
@@ -47,20 +48,40 @@ class WorklistService:
         self._node = node
         self._local = local
         self._keys = keys
-        self._standing_query = standing_query
+        self._scheduled_station_ae_title = scheduled_station_ae_title
+        self._modality = modality
         self._refresh_interval_s = refresh_interval_s
         self._now = now
         self._publish = publish
         self._request, self._requests = trio.open_memory_channel[WorklistRequest](0)
         self.status = WorklistStatus()
 
-    async def refresh(self, query: WorklistQuery | None = None) -> WorklistStatus:
+    def query(
+        self,
+        *,
+        date: str = "today",
+        modality: str = "",
+        patient_name: str = "",
+        patient_id: str = "",
+        accession_number: str = "",
+    ) -> WorklistQuery:
+        """What to ask for; the configured station and modality keys always go with it."""
+        return WorklistQuery(
+            scheduled_station_ae_title=self._scheduled_station_ae_title,
+            date={"today": self._now().strftime("%Y%m%d"), "any": ""}.get(date, date),
+            modality=modality or self._modality,
+            patient_name=patient_name,
+            patient_id=patient_id,
+            accession_number=accession_number,
+        )
+
+    async def refresh(self, query: WorklistQuery) -> WorklistStatus:
         """Ask now. Raises `Refused` without a node, `NetworkError` never: the reason is in the status."""
         if self._node is None:
             raise Refused("no worklist node is configured: worklist.ip_address, worklist.port and worklist.ae_title")
         send, receive = trio.open_memory_channel[WorklistStatus](1)
         with send, receive:
-            await self._request.send(WorklistRequest(query or self._standing_query(), send.clone()))
+            await self._request.send(WorklistRequest(query, send.clone()))
             return await receive.receive()
 
     async def run(self) -> None:
@@ -72,7 +93,7 @@ class WorklistService:
                 with trio.move_on_after(interval_s) as due:
                     request = await self._requests.receive()
                 if due.cancelled_caught:
-                    await self._query(self._node, self._standing_query())
+                    await self._query(self._node, self.query())
                     continue
                 await self._query(self._node, request.query)
                 with request.reply:
