@@ -116,7 +116,11 @@ class ExamService:
         progress("writing report and objects")
         deliverables, drawn = await trio.to_thread.run_sync(self._build, exam, results, self._now())
         pictures = [str(await self._records.save_picture(exam.exam_id, name, png)) for name, png in drawn]
-        files = [await self._save(exam, deliverable) for deliverable in deliverables]
+        there = {record.sop_instance_uid: record for record in await self._records.objects(exam.exam_id)}
+        files = [
+            str(there[each.sop_instance_uid].path) if each.sop_instance_uid in there else await self._save(exam, each)
+            for each in deliverables
+        ]
         await self._records.finish_exam(exam.exam_id)
         self._close()
         if self._storage_node:

@@ -1,0 +1,131 @@
+"""What an exam leaves behind: one image object per eye, the report object, and the same pictures as PNG for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from io import BytesIO
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
+
+from firmware_app import __version__
+from firmware_app.config import Config
+from firmware_app.model import Exam, Eye
+from firmware_app.objects.encoding import encode_part10
+from firmware_app.objects.equipment import Equipment
+from firmware_app.objects.identifiers import derived_uid
+from firmware_app.objects.picture import Picture, camera_picture, report_picture
+from firmware_app.objects.secondary_capture import build_secondary_capture
+from firmware_app.profiles import Profile
+from firmware_app.report.overlay import draw_overlay
+from firmware_app.report.page import EyeReport, draw_report
+from firmware_app.services.exam import EyeResult
+
+TRANSFER_SYNTAXES = {
+    "implicit-vr-little-endian": ImplicitVRLittleEndian,
+    "explicit-vr-little-endian": ExplicitVRLittleEndian,
+    "jpeg-baseline": JPEGBaseline8Bit,
+}
+
+Drawn = tuple[tuple[str, bytes], ...]  # file name, PNG
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Deliverable:
+    """One DICOM instance as a file. `problems` says what of the order could not be sent as it was."""
+
+    kind: str  # "image" or "report"
+    capture_id: str | None
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    data: bytes
+    problems: tuple[str, ...]
+
+
+def build_deliverables(
+    config: Config, profile: Profile, exam: Exam, results: Mapping[Eye, EyeResult], created_at: datetime
+) -> tuple[tuple[Deliverable, ...], Drawn]:
+    """Raises `objects.ObjectError`. Slow (drawing, compression): run it in a worker thread."""
+    equipment = _equipment(config, profile)
+    overlays = {
+        eye: draw_overlay(each.captured.frame.pixels, each.captured.frame.bits_stored, each.measurement)
+        for eye, each in results.items()
+    }
+    page = draw_report(
+        exam,
+        [
+            EyeReport(each.captured.capture, each.captured.frame, overlays[eye], each.measurement)
+            for eye, each in results.items()
+        ],
+        equipment=equipment,
+        created_at=created_at,
+    )
+    pictures = [
+        camera_picture(
+            each.captured.frame.pixels,
+            each.captured.capture,
+            instance_number=number,
+            measurement=each.measurement,
+        )
+        for number, each in enumerate(results.values(), start=1)
+    ]
+    pictures.append(
+        report_picture(
+            page,
+            [each.captured.capture for each in results.values()],
+            instance_number=len(pictures) + 1,
+            measurements=[each.measurement for each in results.values()],
+        )
+    )
+    deliverables = tuple(_deliverable(config, profile, equipment, exam, each, created_at) for each in pictures)
+    drawn = (("report.png", _png(page)), *((f"overlay-{eye}.png", _png(image)) for eye, image in overlays.items()))
+    return deliverables, drawn
+
+
+def _deliverable(
+    config: Config, profile: Profile, equipment: Equipment, exam: Exam, picture: Picture, created_at: datetime
+) -> Deliverable:
+    transfer_syntax_uid = TRANSFER_SYNTAXES[config.storage.transfer_syntax]
+    capture_ids = "+".join(capture.capture_id for capture in picture.captures)
+    instance = build_secondary_capture(
+        picture,
+        exam=exam,
+        equipment=equipment,
+        profile=profile,
+        created_at=created_at,
+        storage_setting=config.storage.modality,
+        transfer_syntax_uid=transfer_syntax_uid,
+        # Derived, so that an exam finished again after a crash makes the same instances and not second ones.
+        make_uid=lambda: derived_uid(exam.series_instance_uid, f"{picture.kind}/{capture_ids}"),
+    )
+    return Deliverable(
+        kind=picture.kind,
+        capture_id=picture.captures[0].capture_id if picture.kind == "image" else None,
+        sop_class_uid=instance.sop_class_uid,
+        sop_instance_uid=instance.sop_instance_uid,
+        transfer_syntax_uid=transfer_syntax_uid,
+        data=encode_part10(instance.dataset),
+        problems=instance.problems,
+    )
+
+
+def _equipment(config: Config, profile: Profile) -> Equipment:
+    return Equipment(
+        manufacturer=profile.equipment.manufacturer,
+        model_name=profile.equipment.model_name,
+        device_serial_number=config.instrument.device_serial_number,
+        software_versions=__version__,
+        institution_name=config.instrument.institution_name,
+        station_name=config.instrument.station_name,
+    )
+
+
+def _png(pixels: npt.NDArray[np.uint8]) -> bytes:
+    stream = BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
