@@ -12,7 +12,7 @@ from firmware_app.model import Exam, Patient
 from firmware_app.records import documents, files
 from firmware_app.records.database import Database
 from firmware_app.records.errors import RecordConflict, UnknownRecord
-from firmware_app.records.folders import ExamFolders
+from firmware_app.records.folders import PICTURES_FOLDER, ExamFolders
 
 # One writer leaves at most one half-written file, in the folder of an exam it was working on.
 _EXAMS_TO_TIDY = 20
@@ -34,7 +34,9 @@ class ExamTable:
     def tidy(self) -> None:
         """Remove what a crash left half written."""
         for exam in self.newest(_EXAMS_TO_TIDY):
-            files.remove_temporary_files(self._folders.folder(exam.exam_id))
+            folder = self._folders.folder(exam.exam_id)
+            files.remove_temporary_files(folder)
+            files.remove_temporary_files(folder / PICTURES_FOLDER)
 
     def begin(self, exam: Exam) -> None:
         """Record the exam; again with the same content is harmless, with another a `RecordConflict`."""
@@ -67,9 +69,10 @@ class ExamTable:
 
     def save_picture(self, exam_id: str, name: str, png: bytes) -> Path:
         """A picture for people: can be drawn again from the records, so it has no row."""
-        folder = self._folders.folder(self.exam(exam_id).exam_id)
+        folder = self._folders.folder(self.exam(exam_id).exam_id) / PICTURES_FOLDER
         if not _PICTURE_NAME.fullmatch(name):
             raise ValueError(f"not a picture's file name: {name!r}")
+        files.make_folder(folder)
         files.write_files(folder, {name: png})
         return folder / name
 

@@ -20,6 +20,7 @@ from firmware_app.records.documents import StoredFile
 from firmware_app.records.errors import CommitUncertain
 
 EXAMS_FOLDER = "exams"
+PICTURES_FOLDER = "pictures"  # apart, so that no picture can take the name of a capture
 # An identifier becomes a file name, of which 255 bytes are allowed with every suffix.
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 

@@ -63,6 +63,10 @@ class Records:
     async def _call(self, work: Callable[[], T]) -> T:
         return await trio.to_thread.run_sync(work, limiter=self._one_at_a_time)
 
+    def now(self) -> datetime:
+        """The clock by which the queue is ordered in time."""
+        return self._clock()
+
     async def recover(self) -> None:
         """After opening: remove what a crash left half written, queue again what it left as sending."""
         await self._call(self._exams.tidy)

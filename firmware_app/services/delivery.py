@@ -1,0 +1,225 @@
+"""Delivery to one node: the durable queue's instances, in order, over one association at a time.
+
+The queue is in the records, never in memory; this task only decides when to try and what an answer means. An instance
+that has been sent but whose answer was lost is sent again under the same SOP Instance UID, so that the archive has it
+once. Refusals by status and broken connections are tried again without end; a permanent refusal parks the instance
+with its reason until somebody decides.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import random
+from collections.abc import AsyncGenerator, Callable, Sequence
+from datetime import timedelta
+
+import trio
+
+from firmware_app.model import Delivery, Event
+from firmware_app.net import storage
+from firmware_app.net.errors import AssociationRejected, ConnectFailed, NetworkError
+from firmware_app.net.node import LocalApplicationEntity, Node
+from firmware_app.net.storage import InstanceFile, StoreResult
+from firmware_app.records.errors import FileDamaged, StorageFault
+from firmware_app.records.queue import Outgoing
+from firmware_app.records.store import Records
+from firmware_app.services.backoff import BackoffPolicy
+
+# Checksums of a batch are verified before its association is opened; 32 images are read in under 0.2 s, and an
+# archive that closes the study at the release of the association sees an exam in one piece.
+BATCH = 32
+# Looked at without a wake-up, for the case that the wall clock was set: nobody wakes us for that.
+IDLE_LOOK_S = 300.0
+
+Store = Callable[[Node, LocalApplicationEntity, Sequence[InstanceFile]], AsyncGenerator[StoreResult, None]]
+
+
+async def run_delivery(
+    records: Records,
+    node: Node,
+    local_ae: LocalApplicationEntity,
+    wake: trio.MemoryReceiveChannel[None],
+    publish: Callable[[Event], None],
+    policy: BackoffPolicy,
+    *,
+    store: Store = storage.store,
+    chance: Callable[[], float] = random.random,
+) -> None:
+    """Deliver until cancelled or until `wake` is closed. What was being sent is then queued again."""
+    delivery = NodeDelivery(records, node, local_ae, publish, policy, store, chance)
+    try:
+        while True:
+            with trio.move_on_after(await delivery.deliver_due()):
+                await wake.receive()
+    except trio.EndOfChannel:
+        return
+    finally:
+        # A refusing disk is no reason to hide why we end: opening the records does the same again.
+        with trio.CancelScope(shield=True), contextlib.suppress(StorageFault):
+            await records.requeue_interrupted(node.name)
+
+
+class NodeDelivery:
+    def __init__(
+        self,
+        records: Records,
+        node: Node,
+        local_ae: LocalApplicationEntity,
+        publish: Callable[[Event], None],
+        policy: BackoffPolicy,
+        store: Store,
+        chance: Callable[[], float],
+    ) -> None:
+        self._records = records
+        self._node = node
+        self._local_ae = local_ae
+        self._publish = publish
+        self._policy = policy
+        self._store = store
+        self._chance = chance
+        self._in_trouble = False
+        self._disk_faults = 0
+        self._broken_off: dict[str, int] = {}
+
+    async def deliver_due(self) -> float:
+        """Send what is due and return how long nothing will be."""
+        try:
+            await self._records.requeue_interrupted(self._node.name)
+            while True:
+                queue = await self._records.next_due(self._node.name, limit=BATCH)
+                wait_s = self._wait_s(queue[0]) if queue else IDLE_LOOK_S
+                if wait_s > 0:
+                    self._disk_faults = 0
+                    return wait_s
+                await self._send(list(itertools.takewhile(lambda outgoing: self._wait_s(outgoing) == 0, queue)))
+        except StorageFault as error:
+            return self._disk_refused(error)
+
+    def _wait_s(self, outgoing: Outgoing) -> float:
+        # No back-off is longer than max_s, so a longer one means that the wall clock was set back: it is due.
+        return outgoing.wait_s if outgoing.wait_s <= self._policy.max_s else 0.0
+
+    def _disk_refused(self, error: StorageFault) -> float:
+        self._disk_faults += 1
+        delay_s = self._policy.delay_s(self._disk_faults, self._chance)
+        level = "warning" if self._disk_faults == 1 else "debug"
+        text = f"delivery to {self._node.name} waits {delay_s:.0f} s: {error}"
+        self._publish(Event("delivery.paused", text, {"node": self._node.name, "level": level}))
+        return delay_s
+
+    # ------------------------------------------------------------------------------------------- one association
+
+    async def _send(self, due: list[Outgoing]) -> None:
+        sound = [outgoing for outgoing in due if await self._is_sound(outgoing)]
+        waiting = {outgoing.sop_instance_uid: outgoing for outgoing in sound}
+        if not waiting:
+            return
+        await self._mark_first_sending(waiting)
+        problem: NetworkError | None = None
+        try:
+            async with contextlib.aclosing(self._store(self._node, self._local_ae, _files(sound))) as results:
+                async for result in results:
+                    # An answer that has arrived is recorded even if we are told to end now.
+                    with trio.CancelScope(shield=True):
+                        if not await self._settle(waiting.pop(result.sop_instance_uid), result):
+                            return
+                        await self._mark_first_sending(waiting)
+        except NetworkError as error:
+            problem = error
+        # A connection that fails after the last answer, in the release, takes nothing back.
+        if waiting:
+            await self._put_off_unanswered(next(iter(waiting.values())), problem)
+
+    async def _is_sound(self, outgoing: Outgoing) -> bool:
+        try:
+            await self._records.verify_object(outgoing.sop_instance_uid)
+        except FileDamaged as error:
+            await self._park(outgoing, None, str(error), level="alert")
+            return False
+        return True
+
+    async def _mark_first_sending(self, waiting: dict[str, Outgoing]) -> None:
+        if waiting:
+            await self._records.mark_sending(next(iter(waiting)), self._node.name)
+
+    # ------------------------------------------------------------------------------------------- what answers mean
+
+    async def _settle(self, outgoing: Outgoing, result: StoreResult) -> bool:
+        """Record one answer; False where the association should end because its like will follow."""
+        if result.category == "retry":
+            await self._put_off(outgoing, result.status, result.reason, transfer=True)
+            return False
+        self._recovered()
+        if result.category == "permanent":
+            await self._park(outgoing, result.status, result.reason, level="error")
+            return True
+        self._broken_off.pop(outgoing.sop_instance_uid, None)
+        status = 0 if result.status is None else result.status
+        delivery = await self._records.mark_stored(outgoing.sop_instance_uid, self._node.name, status, result.reason)
+        level = "info" if result.category == "stored" else "warning"
+        self._tell("delivery.stored", f"stored at {self._node.name}", delivery, level)
+        return True
+
+    async def _put_off_unanswered(self, outgoing: Outgoing, problem: NetworkError | None) -> None:
+        reason = "the association ended without an answer" if problem is None else str(problem)
+        before_transfer = isinstance(problem, ConnectFailed | AssociationRejected)
+        hopeless = isinstance(problem, AssociationRejected) and problem.permanent
+        await self._put_off(outgoing, None, reason, transfer=not before_transfer, hopeless=hopeless)
+
+    async def _put_off(
+        self, outgoing: Outgoing, status: int | None, reason: str, *, transfer: bool, hopeless: bool = False
+    ) -> None:
+        """Queue it for later. `hopeless` waits longest at once: somebody has to change a configuration first."""
+        uid = outgoing.sop_instance_uid
+        if transfer:
+            self._broken_off[uid] = self._broken_off.get(uid, 0) + 1
+        step_aside = self._broken_off.get(uid, 0) >= self._policy.step_aside_after
+        if step_aside:
+            del self._broken_off[uid]
+        attempts = outgoing.attempts + 1
+        delay_s = self._policy.max_s if hopeless else self._policy.delay_s(attempts, self._chance)
+        due = self._records.now() + timedelta(seconds=delay_s)
+        delivery = await self._records.mark_retry(uid, self._node.name, status, reason, due, step_aside=step_aside)
+        level = "debug" if self._in_trouble else "warning"
+        self._in_trouble = True
+        text = f"not stored at {self._node.name}, next attempt in {delay_s:.0f} s"
+        self._tell("delivery.retry", text, delivery, level, reason if status is None else "")
+
+    async def _park(self, outgoing: Outgoing, status: int | None, reason: str, *, level: str) -> None:
+        self._broken_off.pop(outgoing.sop_instance_uid, None)
+        delivery = await self._records.mark_failed(outgoing.sop_instance_uid, self._node.name, status, reason)
+        text = f"will not be stored at {self._node.name} until somebody decides"
+        self._tell("delivery.failed", text, delivery, level, reason if status is None else "")
+
+    def _recovered(self) -> None:
+        if self._in_trouble:
+            self._in_trouble = False
+            text = f"{self._node.name} answers again"
+            self._publish(Event("delivery.recovered", text, {"node": self._node.name, "level": "info"}))
+
+    def _tell(self, kind: str, text: str, delivery: Delivery, level: str, reason: str = "") -> None:
+        """`reason` is ours only: an archive's own comment may name the patient, and is shown but never logged."""
+        if delivery.status is not None:
+            reason = f"status {delivery.status:04X}"
+        data: dict[str, object] = {
+            "sop_instance_uid": delivery.sop_instance_uid,
+            "node": delivery.node,
+            "status": delivery.status,
+            "attempts": delivery.attempts,
+            "next_attempt_at": delivery.next_attempt_at,
+            "level": level,
+        }
+        self._publish(Event(kind, f"{delivery.sop_instance_uid} {text}" + (f": {reason}" if reason else ""), data))
+
+
+def _files(outgoing: list[Outgoing]) -> list[InstanceFile]:
+    return [
+        InstanceFile(
+            path=each.path,
+            sop_class_uid=each.sop_class_uid,
+            sop_instance_uid=each.sop_instance_uid,
+            transfer_syntax_uid=each.transfer_syntax_uid,
+        )
+        for each in outgoing
+    ]
