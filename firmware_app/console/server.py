@@ -39,7 +39,6 @@ from firmware_app.console.protocol import (
     Subscribe,
     decode_request,
     encode_service_message,
-    one_line,
 )
 
 CLIENTS_MAX = 16  # operators at one instrument: one or two, and a panel
@@ -54,8 +53,8 @@ async def serve_console(
     path: Path,
     table: CommandTable,
     subscribing: Subscribing,
-    *,
     expected: tuple[type[Exception], ...] = (),
+    *,
     task_status: trio.TaskStatus[Path] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve the commands of `table`, `help` and `events` on `path` for ever; starts with the socket listening.
@@ -194,18 +193,17 @@ async def _result(
     invocation: Invocation, context: CommandContext, expected: tuple[type[Exception], ...]
 ) -> Reply | Failure:
     """What the handler answers, with every error of it turned into one line."""
-    name = invocation.command.name
     try:
         return await invocation.command.handler(context, invocation.arguments)
     except Exception as error:
         cause = _only_cause(error)
         if isinstance(cause, CommandUsage):
-            return Failure("usage", f"{name}: {cause}")
+            return Failure("usage", str(cause))
         if isinstance(cause, CommandBusy):
-            return Failure("busy", f"{name}: {cause}")
+            return Failure("busy", str(cause))
         if not isinstance(cause, (CommandFailed, *expected)):
-            log.exception("console.command_broke", command=name)
-        return Failure("failed", f"{name}: {one_line(str(cause)) or type(cause).__name__}")
+            log.exception("console.command_broke", command=invocation.command.name)
+        return Failure("failed", str(cause).strip() or type(cause).__name__)
 
 
 def _only_cause(error: Exception) -> Exception:

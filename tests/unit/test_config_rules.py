@@ -1,0 +1,225 @@
+"""Every rule of the configuration: what it refuses, with the key it names and what it says is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from firmware_app.config import Config, ConfigError, check_config, load_config
+
+CAMERA_AND_STAGE = "[stage]\n[camera]\n"
+NODE = 'ip_address = "10.0.0.9"\nport = 104\nae_title = "ARCHIVE"\n'
+
+# (what stands in the file, key path, part of the explanation)
+REFUSED = [
+    # unknown keys and tables, with the nearest known one
+    ("[stage]\nbuad = 9600", "stage.buad", 'unknown key; did you mean "baud"?'),
+    ("[storage.timeouts]\nconect_s = 5", "storage.timeouts.conect_s", 'did you mean "connect_s"?'),
+    ("[worklst]", "worklst", 'unknown table; did you mean "worklist"?'),
+    ("[xyzzy]", "xyzzy", "unknown table; known here: profile, instrument"),
+    ("prophile = 'specular'", "prophile", 'did you mean "profile"?'),
+    ('"a\\nb" = 1', '"a\\nb"', "unknown key"),
+    # wrong types
+    ("[instrument]\nport = '64001'", "instrument.port", '"64001" is not allowed; allowed: a port number'),
+    ("[instrument]\nport = 64001.0", "instrument.port", "64001.0 is not allowed"),
+    ("[instrument]\nport = true", "instrument.port", "true is not allowed"),
+    ("[instrument]\nae_title = 5", "instrument.ae_title", "5 is not allowed; allowed: 1 to 16 printable ASCII"),
+    ("[stage]\nsimulated = 1", "stage.simulated", "1 is not allowed; allowed: true or false"),
+    ("stage = 'grbl'", "stage", '"grbl" is not allowed; allowed: a table, [stage]'),
+    ("worklist = []", "worklist", "allowed: a table, [worklist]"),
+    ("[network]\ninterface = 2024-01-01", "network.interface", "is not allowed"),
+    ("[network.interface]", "network.interface", "a table is not allowed"),
+    # ports
+    ("[instrument]\nport = -1", "instrument.port", "from 0 to 65535"),
+    ("[instrument]\nport = 65536", "instrument.port", "from 0 to 65535"),
+    ("[instrument]\nport = 99999999999999999999999999", "instrument.port", "from 0 to 65535"),
+    # AE titles
+    ("[instrument]\nae_title = ''", "instrument.ae_title", "1 to 16 printable"),
+    ("[instrument]\nae_title = '   '", "instrument.ae_title", "not only spaces"),
+    ("[instrument]\nae_title = '12345678901234567'", "instrument.ae_title", "1 to 16"),
+    ("[instrument]\nae_title = 'A\\B'", "instrument.ae_title", "no backslash"),
+    ('[instrument]\nae_title = "AB\\n"', "instrument.ae_title", "printable"),
+    ("[instrument]\nae_title = '眼科'", "instrument.ae_title", "ASCII"),
+    ("[worklist]\nscheduled_station_ae_title = 'A\\B'", "worklist.scheduled_station_ae_title", "no backslash"),
+    # addresses
+    ("[storage]\nip_address = '10.0.0'", "storage.ip_address", "an IPv4 address"),
+    ("[storage]\nip_address = '10.0.0.256'", "storage.ip_address", "an IPv4 address"),
+    ("[storage]\nip_address = '010.0.0.1'", "storage.ip_address", "an IPv4 address"),
+    ("[storage]\nip_address = '::1'", "storage.ip_address", "an IPv4 address"),
+    ("[storage]\nip_address = 'pacs'", "storage.ip_address", "an IPv4 address"),
+    ('[storage]\nip_address = "10.0.0.1\\n"', "storage.ip_address", "an IPv4 address"),
+    (f"[storage]\n{NODE}".replace("10.0.0.9", "0.0.0.0"), "storage.ip_address", "not the address of one host"),
+    (f"[storage]\n{NODE}".replace("10.0.0.9", "224.0.0.1"), "storage.ip_address", "not the address of one host"),
+    (f"[storage]\n{NODE}".replace("10.0.0.9", "255.255.255.255"), "storage.ip_address", "not the address of one host"),
+    ("[instrument]\nip_address = '0.0.0.0'", "instrument.ip_address", "not the address of one host"),
+    # half a node
+    ("[storage]\nport = 104", "storage.ip_address", "is missing, and storage.port is given"),
+    ("[storage]\nport = 104", "storage.ae_title", "is missing"),
+    ("[worklist]\nae_title = 'RIS'", "worklist.port", "is missing, and worklist.ae_title is given"),
+    (
+        "[patient_query]\nip_address = '10.0.0.1'\nae_title = 'PIX'",
+        "patient_query.port",
+        "is missing, and patient_query.ip_address and patient_query.ae_title are given",
+    ),
+    # timeouts and intervals
+    ("[storage.timeouts]\nwrite_s = 0", "storage.timeouts.write_s", "seconds above 0, at most 3600"),
+    ("[storage.timeouts]\nwrite_s = nan", "storage.timeouts.write_s", "seconds above 0"),
+    ("[storage.timeouts]\nwrite_s = inf", "storage.timeouts.write_s", "seconds above 0"),
+    ("[worklist]\nrefresh_interval_s = -1", "worklist.refresh_interval_s", "whole seconds from 0"),
+    ("[worklist]\nrefresh_interval_s = 0.5", "worklist.refresh_interval_s", "whole seconds"),
+    ("[storage]\nretry_first_s = 60\nretry_max_s = 30", "storage.retry_max_s", "30 is less than storage.retry_first_s"),
+    # closed sets
+    ("[storage]\nmodality = 'CR'", "storage.modality", '"CR" is not allowed; allowed: one of "SC", "OP", "XC", "OT"'),
+    ("[storage]\ntransfer_syntax = 'jpeg'", "storage.transfer_syntax", '"jpeg-baseline"'),
+    ("[worklist]\nmodality = 'op'", "worklist.modality", "A-Z"),
+    ("[stage]\ndriver = 'marlin'", "stage.driver", 'one of "grbl"'),
+    ("[camera]\ndriver = 'v4l2'", "camera.driver", 'one of "serial"'),
+    ("[camera]\nbits_stored = 10", "camera.bits_stored", "one of 8, 12"),
+    ("[log]\nlevel = 'loud'", "log.level", '"debug"'),
+    ("profile = 'nowhere'", "profile", 'there is no profile "nowhere"; one of '),
+    ("profile = '../specular'", "profile", "the name of a profile"),
+    # texts
+    ("[instrument]\ninstitution_name = 'A\\B'", "instrument.institution_name", "no backslash"),
+    (f"[instrument]\noperator = '{'x' * 65}'", "instrument.operator", "at most 64 characters"),
+    (f"[instrument]\nstation_name = '{'x' * 17}'", "instrument.station_name", "at most 16 characters"),
+    ("[network]\ninterface = ''", "network.interface", "an interface name"),
+    ("[network]\ninterface = 'abcdefghijklmnop'", "network.interface", "an interface name"),
+    # hardware
+    ("[stage]\nport = 'ttyACM0'", "stage.port", "an absolute path"),
+    ("[stage]\nbaud = 50", "stage.baud", "1200 to 4000000"),
+    ("[stage]\nsteps_per_mm = [800, 800]", "stage.steps_per_mm", "three numbers above 0"),
+    ("[stage]\ntravel_mm = [100, 40, 0]", "stage.travel_mm", "three numbers above 0"),
+    ("[stage]\ntravel_mm = [100, 40, nan]", "stage.travel_mm", "three numbers above 0"),
+    ("[stage]\nright_eye_um = [nan, -2e4, -2e4]", "stage.right_eye_um", "three numbers, um"),
+    ("[stage]\ntolerance_um = 0", "stage.tolerance_um", "um above 0"),
+    ("[stage]\nright_eye_um = [-82000, -40001, -20000]", "stage.right_eye_um", "y = -40001 um is outside the travel"),
+    ("[stage]\nleft_eye_um = [-18000, -20000, 1]", "stage.left_eye_um", "z = 1 um is outside the travel, -40000 to 0"),
+    ("[stage]\ntravel_mm = [80, 40, 40]", "stage.right_eye_um", "outside the travel, -80000 to 0"),
+    ("[stage]\nleft_eye_um = [-90000, -2e4, -2e4]", "stage.left_eye_um", "not above the right eye's x = -82000"),
+    ("[stage]\nleft_eye_um = [-82000, -2e4, -2e4]", "stage.left_eye_um", "not above the right eye's x"),
+    ("[stage]\nright_eye_um = [-82000, -2e4, -600]", "capture.focus_range_um", "stage.right_eye_um has 600 um"),
+    ("[camera]\nexposure_us = 0", "camera.exposure_us", "from 1 to"),
+    ("[camera]\num_per_px = -0.1", "camera.um_per_px", "0 (not calibrated)"),
+    ("[stage]\nport='/dev/x'\n[camera]\nport='/dev/x'", "camera.port", "/dev/x is stage.port already"),
+    ("[capture]\nburst = 0", "capture.burst", "from 1 to 50"),
+    ("[paths]\nstate = 'data'", "paths.state", "an absolute path"),
+    (f"[paths]\nruntime = '/{'r' * 100}'", "paths.runtime", "is too long"),
+    # a simulated instrument never sends to a clinical node
+    (f"[stage]\nsimulated = true\n[storage]\n{NODE}", "storage.ip_address", "10.0.0.9 is not a loopback address"),
+    (f"[camera]\nsimulated = true\n[worklist]\n{NODE}", "worklist.ip_address", "camera.simulated is true"),
+    (f"[camera]\nsimulated = true\n[patient_query]\n{NODE}", "patient_query.ip_address", "simulated"),
+]
+
+ACCEPTED = [
+    "",
+    CAMERA_AND_STAGE,
+    "[worklist]\nrefresh_interval_s = 0",
+    "[instrument]\nae_title = 'A B.C@D:1'\nport = 0",
+    "[instrument]\ninstitution_name = '眼科 病院'",
+    f"[storage]\n{NODE}retry_first_s = 30\nretry_max_s = 30\n[storage.timeouts]\nconnect_s = 5",
+    f"[stage]\nsimulated = true\n[storage]\n{NODE}".replace("10.0.0.9", "127.0.0.5"),
+    "[stage]\nsteps_per_mm = [250, 250, 1000]\nsettle_s = 0",
+    "[stage]\nright_eye_um = [-100000, -40000, -39300]",
+    "[camera]\nbits_stored = 12\num_per_px = 0.85",
+]
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "specular.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(("text", "key_path", "explanation"), REFUSED)
+def test_a_bad_value_names_file_key_and_what_is_allowed(
+    tmp_path: Path, text: str, key_path: str, explanation: str
+) -> None:
+    path = write(tmp_path, text)
+    found = [problem for problem in check_config(path) if problem.startswith(f"{path}: {key_path}: ")]
+    assert len(found) == 1, check_config(path)
+    assert explanation in found[0]
+    assert "\n" not in found[0]
+    with pytest.raises(ConfigError, match=str(path)):
+        load_config(path)
+
+
+@pytest.mark.parametrize("text", ACCEPTED)
+def test_a_good_file_has_no_problems(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path, text)
+    assert check_config(path) == []
+    assert isinstance(load_config(path), Config)
+
+
+def test_only_the_bad_key_is_named(tmp_path: Path) -> None:
+    """One mistake is one problem: rules about the same key do not judge the default that stands in for it."""
+    for text in ("[stage]\ntravel_mm = 'x'\nright_eye_um = [-95000, -2e4, -2e4]", "[storage]\nretry_first_s = 'x'"):
+        assert len(check_config(write(tmp_path, text))) == 1
+
+
+def test_all_problems_are_found_at_once_in_file_order(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        "profile = 'nowhere'\n[instrument]\nportt = 1\n[stage]\nbaud = 'fast'\nsimulated = true\n"
+        "[storage]\nmodality = 'CR'\nip_address = '10.0.0.1'\nport = 104\nae_title = 'A'\n"
+        "[storage.timeouts]\nwrite_s = 0\n",
+    )
+    keys = [problem.removeprefix(f"{path}: ").split(": ")[0] for problem in check_config(path)]
+    assert keys == [
+        "instrument.portt",
+        "stage.baud",
+        "storage.modality",
+        "storage.timeouts.write_s",
+        "storage.ip_address",
+        "profile",
+    ]
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert "instrument.portt" in str(caught.value)
+    assert "5 more: specular check-config" in str(caught.value)
+    assert caught.value.problems == check_config(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "explanation"),
+    [
+        (b"[stage\n", "line 1"),
+        (b"a = 1\n\nb = = 2\n", "line 3, column 5: not TOML"),
+        (b"port = 1\nport = 2\n", "line 2"),
+        (b"a = 1\nname = '\xff'\n", "line 2: not UTF-8"),
+        (b"\xef\xbb\xbfa = 1", "not TOML"),
+        (b"#" * (1 << 20) + b"\n", "longer than"),
+        (b"a = " + b"[" * 100_000, "not"),
+        (b"\x00" * 10, "not TOML"),
+    ],
+)
+def test_a_file_that_is_no_configuration(tmp_path: Path, content: bytes, explanation: str) -> None:
+    path = tmp_path / "broken.toml"
+    path.write_bytes(content)
+    (problem,) = check_config(path)
+    assert problem.startswith(f"{path}: ")
+    assert explanation in problem
+    assert "\n" not in problem
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    assert check_config(tmp_path / "absent.toml") == [
+        f"{tmp_path}/absent.toml: cannot be read: No such file or directory"
+    ]
+    assert check_config(tmp_path) == [f"{tmp_path}: cannot be read: Is a directory"]
+
+
+def test_any_toml_value_gives_a_problem_not_an_exception(tmp_path: Path) -> None:
+    values = ["1", "-1", "1.5", "nan", "inf", "true", "'x'", "[]", "[1,2,3]", "{}", "{a=1}", "1979-05-27", "07:32:00"]
+    values += ["1979-05-27T07:32:00Z", "1" * 400, "[[1],[2]]", "'" + "x" * 70_000 + "'"]
+    keys = {
+        "": ("profile", "stage", "log"),
+        "[stage]": ("driver", "port", "baud", "travel_mm", "left_eye_um", "tolerance_um", "simulated"),
+        "[camera]": ("bits_stored", "um_per_px"),
+        "[worklist]": ("ip_address", "port", "timeouts", "refresh_interval_s"),
+    }
+    for table, names in keys.items():
+        for name in names:
+            for value in values:
+                for problem in check_config(write(tmp_path, f"{table}\n{name} = {value}\n")):
+                    assert len(problem) < 400
