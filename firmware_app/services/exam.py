@@ -6,12 +6,14 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
 
 from firmware_app.model import Event, Exam, Eye, Measurement, Patient, WorklistItem
 from firmware_app.objects.identifiers import new_uid
+from firmware_app.records.documents import ObjectRecord
 from firmware_app.records.store import Records
 from firmware_app.services.analysis import Analysed
 from firmware_app.services.capture import Captured, CaptureService, Progress
@@ -39,6 +41,7 @@ class FinishedExam:
 class ExamService:
     def __init__(
         self,
+        state_dir: Path,
         records: Records,
         capture: CaptureService,
         build: Callable[[Exam, dict[Eye, EyeResult], datetime], tuple[tuple[Deliverable, ...], Drawn]],
@@ -47,6 +50,7 @@ class ExamService:
         now: Callable[[], datetime],
         publish: Callable[[Event], None],
     ) -> None:
+        self._state_dir = state_dir
         self._records = records
         self._capture = capture
         self._build = build
@@ -118,7 +122,7 @@ class ExamService:
         pictures = [str(await self._records.save_picture(exam.exam_id, name, png)) for name, png in drawn]
         there = {record.sop_instance_uid: record for record in await self._records.objects(exam.exam_id)}
         files = [
-            str(there[each.sop_instance_uid].path) if each.sop_instance_uid in there else await self._save(exam, each)
+            self._path(there[each.sop_instance_uid]) if each.sop_instance_uid in there else await self._save(exam, each)
             for each in deliverables
         ]
         await self._records.finish_exam(exam.exam_id)
@@ -148,7 +152,10 @@ class ExamService:
         )
         for problem in deliverable.problems:
             self._publish(Event("object.problem", problem, {"sop_instance_uid": deliverable.sop_instance_uid}))
-        return str(record.path)
+        return self._path(record)
+
+    def _path(self, record: ObjectRecord) -> str:
+        return str(self._state_dir / record.file)
 
     async def abandon(self) -> Exam:
         """Close the exam without delivering anything; its captures stay on disk."""

@@ -6,9 +6,8 @@ import logging
 import sys
 
 import structlog
-import trio
 
-from firmware_app.model import Event
+from firmware_app.services.events import Subscription
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 # The last word of an event's kind says how bad it is; everything else is information.
@@ -29,8 +28,8 @@ def configure_log(level: str) -> None:
     )
 
 
-async def run_log(events: trio.MemoryReceiveChannel[Event]) -> None:
-    """Write every event until the bus closes."""
+async def run_log(events: Subscription) -> None:
+    """Write every event, for ever."""
     log = structlog.get_logger()
     async for event in events:
         write = log.warning if event.kind.rpartition(".")[2] in WARNINGS else log.info
