@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from firmware_app.endothelium.filters import FloatImage, Plane
+from firmware_app.endothelium.filters import BoolImage, FloatImage, Plane
 from firmware_app.endothelium.parameters import Parameters
 
 
@@ -18,7 +18,7 @@ class BorderMap:
     coarse: FloatImage
 
 
-def border_map(contrast: FloatImage, spacing_px: float, parameters: Parameters) -> BorderMap:
+def border_map(contrast: FloatImage, usable: BoolImage, spacing_px: float, parameters: Parameters) -> BorderMap:
     """Ridges of darkness at the width of a cell border, plus darkness itself, in units of local contrast."""
     plane = Plane(contrast, int(spacing_px))
     ridge = plane.ridges(
@@ -26,11 +26,16 @@ def border_map(contrast: FloatImage, spacing_px: float, parameters: Parameters) 
         max(parameters.ridge_length_rel * spacing_px, 1.0),
         parameters.ridge_orientations,
     )
-    scale = float(np.sqrt(np.mean(ridge**2))) or 1.0
-    ridge /= np.float32(scale)
+    ridge /= root_mean_square(ridge, usable)
     dark = -plane.gaussian(max(parameters.smooth_sigma_rel * spacing_px, 0.7))
-    scale = float(np.sqrt(np.mean(dark**2))) or 1.0
-    dark /= np.float32(scale)
+    dark /= root_mean_square(dark, usable)
     fine = dark + np.float32(parameters.ridge_weight) * ridge
     coarse = Plane(fine, int(spacing_px)).gaussian(parameters.marker_sigma_rel * spacing_px)
     return BorderMap(fine.astype(np.float32), coarse)
+
+
+def root_mean_square(image: FloatImage, where: BoolImage) -> np.float32:
+    """1 where there is nothing to measure, so that it can always be divided by."""
+    if not where.any():
+        return np.float32(1)
+    return np.float32(np.sqrt(np.mean(image[where] ** 2))) or np.float32(1)

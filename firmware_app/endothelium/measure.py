@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from firmware_app.endothelium.borders import border_map
 from firmware_app.endothelium.checks import require_image
+from firmware_app.endothelium.division import Division, settle
 from firmware_app.endothelium.filters import FloatImage
 from firmware_app.endothelium.morphometry import morphometry
-from firmware_app.endothelium.mosaic import build_mosaic, whole_regions
+from firmware_app.endothelium.mosaic import build_mosaic
 from firmware_app.endothelium.normalise import normalise
 from firmware_app.endothelium.parameters import Parameters
 from firmware_app.endothelium.quality import assess_quality
 from firmware_app.endothelium.spacing import find_spacing
-from firmware_app.endothelium.watershed import basins, merge_by_depth
+from firmware_app.endothelium.trust import trusted_cells
 from firmware_app.model import CALCULATION_FAILURE, MEASUREMENT_FAILURE, Code, Measurement, Mosaic, Refusal
 
 
@@ -63,28 +63,47 @@ def spacing_limits_px(um_per_px: float | None, shape: tuple[int, ...], parameter
 
 
 def segment(image: FloatImage, um_per_px: float | None, parameters: Parameters) -> Segmentation:
+    size = f"{image.shape[1]}x{image.shape[0]} px"
     if min(image.shape) < parameters.side_min_px:
-        return refused(MEASUREMENT_FAILURE, f"the image is too small: {image.shape[1]}x{image.shape[0]} px")
+        return refused(
+            MEASUREMENT_FAILURE, f"the image is too small: {size}, at least {parameters.side_min_px} px a side"
+        )
     if max(image.shape) > parameters.side_max_px:
-        return refused(MEASUREMENT_FAILURE, f"the image is too large: {image.shape[1]}x{image.shape[0]} px")
-    shortest, longest = spacing_limits_px(um_per_px, image.shape, parameters)
-    if shortest >= longest:
-        return refused(MEASUREMENT_FAILURE, "no cell of a plausible size can be resolved in this image")
-    first = normalise(image, min(18.0, min(image.shape) / 6), parameters.clip)
-    spacing = find_spacing(first.contrast, first.usable, shortest, longest, parameters.spectral_tilt)
+        return refused(
+            MEASUREMENT_FAILURE, f"the image is too large: {size}, at most {parameters.side_max_px} px a side"
+        )
+    limits = spacing_limits_px(um_per_px, image.shape, parameters)
+    if limits[0] >= limits[1]:
+        return refused(MEASUREMENT_FAILURE, "no cell of a plausible size could be resolved at this scale")
+    first = normalise(image, min(parameters.first_shading_sigma_px, min(image.shape) / 6), parameters.clip)
+    if not first.usable.any():
+        return refused(MEASUREMENT_FAILURE, "the image has no structure: it is blank, black or overexposed")
+    spacing = find_spacing(
+        first.contrast, first.usable, limits, parameters.spectral_tilt, parameters.spacing_candidates
+    )
     if not spacing.candidates_px:
         return refused(MEASUREMENT_FAILURE, "no repeating cell pattern was found")
-    period = spacing.candidates_px[0]
-    flat = normalise(image, parameters.shading_sigma_rel * period, parameters.clip)
-    borders = border_map(flat.contrast, period, parameters)
-    labels = merge_by_depth(basins(borders.coarse), borders.coarse, parameters.basin_depth)
-    keep = whole_regions(labels, flat.usable)
-    area = np.bincount(labels.ravel(), minlength=keep.size)
-    expected = (period / parameters.spacing_to_root_area) ** 2
-    keep &= (area > parameters.area_min_rel * expected) & (area < parameters.area_max_rel * expected)
-    mosaic = build_mosaic(labels, keep, parameters.side_length_min_px)
-    if mosaic.n < parameters.cells_min:
+    divisions = [settle(image, period, limits, parameters) for period in spacing.candidates_px]
+    believed = [trusted_cells(division, parameters) for division in divisions]
+    areas = [float(division.area_px[keep].sum()) for division, keep in zip(divisions, believed, strict=True)]
+    best = int(np.argmax(areas))
+    return decide(divisions[best], believed[best], parameters)
+
+
+def decide(division: Division, believed: npt.NDArray[np.bool_], parameters: Parameters) -> Segmentation:
+    """Numbers only from enough cells; otherwise say what was missing."""
+    regions = division.whole & (division.area_px > 0)
+    clarity = float(np.median(division.clarity[believed if believed.any() else regions])) if regions.any() else 0.0
+    score = clarity / parameters.clarity_of_sharp_image
+    count = int(np.count_nonzero(believed))
+    if count == 0:
         return refused(
-            CALCULATION_FAILURE, f"only {mosaic.n} whole cells: at least {parameters.cells_min} are needed", 0.5
+            MEASUREMENT_FAILURE, "no cell borders stand out: not an endothelium, or out of focus or hazy", score
         )
-    return Segmentation(mosaic, 0.8, None)
+    if count < parameters.cells_min:
+        return refused(
+            CALCULATION_FAILURE,
+            f"only {count} cells with clear borders: at least {parameters.cells_min} are needed",
+            score,
+        )
+    return Segmentation(build_mosaic(division.labels, believed, parameters.side_length_min_px), score, None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from firmware_app.endothelium.merging import MergeWeights
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,32 +13,43 @@ class Parameters:
 
     # size of the input
     side_min_px: int = 64
-    side_max_px: int = 1600
+    side_max_px: int = 2048
     # physical prior on the density, used when the scale is known
     density_min_per_mm2: float = 400.0
     density_max_per_mm2: float = 4500.0
-    # spacing search, when it is not
+    # spacing search
     spacing_min_px: float = 8.0
     spacing_max_px: float = 85.0
+    spacing_candidates: int = 3
+    first_shading_sigma_px: float = 18.0
     spectral_tilt: float = 1.75  # power times f**tilt: cells stand out over 1/f shading and haze
     # normalisation
-    shading_sigma_rel: float = 0.75
+    shading_sigma_rel: float = 0.5
     clip: float = 3.0
     # border map
     smooth_sigma_rel: float = 0.11
     ridge_sigma_rel: float = 0.07
-    ridge_length_rel: float = 0.16
+    ridge_length_rel: float = 0.22
     ridge_orientations: int = 8
     ridge_weight: float = 1.0
-    marker_sigma_rel: float = 0.16
-    # merging
-    basin_depth: float = 0.12
-    merge_below: float = 0.0
+    marker_sigma_rel: float = 0.12
+    # division into cells
+    basin_depth: float = 0.1  # of the coarse border map's units; shallower basins are noise
+    merge: MergeWeights = field(default_factory=MergeWeights)
+    settle_rounds: int = 5
+    settle_tolerance: float = 0.05
+    settle_cells_min: int = 5
+    # which cells to believe, in units of the border map
+    trust_min: float = 1.35
+    roundness_weight: float = 4.0
+    roundness_typical: float = 0.8
+    patch_cells_min: int = 10
     # cells
-    area_min_rel: float = 0.22  # of the mean cell area expected from T
+    area_min_rel: float = 0.15  # of the mean cell area expected from T
     area_max_rel: float = 4.0
     side_length_min_px: float = 1.5  # a shared border shorter than this is a four-fold vertex, not a side
     # decision
+    clarity_of_sharp_image: float = 2.2
     cells_min: int = 30
     cells_for_confidence: int = 75
     ringed_cells_min: int = 12

@@ -39,9 +39,10 @@ def radial_spectrum(
 
 
 def find_spacing(
-    contrast: FloatImage, usable: BoolImage, shortest_px: float, longest_px: float, tilt: float
+    contrast: FloatImage, usable: BoolImage, limits_px: tuple[float, float], tilt: float, candidates: int
 ) -> Spacing:
-    """The peaks of power times frequency**tilt between the two periods, strongest first, at most three."""
+    """The peaks of power times frequency**tilt between the two periods, strongest first."""
+    shortest_px, longest_px = limits_px
     if not usable.any():
         return Spacing((), 0.0)
     # one octave of margin on both sides so that a peak at a limit is still seen as a peak
@@ -57,5 +58,5 @@ def find_spacing(
     peaks = np.flatnonzero(inside & rising & falling)
     if peaks.size == 0:
         return Spacing((), 0.0)
-    peaks = peaks[np.argsort(-score[peaks], kind="stable")][:3]
+    peaks = peaks[np.argsort(-score[peaks], kind="stable")][:candidates]
     return Spacing(tuple(float(periods[i]) for i in peaks), float(score[peaks[0]] - np.median(score[inside])))
