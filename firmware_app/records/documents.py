@@ -134,5 +134,5 @@ def decode_mosaic(data: bytes) -> Mosaic:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return Mosaic(arrays["labels"], arrays["area_px"], arrays["sides"], arrays["centroid_px"])
-    except (zipfile.BadZipFile, KeyError, OSError) as error:
+    except (zipfile.BadZipFile, KeyError, OSError, EOFError, ValueError) as error:
         raise ValueError(f"not a mosaic: {error}") from error
