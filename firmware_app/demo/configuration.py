@@ -1,0 +1,101 @@
+"""The demo's configuration: an ordinary file of the service, as a technician would write it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class DemoPaths:
+    """Everything one demo writes. `runtime` is short: the path of a Unix socket has at most 107 bytes."""
+
+    out: Path
+    runtime: Path
+
+    @property
+    def configuration(self) -> Path:
+        return self.out / "specular.toml"
+
+    @property
+    def logs(self) -> Path:
+        return self.out / "logs"
+
+    @property
+    def archive(self) -> Path:
+        return self.out / "archive"
+
+    @property
+    def state(self) -> Path:
+        return self.out / "state"
+
+    @property
+    def instances(self) -> Path:
+        return self.out / "instances"
+
+    @property
+    def console(self) -> Path:
+        return self.runtime / "console.sock"
+
+
+def configuration_text(
+    paths: DemoPaths, instrument: Mapping[str, Any], worklist: Mapping[str, Any], archive: Mapping[str, Any]
+) -> str:
+    """The file's text; `instrument` is the simulator's ready line, the other two are the hospital's addresses."""
+    return f"""\
+# Written by `specular demo`: an ordinary configuration whose peers and devices happen to be simulated.
+# Try it by hand with `specular demo --keep`. What is not here has its default; `specular check-config` checks it.
+profile = "specular"
+
+[instrument]
+institution_name = "Simulated Eye Clinic"
+station_name = "SPECULAR-DEMO"
+device_serial_number = "SIMULATED"
+operator = "Demo^Technician"
+
+[network]
+interface = "lo"                    # a simulated instrument sends to nobody but this machine
+
+[worklist]                          # the embedded hospital's information system
+{_node(worklist)}
+scheduled_station_ae_title = "TP_AM_SP1P_001"
+modality = "OP"
+refresh_interval_s = 0              # only when asked
+
+[storage]                           # the embedded hospital's archive
+{_node(archive)}
+modality = "OP"
+transfer_syntax = "explicit-vr-little-endian"
+retry_first_s = 0.5
+
+[patient_query]                     # the archive again
+{_node(archive)}
+
+[stage]
+driver = "grbl"
+{_table(instrument["stage_config"])}
+
+[camera]
+driver = "serial"
+{_table(instrument["camera_config"])}
+
+[paths]
+state = {_value(str(paths.state))}
+runtime = {_value(str(paths.runtime))}
+"""
+
+
+def _node(address: Mapping[str, Any]) -> str:
+    return _table({"ip_address": address["ip"], "port": address["port"], "ae_title": address["ae_title"]})
+
+
+def _table(keys: Mapping[str, Any]) -> str:
+    return "\n".join(f"{key} = {_value(value)}" for key, value in keys.items())
+
+
+def _value(value: object) -> str:
+    # A JSON string, number, list or boolean is the same in TOML (v1.0.0, sections String and Array).
+    return json.dumps(value, ensure_ascii=False)
