@@ -18,16 +18,16 @@ CONTRAST_PERCENTILES = (0.5, 99.5)
 
 
 def draw_overlay(
-    pixels: npt.NDArray[np.generic], bits_stored: int, measurement: Measurement, scale: int = 1
+    pixels: npt.NDArray[np.generic], bits_stored: int, measurement: Measurement, size: tuple[int, int] | None = None
 ) -> Picture:
-    """RGB of (rows * scale, columns * scale, 3): cells tinted by their number of sides with contours of one pixel.
+    """RGB of the picture's own size, or of `size` (width, height): cells tinted by their sides, contours of one pixel.
 
-    A refused picture carries the reason instead. The pixels are shown with the contrast stretched.
+    A refused picture carries the reason instead. The grey values are stretched in contrast.
     """
-    grey = enlarged(stretched(pixels), scale)
+    grey = resized(stretched(pixels), size)
     picture = np.repeat(grey[:, :, np.newaxis], 3, axis=2)
     if measurement.mosaic is not None:
-        return _with_cells(picture, measurement.mosaic, scale)
+        return _with_cells(picture, measurement.mosaic)
     reason = measurement.refusal.reason if measurement.refusal else "no result"
     return _with_reason(picture, f"Not measured: {reason}")
 
@@ -41,11 +41,10 @@ def stretched(pixels: npt.NDArray[np.generic]) -> Picture:
     return shown
 
 
-def enlarged(grey: Picture, scale: int) -> Picture:
-    if scale == 1:
+def resized(grey: Picture, size: tuple[int, int] | None) -> Picture:
+    if size is None or size == grey.shape[::-1]:
         return grey
-    size = (grey.shape[1] * scale, grey.shape[0] * scale)
-    return np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC))
+    return np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.LANCZOS))
 
 
 def contour_mask(labels: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
@@ -56,8 +55,8 @@ def contour_mask(labels: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
     return mask
 
 
-def _with_cells(picture: Picture, mosaic: Mosaic, scale: int) -> Picture:
-    labels = mosaic.labels if scale == 1 else np.repeat(np.repeat(mosaic.labels, scale, axis=0), scale, axis=1)
+def _with_cells(picture: Picture, mosaic: Mosaic) -> Picture:
+    labels = _labels_of_size(mosaic.labels, picture.shape[0], picture.shape[1])
     palette = np.array([colours.PAPER, *(colours.of_sides(int(sides)) for sides in mosaic.sides)], dtype=np.float32)
     inside = labels > 0
     tinted = picture.astype(np.float32)
@@ -65,6 +64,12 @@ def _with_cells(picture: Picture, mosaic: Mosaic, scale: int) -> Picture:
     result = tinted.astype(np.uint8)
     result[contour_mask(labels)] = colours.CONTOUR
     return result
+
+
+def _labels_of_size(labels: npt.NDArray[np.int32], rows: int, columns: int) -> npt.NDArray[np.int32]:
+    row_of = np.arange(rows) * labels.shape[0] // rows
+    column_of = np.arange(columns) * labels.shape[1] // columns
+    return labels[np.ix_(row_of, column_of)]
 
 
 def _with_reason(picture: Picture, text: str) -> Picture:

@@ -1,0 +1,128 @@
+"""What a report says, as text and numbers, before anything is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from firmware_app.model import Capture, Exam, Eye, Measurement, Morphometry
+
+NOT_FOR_CLINICAL_USE = "Not for clinical use"
+SIMULATED = "SIMULATED INSTRUMENT: computed pictures, not a patient"
+EYE_TITLES = {Eye.RIGHT: "R (OD)", Eye.LEFT: "L (OS)"}
+AREA_CLASS_UM2 = 100
+METHOD = "automatic, whole cells"
+SIDES_SHOWN = range(3, 11)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportHeader:
+    """Who made the report, on what."""
+
+    institution_name: str
+    model_name: str
+    device_serial_number: str
+    software_version: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReportedEye:
+    """One eye on the page: the accepted capture, its frame and what the core said of it."""
+
+    capture: Capture
+    pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+    measurement: Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number as it is printed."""
+
+    key: str
+    label: str
+    value: str
+    unit: str
+
+
+def figures(numbers: Morphometry) -> list[Figure]:
+    """The numbers of one eye in the order of print; without a scale those in um and mm are missing, not zero."""
+    printed = [
+        ("cd_per_mm2", "CD", numbers.cd_per_mm2, 0, "/mm²"),
+        ("n", "N", numbers.n, 0, "cells"),
+        ("area_mean_um2", "AVG", numbers.area_mean_um2, 0, "µm²"),
+        ("area_sd_um2", "SD", numbers.area_sd_um2, 0, "µm²"),
+        ("area_min_um2", "MIN", numbers.area_min_um2, 0, "µm²"),
+        ("area_max_um2", "MAX", numbers.area_max_um2, 0, "µm²"),
+        ("cv_percent", "CV", numbers.cv_percent, 1, "%"),
+        ("hex_percent", "HEX", numbers.hex_percent, 1, "%"),
+    ]
+    return [
+        Figure(key, label, "–", "") if value is None else Figure(key, label, f"{value:.{digits}f}", unit)
+        for key, label, value, digits, unit in printed
+    ]
+
+
+def area_histogram(measurement: Measurement) -> dict[int, int]:
+    """Lower bound of each class of 100 um2 -> number of cells; empty without a scale."""
+    mosaic, numbers = measurement.mosaic, measurement.morphometry
+    if mosaic is None or numbers is None or numbers.um_per_px is None:
+        return {}
+    classes = (mosaic.area_px * numbers.um_per_px**2 // AREA_CLASS_UM2).astype(int)
+    counts = np.bincount(classes)
+    return {index * AREA_CLASS_UM2: int(count) for index, count in enumerate(counts)}
+
+
+def sides_histogram(measurement: Measurement) -> dict[int, int]:
+    """Number of sides 3..10 -> number of cells with a complete ring of neighbours."""
+    numbers = measurement.morphometry
+    return {sides: numbers.sides.get(sides, 0) for sides in SIDES_SHOWN} if numbers else {}
+
+
+def refusal_text(measurement: Measurement) -> str:
+    return measurement.refusal.reason if measurement.refusal else "no result"
+
+
+def warnings_of(eye: ReportedEye) -> list[str]:
+    """What a reader of this eye's numbers must know."""
+    numbers = eye.measurement.morphometry
+    warnings = list(numbers.warnings) if numbers else []
+    if eye.capture.um_per_px is None:
+        warnings.append("not calibrated: no lengths, areas or densities")
+    return warnings
+
+
+def is_simulated(eyes: Sequence[ReportedEye]) -> bool:
+    return any(eye.capture.simulated for eye in eyes)
+
+
+def date_text(dicom_date: str) -> str:
+    """A DICOM date for people; what is not a date is shown as it is."""
+    if len(dicom_date) == 8 and dicom_date.isdecimal():
+        return f"{dicom_date[:4]}-{dicom_date[4:6]}-{dicom_date[6:]}"
+    return dicom_date
+
+
+def moment_text(moment: datetime) -> str:
+    """Date, time and zone, because a report travels."""
+    offset = moment.strftime("%z")
+    return f"{moment:%Y-%m-%d %H:%M} UTC{offset[:3]}:{offset[3:5]}" if offset else f"{moment:%Y-%m-%d %H:%M}"
+
+
+def identity_lines(exam: Exam, header: ReportHeader) -> list[tuple[str, str]]:
+    """Label and value of what identifies patient, order and instrument; the name is drawn apart."""
+    patient, item = exam.patient, exam.worklist_item
+    return [
+        ("Patient ID", patient.patient_id),
+        ("Born", date_text(patient.birth_date)),
+        ("Sex", patient.sex),
+        ("Accession", item.accession_number if item else "unscheduled"),
+        ("Procedure", item.requested_procedure_id if item else ""),
+        ("Exam", moment_text(datetime.fromisoformat(exam.started_at))),
+        ("Operator", exam.operator.replace("^", " ").strip()),
+        ("Instrument", " ".join(part for part in (header.model_name, header.device_serial_number) if part)),
+        ("Software", header.software_version),
+    ]
