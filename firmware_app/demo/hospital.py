@@ -99,7 +99,11 @@ class Hospital:
             case ["status", status] if (code := _status(status)) is not None:
                 self.fault.status = code
             case [("worklist" | "archive") as name, ("up" | "down" | "reject" | "accept") as action]:
-                self._switch(self.entities[name], action)
+                try:
+                    self._switch(self.entities[name], action)
+                except OSError as error:
+                    self._report("error", text=str(error))
+                    return
             case _:
                 self._report("error", text=f"no such command: {command[:64]!r}")
                 return

@@ -44,7 +44,7 @@ def query(holdings: Holdings, ae_title: str, report: Report) -> Service:
         model, levels = MODELS[event.context.abstract_syntax]
         identifier = event.identifier
         level = str(identifier.get("QueryRetrieveLevel", ""))
-        if not _level_is_complete(identifier, level, levels):
+        if not level_is_complete(identifier, level, levels):
             report("find", model=model, level=level, status="A900", **association(event))
             yield IDENTIFIER_DOES_NOT_MATCH_SOP_CLASS, None
             return
@@ -96,7 +96,7 @@ def _distinct(members: list[Dataset], keyword: str) -> int:
     return len({str(member.get(keyword, "")) for member in members})
 
 
-def _level_is_complete(identifier: Dataset, level: str, levels: tuple[str, ...]) -> bool:
+def level_is_complete(identifier: Dataset, level: str, levels: tuple[str, ...]) -> bool:
     """Hierarchical search: every unique key above the level has one value (PS3.4 C.4.1.2.1)."""
     if level not in levels:
         return False

@@ -274,6 +274,17 @@ def test_archive_down_and_up_again_on_the_same_port(tmp_path: Path) -> None:
         assert list(held_instances(running.archive(), STUDY, "SCU")) == [f"{SERIES}.1"]
 
 
+def test_a_port_that_was_taken_meanwhile_is_reported(tmp_path: Path) -> None:
+    with hospital(tmp_path) as running, socket.socket() as other:
+        running.command("archive down")
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind((running.archive().ip, running.archive().port))
+        other.listen()
+        assert "Address already in use" in str(running.command("archive up")["text"])
+        other.close()
+        assert running.command("archive up")["event"] == "fault"
+
+
 def test_archive_down_aborts_who_is_connected(tmp_path: Path) -> None:
     with (
         hospital(tmp_path) as running,

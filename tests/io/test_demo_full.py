@@ -1,0 +1,121 @@
+"""`specular demo` as a whole: every process, every room, one seed. The other seeds: tests/benchmarks/run_seeds.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from pydicom import dcmread
+
+DEMO_TIMEOUT_S = 110
+
+
+def demo(out: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "firmware_app", "demo", "--out", str(out), *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def still_running(out: Path) -> list[bytes]:
+    """The command lines of processes that name the demo's folder."""
+    command_lines = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command_lines.append(process.read_bytes())
+        except OSError:
+            continue  # it ended meanwhile
+    return [line for line in command_lines if os.fsencode(out) in line and b"firmware_app" in line]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder and the words of one demo that succeeded."""
+    out = tmp_path_factory.mktemp("demo") / "out"
+    with demo(out, "--seed", "1") as process:
+        words, errors = process.communicate(timeout=DEMO_TIMEOUT_S)
+    assert process.returncode == 0, words + errors
+    assert errors == ""
+    return out, words
+
+
+@pytest.fixture(scope="module")
+def summary(finished: tuple[Path, str]) -> dict[str, Any]:
+    return json.loads((finished[0] / "summary.json").read_text(encoding="utf-8"))
+
+
+def test_both_eyes_are_measured_close_to_the_truth_or_refused_with_a_reason(summary: dict[str, Any]) -> None:
+    assert set(summary["eyes"]) == {"R", "L"}
+    for eye in summary["eyes"].values():
+        if eye["measured"] is None:
+            assert eye["reason"]
+            continue
+        assert abs(eye["difference"]["cd_per_mm2"]) <= 3.0
+        assert abs(eye["difference"]["cv_percent"]) <= 4.0
+        assert abs(eye["difference"]["hex_percent"]) <= 8.0
+
+
+def test_the_archive_holds_every_instance_for_the_scheduled_patient(
+    finished: tuple[Path, str], summary: dict[str, Any]
+) -> None:
+    out, _ = finished
+    assert len(summary["instances"]) >= 2
+    for instance in summary["instances"]:
+        archived = dcmread(out / "archive" / f"{instance['sop_instance_uid']}.dcm")
+        assert archived.StudyInstanceUID == summary["study_instance_uid"]
+        assert str(archived.PatientName) == "Lindström^Åsa"
+        assert archived.AccessionNumber == summary["accession_number"]
+        assert (out / instance["file"]).is_file()
+
+
+def test_the_folder_has_a_report_and_an_overlay_of_each_eye(
+    finished: tuple[Path, str], summary: dict[str, Any]
+) -> None:
+    assert len(summary["pictures"]) >= 3
+    for name in summary["pictures"]:
+        with Image.open(finished[0] / name) as picture:
+            picture.load()
+            assert picture.width >= 640
+
+
+def test_the_words_tell_every_step_and_the_table(finished: tuple[Path, str]) -> None:
+    _, words = finished
+    steps = ("worklist", "stage homed", "right eye focused", "left eye captured", "stored", "archive asked over DICOM")
+    assert [step for step in steps if f"ok      {step}" not in words] == []
+    assert "CD, cells/mm2" in words
+    assert "\x1b" not in words
+
+
+def test_nothing_of_the_demo_is_left_running(finished: tuple[Path, str]) -> None:
+    assert still_running(finished[0]) == []
+
+
+def test_a_folder_of_somebody_else_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").touch()
+    with demo(tmp_path) as process:
+        words, errors = process.communicate(timeout=DEMO_TIMEOUT_S)
+    assert process.returncode == 1
+    assert words == ""
+    assert errors.startswith(f"specular demo: {tmp_path} is not empty")
+    assert errors.count("\n") == 1
+
+
+def test_interrupted_it_ends_its_children(tmp_path: Path) -> None:
+    with demo(tmp_path / "out") as process:
+        assert process.stdout is not None
+        while "embedded hospital" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 130
+        process.communicate()
+    assert still_running(tmp_path / "out") == []
