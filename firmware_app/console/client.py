@@ -8,10 +8,12 @@ from __future__ import annotations
 import contextlib
 import itertools
 import queue
+import signal
 import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -68,13 +70,20 @@ def run_console(socket_path: Path, command: str | None, json_output: bool) -> in
         return EXIT_FAILED
 
 
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """Ctrl-C while that request was running."""
+
+    request_id: int
+
+
 class _Link:
     """The connection: `send` from the main thread; a reading thread sorts what comes into answers and events."""
 
     def __init__(self, sock: socket.socket, path: Path) -> None:
         self._sock = sock
         self._path = path
-        self._answers: queue.SimpleQueue[Answer | ServiceGone] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[Answer | Interrupt | ServiceGone] = queue.SimpleQueue()
         self.on_event: Callable[[Event | Missed], None] = lambda event: None
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -103,8 +112,17 @@ class _Link:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._sock.sendall(encode_request(request))
 
-    def next_answer(self) -> Answer:
-        """The next answer; waits. Raises `ServiceGone`, and KeyboardInterrupt at Ctrl-C."""
+    @contextlib.contextmanager
+    def interrupts_as_answers(self, request_id: int) -> Iterator[None]:
+        """Let Ctrl-C come in line with the answers, so that it cannot hit between two of our own steps."""
+        before = signal.signal(signal.SIGINT, lambda number, frame: self._answers.put(Interrupt(request_id)))
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def next_answer(self) -> Answer | Interrupt:
+        """The next answer; waits. Raises `ServiceGone`."""
         answer = self._answers.get()
         if isinstance(answer, ServiceGone):
             self._answers.put(answer)
@@ -154,22 +172,22 @@ class _Session:
     def outcome(self, line: str) -> Reply | Failure:
         """What the command answered in the end; its progress is shown. Raises `ServiceGone`."""
         request_id = next(self._ids)
-        self._link.send(Run(request_id, line))
-        cancelled = False
-        while True:
-            try:
+        with self._link.interrupts_as_answers(request_id):
+            self._link.send(Run(request_id, line))
+            cancelled = False
+            while True:
                 answer = self._link.next_answer()
-            except KeyboardInterrupt:
-                if cancelled:
-                    raise
-                cancelled = True
-                self._link.send(Cancel(request_id))
-                continue
-            if answer.request_id not in (request_id, None):
-                continue  # of a command that was given up
-            if not isinstance(answer.content, Progress):
-                return answer.content
-            print(printable(answer.content.text), file=self._progress_file, flush=True)
+                if answer.request_id not in (request_id, None):
+                    continue  # of a command that was given up
+                if isinstance(answer, Interrupt):
+                    if cancelled:
+                        raise KeyboardInterrupt
+                    cancelled = True
+                    self._link.send(Cancel(request_id))
+                elif isinstance(answer.content, Progress):
+                    print(printable(answer.content.text), file=self._progress_file, flush=True)
+                else:
+                    return answer.content
 
 
 class _Screen:
@@ -212,16 +230,15 @@ def _interactive(link: _Link, json_output: bool, socket_path: Path) -> int:
     while True:
         try:
             line = screen.ask().strip()
+            if line in ("exit", "quit"):
+                return EXIT_DONE
+            if line:
+                session.run(line)
         except EOFError:
             print()
             return EXIT_DONE
         except KeyboardInterrupt:
             print()
-            continue
-        if line in ("exit", "quit"):
-            return EXIT_DONE
-        if line:
-            session.run(line)
 
 
 def _command_names(session: _Session) -> list[str]:
