@@ -56,20 +56,19 @@ WHERE sop_instance_uid = :uid AND node = :node AND state IN ('sending', 'queued'
 """
 _INTERRUPTED_TO_QUEUED = """
 UPDATE deliveries SET state = 'queued', reason = :reason, next_attempt_at = :now, changed_at = :now
-WHERE state = 'sending' AND (:node IS NULL OR node = :node)
+WHERE state = 'sending'
 """
 _FAILED_TO_QUEUED = """
 UPDATE deliveries SET state = 'queued', next_attempt_at = :now, changed_at = :now
-WHERE state = 'failed' AND (:uid IS NULL OR sop_instance_uid = :uid) AND (:node IS NULL OR node = :node)
-"""
-_NODES_OF_QUEUED = """
-SELECT DISTINCT node FROM deliveries
-WHERE state = 'queued' AND (:uid IS NULL OR sop_instance_uid = :uid) AND (:node IS NULL OR node = :node)
+WHERE state = 'failed'
 """
 _END_WAITING = """
 UPDATE deliveries SET next_attempt_at = :now
-WHERE node = :node AND state = 'queued' AND next_attempt_at > :now
+WHERE state = 'queued' AND next_attempt_at > :now
 """
+_NODES_OF_INSTANCE = "SELECT node FROM deliveries WHERE sop_instance_uid = :uid AND state = 'queued'"
+_OF_INSTANCE = " AND sop_instance_uid = :uid"
+_OF_NODE = " AND node = :node"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,21 +191,23 @@ class DeliveryQueue:
 
     def requeue_interrupted(self, node: str | None, now: datetime) -> int:
         """After a crash or a broken-off send: what was being sent is queued again, under the same UID."""
+        update = _INTERRUPTED_TO_QUEUED + (_OF_NODE if node is not None else "")
+        values = {"node": node, "reason": INTERRUPTED, "now": clock_text(now)}
         with self._database.transaction() as connection:
-            values = {"node": node, "reason": INTERRUPTED, "now": clock_text(now)}
-            return connection.execute(_INTERRUPTED_TO_QUEUED, values).rowcount
+            return connection.execute(update, values).rowcount
 
     def retry(self, sop_instance_uid: str | None, node: str | None, now: datetime) -> int:
         """By hand: queue failed instances again at their old place and end the waiting of the nodes concerned.
 
         Returns how many instances became due by it. None stands for every instance, every node.
         """
+        of_instance = _OF_INSTANCE if sop_instance_uid is not None else ""
+        of_node = _OF_NODE if node is not None else ""
+        waiting = f" AND node IN ({_NODES_OF_INSTANCE})" if of_instance else ""
         values = {"uid": sop_instance_uid, "node": node, "now": clock_text(now)}
         with self._database.transaction() as connection:
-            due = connection.execute(_FAILED_TO_QUEUED, values).rowcount
-            for row in connection.execute(_NODES_OF_QUEUED, values).fetchall():
-                due += connection.execute(_END_WAITING, {"node": row["node"], "now": values["now"]}).rowcount
-        return due
+            queued = connection.execute(_FAILED_TO_QUEUED + of_instance + of_node, values).rowcount
+            return queued + connection.execute(_END_WAITING + waiting + of_node, values).rowcount
 
 
 def _delivery(row: sqlite3.Row) -> Delivery:
