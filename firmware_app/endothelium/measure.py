@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware_app.endothelium.checks import require_image
+from firmware_app.endothelium.contours import redraw
 from firmware_app.endothelium.division import Division, settle
 from firmware_app.endothelium.filters import FloatImage
 from firmware_app.endothelium.morphometry import morphometry
@@ -83,14 +84,31 @@ def segment(image: FloatImage, um_per_px: float | None, parameters: Parameters) 
     )
     if not spacing.candidates_px:
         return refused(MEASUREMENT_FAILURE, "no repeating cell pattern was found")
-    divisions = [settle(image, period, limits, parameters) for period in spacing.candidates_px]
-    believed = [trusted_cells(division, parameters) for division in divisions]
-    areas = [float(division.area_px[keep].sum()) for division, keep in zip(divisions, believed, strict=True)]
-    best = int(np.argmax(areas))
-    return decide(divisions[best], believed[best], parameters)
+    best, believed = best_division(image, spacing.candidates_px, limits, parameters)
+    return decide(image, best, believed, parameters)
 
 
-def decide(division: Division, believed: npt.NDArray[np.bool_], parameters: Parameters) -> Segmentation:
+def best_division(
+    image: FloatImage, candidates_px: tuple[float, ...], limits_px: tuple[float, float], parameters: Parameters
+) -> tuple[Division, npt.NDArray[np.bool_]]:
+    """The division with the largest area in trusted cells, and which cells those are."""
+    best: tuple[Division, npt.NDArray[np.bool_]] | None = None
+    best_area = -1.0
+    for period in candidates_px:
+        division = settle(image, period, limits_px, parameters)
+        believed = trusted_cells(division, parameters)
+        area = float(division.area_px[believed].sum())
+        if area > best_area:
+            best, best_area = (division, believed), area
+        if best_area >= parameters.area_share_convincing * image.size:
+            break
+    assert best is not None
+    return best
+
+
+def decide(
+    image: FloatImage, division: Division, believed: npt.NDArray[np.bool_], parameters: Parameters
+) -> Segmentation:
     """Numbers only from enough cells; otherwise say what was missing."""
     regions = division.whole & (division.area_px > 0)
     clarity = float(np.median(division.clarity[believed if believed.any() else regions])) if regions.any() else 0.0
@@ -106,4 +124,5 @@ def decide(division: Division, believed: npt.NDArray[np.bool_], parameters: Para
             f"only {count} cells with clear borders: at least {parameters.cells_min} are needed",
             score,
         )
-    return Segmentation(build_mosaic(division.labels, believed, parameters.side_length_min_px), score, None)
+    labels = redraw(image, division.labels, division.spacing_px, parameters)
+    return Segmentation(build_mosaic(labels, believed, parameters.side_length_min_px), score, None)

@@ -21,6 +21,7 @@ class Parameters:
     spacing_min_px: float = 8.0
     spacing_max_px: float = 85.0
     spacing_candidates: int = 3
+    area_share_convincing: float = 0.5  # of the image in trusted cells: no further candidate is tried
     first_shading_sigma_px: float = 18.0
     spectral_tilt: float = 1.75  # power times f**tilt: cells stand out over 1/f shading and haze
     # normalisation
@@ -33,6 +34,12 @@ class Parameters:
     ridge_orientations: int = 8
     ridge_weight: float = 1.0
     marker_sigma_rel: float = 0.12
+    # contours, on a sharper map than the one that finds the cells
+    contour_smooth_sigma_rel: float = 0.08
+    contour_ridge_sigma_rel: float = 0.05
+    contour_ridge_length_rel: float = 0.15
+    contour_ridge_weight: float = 0.5
+    core_margin_rel: float = 0.15
     # division into cells
     basin_depth: float = 0.1  # of the coarse border map's units; shallower basins are noise
     merge: MergeWeights = field(default_factory=MergeWeights)
@@ -47,7 +54,7 @@ class Parameters:
     # cells
     area_min_rel: float = 0.15  # of the mean cell area expected from T
     area_max_rel: float = 4.0
-    side_length_min_px: float = 1.5  # a shared border shorter than this is a four-fold vertex, not a side
+    side_length_min_px: float = 0.6  # a shared border shorter than this is a four-fold vertex, not a side
     # decision
     clarity_of_sharp_image: float = 2.2
     cells_min: int = 30

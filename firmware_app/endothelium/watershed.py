@@ -81,17 +81,20 @@ def graph(labels: Labels, height: FloatImage) -> Graph:
         keys.append(np.minimum(a, b) * count + np.maximum(a, b))
         values.append(np.maximum(height[here][differ], height[there][differ]))
     key, value = np.concatenate(keys), np.concatenate(values)
-    order = np.lexsort((value, key))
+    if key.size == 0:
+        nothing = np.zeros(0, np.float32)
+        return Graph(np.zeros(0, np.int32), np.zeros(0, np.int32), nothing, nothing, nothing)
+    order = np.argsort(key)
     key, value = key[order], value[order]
-    first = np.flatnonzero(np.r_[True, key[1:] != key[:-1]]) if key.size else np.zeros(0, np.int64)
+    first = np.flatnonzero(np.r_[True, key[1:] != key[:-1]])
     number = np.diff(np.r_[first, key.size])
-    sums = np.add.reduceat(value.astype(np.float64), first) if key.size else np.zeros(0)
+    sums = np.add.reduceat(value.astype(np.float64), first)
     unique = key[first]
     return Graph(
         low=(unique // count).astype(np.int32),
         high=(unique % count).astype(np.int32),
-        pass_height=value[first].astype(np.float32),
-        mean_height=(sums / np.maximum(number, 1)).astype(np.float32),
+        pass_height=np.minimum.reduceat(value, first),
+        mean_height=(sums / number).astype(np.float32),
         # a straight border of n pixels is crossed by n straight and 2n diagonal pairs
         length_px=(number / 3.0).astype(np.float32),
     )
