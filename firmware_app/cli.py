@@ -178,8 +178,8 @@ def _add_network_verbs(verbs: Verbs, *parents: argparse.ArgumentParser) -> None:
 
     verb = _verb(verbs, "worklist", "Modality Worklist C-FIND", *parents)
     verb.add_argument("--date", default="", help="YYYYMMDD, a range YYYYMMDD-YYYYMMDD, or today")
-    verb.add_argument("--modality", default="")
-    verb.add_argument("--station", default="", metavar="AET", help="scheduled station AE title")
+    verb.add_argument("--modality", metavar="CS", help="such as OP (default: the configuration's)")
+    verb.add_argument("--station", metavar="AET", help="scheduled station AE title (default: the configuration's)")
     verb.add_argument("--name", default="", help="patient's name; * and ? are wildcards")
     verb.add_argument("--id", default="", help="patient ID")
     verb.add_argument("--accession", default="", help="accession number")
@@ -311,15 +311,16 @@ def echo(arguments: argparse.Namespace) -> int:
 def worklist(arguments: argparse.Namespace) -> int:
     from firmware_app.services import network_verbs
 
+    keys = network_verbs.WorklistKeys(
+        arguments.date,
+        arguments.modality,
+        arguments.station,
+        arguments.name,
+        arguments.id,
+        arguments.accession,
+    )
     with stopping(EXIT_USAGE, network_verbs.BadQuery):
-        rows = network_verbs.worklist_rows(
-            date=arguments.date,
-            modality=arguments.modality,
-            station=arguments.station,
-            name=arguments.name,
-            patient_id=arguments.id,
-            accession=arguments.accession,
-        )
+        rows = network_verbs.worklist_rows(keys)
     return _network_verb(arguments, rows)
 
 
@@ -332,16 +333,17 @@ def store(arguments: argparse.Namespace) -> int:
 def _network_verb(arguments: argparse.Namespace, rows: Rows) -> int:
     """Ask the peer and print each row as it comes. A row that is a failure makes the exit status 1."""
     from firmware_app.services import network_verbs
+    from firmware_app.services.peers import BadPeer
 
     config = _config(arguments)
-    with stopping(EXIT_USAGE, network_verbs.BadPeer):
-        peer = network_verbs.peer(
-            arguments.node, config, arguments.config is not None, arguments.calling, arguments.timeout
-        )
+    bound = arguments.config is not None
+    with stopping(EXIT_USAGE, BadPeer), stopping(EXIT_FAILED, *network_verbs.EXPECTED):
+        peer = network_verbs.find_peer(arguments.node, config, bound, arguments.calling, arguments.timeout)
     failures: list[str] = []
 
     def show(row: Row) -> None:
-        _show(arguments.json, row.data, row.text)
+        if row.data is not None or not arguments.json:
+            _show(arguments.json, row.data, row.text)
         if row.failure:
             failures.append(row.failure)
 

@@ -21,10 +21,10 @@ Address = Annotated[
 ]
 # PS3.5 table 6.2-1, AE: at most 16 characters of the default repertoire, no backslash, no control characters.
 _AE_CHARACTERS = r"[\x20-\x5b\x5d-\x7e]{1,16}"
-_AE_WORDS = "1 to 16 printable ASCII characters, not only spaces, no backslash"
-AeTitle = Annotated[str, Meta(pattern=rf"\A(?=.*[^ ]){_AE_CHARACTERS}\Z", description=_AE_WORDS)]
+AE_TITLE_WORDS = "1 to 16 printable ASCII characters, not only spaces, no backslash"
+AeTitle = Annotated[str, Meta(pattern=rf"\A(?=.*[^ ]){_AE_CHARACTERS}\Z", description=AE_TITLE_WORDS)]
 OptionalAeTitle = Annotated[
-    str, Meta(pattern=rf"\A(?:(?=.*[^ ]){_AE_CHARACTERS})?\Z", description=f'{_AE_WORDS}; or ""')
+    str, Meta(pattern=rf"\A(?:(?=.*[^ ]){_AE_CHARACTERS})?\Z", description=f'{AE_TITLE_WORDS}; or ""')
 ]
 # PS3.5 table 6.2-1: LO and PN 64 characters, SH 16; the backslash separates values.
 LongText = Annotated[

@@ -1,0 +1,243 @@
+"""What the command line asks of a peer by hand: echo, worklist, store. One row per answer, as it comes."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+
+from firmware_app.config import Config
+from firmware_app.console.text import columns_of
+from firmware_app.net.errors import NetworkError
+from firmware_app.net.interface import InterfaceError, ipv4_address
+from firmware_app.net.node import LocalApplicationEntity, Node
+from firmware_app.net.verification import echo
+from firmware_app.profiles import Profile, load_profile
+from firmware_app.services.peers import Service, checked_ae_title, contexts_of, find_node, local_entity
+
+if TYPE_CHECKING:
+    from firmware_app.model import WorklistItem
+    from firmware_app.net.storage import InstanceFile, StoreResult
+
+EXPECTED: tuple[type[Exception], ...] = (NetworkError, InterfaceError)
+ANY_ADDRESS = "0.0.0.0"  # the kernel chooses: by hand one may ask from any interface
+DELIVERED = ("stored", "warning")
+
+DATE = re.compile(r"(\d{8})?(-)?(\d{8})?", re.ASCII)
+
+
+class BadQuery(ValueError):
+    """A matching key that no worklist understands; the text names the option and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of output: `text` for people, `data` for programs (None: not for programs).
+
+    `failure`, where it is not empty, says in one line what the peer refused; the verb has failed then.
+    """
+
+    text: str
+    data: dict[str, object] | None = None
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The node, and everything that decides how we present ourselves to it."""
+
+    node: Node
+    config: Config
+    profile: Profile
+    source_address: str
+    calling: str = ""
+
+    def local(self, service: Service) -> LocalApplicationEntity:
+        return local_entity(self.config, self.profile, self.source_address, service, self.calling)
+
+
+Rows = Callable[[Peer], AsyncGenerator[Row, None]]
+
+
+def find_peer(word: str, config: Config, bound: bool, calling: str | None, timeout_s: float | None) -> Peer:
+    """The peer for NODE and the other options. `bound`: only from network.interface, as the service does.
+
+    Raises `BadPeer` for wrong words, `InterfaceError` where the interface has no address.
+    """
+    if calling is not None:
+        checked_ae_title(calling, "--calling")
+    node = find_node(word, config, timeout_s)
+    source_address = ipv4_address(config.network.interface) if bound else ANY_ADDRESS
+    return Peer(node, config, load_profile(config.profile), source_address, calling or "")
+
+
+def run(rows: Rows, peer: Peer, show: Callable[[Row], None]) -> None:
+    """Ask the peer and show every row. Raises `NetworkError`, alone or in a group."""
+
+    async def ask() -> None:
+        async with contextlib.aclosing(rows(peer)) as answers:
+            async for row in answers:
+                show(row)
+
+    trio.run(ask)
+
+
+def echo_rows(count: int) -> Rows:
+    async def rows(peer: Peer) -> AsyncGenerator[Row, None]:
+        contexts = contexts_of(peer.profile, "verification")
+        result = await echo(peer.node, peer.local("verification"), count, contexts=contexts)
+        release = str(result.release_failure) if result.release_failure else None
+        who = result.peer_implementation_version_name or result.peer_implementation_class_uid
+        times = f"{count} echoes" if count > 1 else "echo"
+        text = f"{peer.node.label}: {times} in {1000 * result.seconds:.1f} ms, {who}"
+        yield Row(
+            text + (f" (release failed: {release})" if release else ""),
+            {
+                "node": peer.node.name,
+                "ae_title": peer.node.ae_title,
+                "host": peer.node.host,
+                "port": peer.node.port,
+                "count": result.count,
+                "seconds": result.seconds,
+                "peer_implementation_class_uid": result.peer_implementation_class_uid,
+                "peer_implementation_version_name": result.peer_implementation_version_name,
+                "release_failure": release,
+            },
+        )
+
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class WorklistKeys:
+    """What was asked for by hand; None takes the configuration's station or modality."""
+
+    date: str = ""
+    modality: str | None = None
+    station: str | None = None
+    name: str = ""
+    patient_id: str = ""
+    accession: str = ""
+
+
+COLUMNS = (("date", 8), ("time", 4), ("accession", 16), ("patient id", 16), ("born", 8), ("sex", 3), ("name", 0))
+
+
+def worklist_rows(keys: WorklistKeys) -> Rows:
+    """Raises `BadQuery` at once for a date that is none."""
+    from firmware_app.net.worklist import WorklistQuery, find_worklist
+
+    day = date_key(keys.date, date.today())
+
+    async def rows(peer: Peer) -> AsyncGenerator[Row, None]:
+        table = peer.config.worklist
+        query = WorklistQuery(
+            scheduled_station_ae_title=table.scheduled_station_ae_title if keys.station is None else keys.station,
+            date=day,
+            modality=table.modality if keys.modality is None else keys.modality,
+            patient_name=keys.name,
+            patient_id=keys.patient_id,
+            accession_number=keys.accession,
+        )
+        found = find_worklist(peer.node, peer.local("worklist"), query, peer.profile.worklist_keys)
+        count = 0
+        async with contextlib.aclosing(found) as items:
+            async for item in items:
+                if not count:
+                    yield Row(_columns([heading for heading, _ in COLUMNS]))
+                count += 1
+                yield Row(_worklist_line(item), asdict(item))
+        if not count:
+            yield Row("no scheduled procedure step matches")
+
+    return rows
+
+
+def _worklist_line(item: WorklistItem) -> str:
+    cells = [
+        item.scheduled_start_date,
+        item.scheduled_start_time[:4],
+        item.accession_number,
+        item.patient.patient_id,
+        item.patient.birth_date,
+        item.patient.sex,
+        item.patient.name + "".join(f"  ! {problem}" for problem in item.problems),
+    ]
+    return _columns(cells)
+
+
+def _columns(cells: Sequence[str]) -> str:
+    widths = (width for _, width in COLUMNS)
+    return "  ".join(cell + " " * (width - columns_of(cell)) for cell, width in zip(cells, widths, strict=True))
+
+
+def date_key(word: str, today: date) -> str:
+    """The matching key for a day, a range of days, `today` or nothing. Raises `BadQuery`."""
+    if word == "today":
+        return today.strftime("%Y%m%d")
+    if not word:
+        return ""
+    parts = DATE.fullmatch(word)
+    if word == "-" or parts is None or (parts[1] and parts[3] and not parts[2]):
+        raise BadQuery(f"--date {word!r} is not YYYYMMDD, YYYYMMDD-YYYYMMDD, YYYYMMDD-, -YYYYMMDD or today")
+    for day in (parts[1], parts[3]):
+        try:
+            datetime.strptime(day or "20000101", "%Y%m%d")
+        except ValueError as error:
+            raise BadQuery(f"--date {word!r}: there is no day {day}") from error
+    if parts[1] and parts[3] and parts[1] > parts[3]:
+        raise BadQuery(f"--date {word!r}: the range ends before it begins")
+    return word
+
+
+def store_rows(files: Sequence[Path]) -> Rows:
+    async def rows(peer: Peer) -> AsyncGenerator[Row, None]:
+        from firmware_app.net.storage import store
+        from firmware_app.services.part10 import NotPart10, instance_file
+
+        instances: list[InstanceFile] = []
+        for file in files:
+            try:
+                instances.append(instance_file(file))
+            except NotPart10 as error:
+                yield _unreadable(file, str(error))
+        if not instances:
+            return
+        # Results come in the order of the files; a file given twice is sent and answered twice.
+        sent = iter(instances)
+        async with contextlib.aclosing(store(peer.node, peer.local("storage"), instances)) as results:
+            async for result in results:
+                yield _stored(next(sent).path, result)
+
+    return rows
+
+
+def _unreadable(file: Path, reason: str) -> Row:
+    data: dict[str, object] = {
+        "file": str(file),
+        "sop_instance_uid": None,
+        "status": None,
+        "category": "unreadable",
+        "reason": reason,
+    }
+    return Row(f"----  unreadable  {file}: {reason}", data, f"{file}: {reason}")
+
+
+def _stored(file: Path, result: StoreResult) -> Row:
+    status = None if result.status is None else f"{result.status:04X}"
+    data: dict[str, object] = {
+        "file": str(file),
+        "sop_instance_uid": result.sop_instance_uid,
+        "status": status,
+        "category": result.category,
+        "reason": result.reason or None,
+    }
+    reason = f": {result.reason}" if result.reason else ""
+    failure = "" if result.category in DELIVERED else f"{file}: {status or 'not sent'}{reason}"
+    return Row(f"{status or '----'}  {result.category:10}  {file}{reason}", data, failure)

@@ -1,0 +1,88 @@
+"""From configuration and profile to the two ends of an association: the peer's node and ourselves."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import msgspec
+
+from firmware_app.config import Config, NodeConfig
+from firmware_app.config.schema import AE_TITLE_WORDS, AeTitle
+from firmware_app.net.association import ContextPair
+from firmware_app.net.node import LocalApplicationEntity, Node, Timeouts
+from firmware_app.profiles import Profile
+
+Service = Literal["verification", "worklist", "patient_query", "storage"]
+
+# A host name as RFC 1123 2.1 has it; IPv4 addresses are among them. The AE title may itself hold an @.
+HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\Z")
+
+
+class BadPeer(ValueError):
+    """Not a node: the text says what was given and what is allowed."""
+
+
+def node_of(name: str, table: NodeConfig) -> Node:
+    """The peer that a table of the configuration names."""
+    waits = table.timeouts
+    timeouts = Timeouts(
+        connect_s=waits.connect_s,
+        association_s=waits.association_s,
+        write_s=waits.write_s,
+        response_s=waits.response_s,
+        release_s=waits.release_s,
+    )
+    return Node(name, table.ip_address, table.port, table.ae_title, timeouts)
+
+
+def find_node(word: str, config: Config, timeout_s: float | None = None) -> Node:
+    """A node by its name in the configuration, or from `AET@HOST:PORT`. Raises `BadPeer`."""
+    table = config.nodes().get(word)
+    node = _parse_node(word, sorted(config.nodes())) if table is None else node_of(word, table)
+    if timeout_s is None:
+        return node
+    return Node(node.name, node.host, node.port, node.ae_title, Timeouts.all(timeout_s))
+
+
+def _parse_node(word: str, configured: list[str]) -> Node:
+    ae_title, at, address = word.rpartition("@")
+    if not at:
+        known = (
+            f"one of the configured nodes ({', '.join(configured)})" if configured else "a configured node (none is)"
+        )
+        raise BadPeer(f"NODE {word!r} is neither {known} nor AET@HOST:PORT")
+    host, _, port = address.rpartition(":")
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
+        raise BadPeer(f"NODE {word!r}: the port {port!r} is not a number from 1 to 65535")
+    if not HOST.match(host):
+        raise BadPeer(f"NODE {word!r}: {host!r} is neither a host name nor an IPv4 address")
+    return Node("node", host, int(port), checked_ae_title(ae_title, f"NODE {word!r}"))
+
+
+def checked_ae_title(word: str, where: str) -> str:
+    """`word`, if it is an AE title. Raises `BadPeer`."""
+    try:
+        return msgspec.convert(word, AeTitle)
+    except msgspec.ValidationError as error:
+        raise BadPeer(f"{where}: the AE title {word!r} is not {AE_TITLE_WORDS}") from error
+
+
+def local_entity(
+    config: Config, profile: Profile, source_address: str, service: Service, calling: str = ""
+) -> LocalApplicationEntity:
+    """We as the application entity that uses `service`; `calling` overrules the configured AE title."""
+    entity = profile.application_entity[service]
+    return LocalApplicationEntity(
+        ae_title=calling or config.instrument.ae_title,
+        source_address=source_address,
+        implementation_class_uid=entity.implementation_class_uid,
+        implementation_version_name=entity.implementation_version_name,
+        max_pdu_length=entity.max_pdu_length,
+    )
+
+
+def contexts_of(profile: Profile, service: Service) -> tuple[ContextPair, ...]:
+    """What the profile proposes for `service`."""
+    contexts = profile.application_entity[service].contexts
+    return tuple((context.abstract_syntax, context.transfer_syntaxes) for context in contexts)
