@@ -14,8 +14,6 @@ from firmware_app.records.database import Database
 from firmware_app.records.errors import RecordConflict, UnknownRecord
 from firmware_app.records.folders import PICTURES_FOLDER, ExamFolders
 
-# One writer leaves at most one half-written file, in the folder of an exam it was working on.
-_EXAMS_TO_TIDY = 20
 _PICTURE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.png")
 
 _INSERT = """
@@ -30,13 +28,6 @@ class ExamTable:
     def __init__(self, folders: ExamFolders, database: Database) -> None:
         self._folders = folders
         self._database = database
-
-    def tidy(self) -> None:
-        """Remove what a crash left half written."""
-        for exam in self.newest(_EXAMS_TO_TIDY):
-            folder = self._folders.folder(exam.exam_id)
-            files.remove_temporary_files(folder)
-            files.remove_temporary_files(folder / PICTURES_FOLDER)
 
     def begin(self, exam: Exam) -> None:
         """Record the exam; again with the same content is harmless, with another a `RecordConflict`."""

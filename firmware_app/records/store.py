@@ -52,10 +52,10 @@ class Records:
         clock: Callable[[], datetime],
         one_at_a_time: trio.CapacityLimiter,
     ) -> None:
-        folders = ExamFolders(state_dir, database)
-        self._exams = ExamTable(folders, database)
-        self._captures = CaptureTable(folders, database)
-        self._instances = InstanceTable(folders, database)
+        self._folders = ExamFolders(state_dir, database)
+        self._exams = ExamTable(self._folders, database)
+        self._captures = CaptureTable(self._folders, database)
+        self._instances = InstanceTable(self._folders, database)
         self._queue = DeliveryQueue(state_dir, database)
         self._clock = clock
         self._one_at_a_time = one_at_a_time
@@ -69,7 +69,7 @@ class Records:
 
     async def recover(self) -> None:
         """After opening: remove what a crash left half written, queue again what it left as sending."""
-        await self._call(self._exams.tidy)
+        await self._call(self._folders.tidy)
         await self._call(partial(self._queue.requeue_interrupted, None, self._clock()))
 
     # ------------------------------------------------------------------------------------------- exams

@@ -339,10 +339,16 @@ async def test_a_migration_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest
 async def test_what_a_crash_left_half_written_is_removed(tmp_path: Path) -> None:
     async with open_records(tmp_path) as records:
         await records.begin_exam(exam_of())
-    half = tmp_path / "exams" / "exam-1" / "x.png.tmp"
-    half.write_bytes(b"half")
+        await records.save_picture("exam-1", "report.png", b"drawn")
+    folder = tmp_path / "exams" / "exam-1"
+    unrecorded = tmp_path / "exams" / "exam-2"
+    unrecorded.mkdir()
+    half = [folder / "x.png.tmp", folder / "pictures" / "report.png.tmp", unrecorded / "exam.json.tmp"]
+    for path in half:
+        path.write_bytes(b"half")
     async with open_records(tmp_path):
-        assert not half.exists()
+        assert [path for path in half if path.exists()] == []
+        assert (folder / "pictures" / "report.png").exists()
 
 
 # ----------------------------------------------------------------------------------------------- cancellation
