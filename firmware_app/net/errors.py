@@ -1,0 +1,99 @@
+"""What can go wrong with a peer. Every text names the node, its address and AE title, and what was waited for.
+
+NetworkError
+├── ConnectFailed         no TCP connection: refused, unreachable, unknown host, our own address is not there
+├── AssociationRejected   A-ASSOCIATE-RJ: `result`, `source`, `reason`, `permanent`
+├── NoUsableContext       accepted, but not with anything we need; the text says what the peer answered
+├── Aborted               A-ABORT from the peer: `source`, `reason`
+├── PeerReleased          A-RELEASE-RQ from the peer while it still owed us something
+├── ConnectionLost        the connection ended without a word
+├── TimedOut              `what` did not come within `waited_s`
+├── RemoteProtocolError   the peer broke the protocol
+└── DimseFailure          a response with a failure `status`
+
+`worth_retrying` says whether the same attempt may succeed later without a person changing something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from firmware_app.dicom.negotiation import RejectedContext
+from firmware_app.dicom.reasons import describe_abort, describe_rejection, is_permanent_rejection
+from firmware_app.dicom.statuses import describe_status, find_category
+
+
+class NetworkError(Exception):
+    """Base of everything a peer, or the way to it, can do to us."""
+
+    worth_retrying: ClassVar[bool] = True
+
+
+class ConnectFailed(NetworkError):
+    def __init__(self, label: str, why: str) -> None:
+        super().__init__(f"{label}: cannot connect: {why}")
+
+
+class AssociationRejected(NetworkError):
+    def __init__(self, label: str, calling_ae_title: str, result: int, source: int, reason: int) -> None:
+        super().__init__(f"{label}: association of {calling_ae_title} {describe_rejection(result, source, reason)}")
+        self.result = result
+        self.source = source
+        self.reason = reason
+        self.permanent = is_permanent_rejection(result)
+
+
+class NoUsableContext(NetworkError):
+    worth_retrying = False
+
+    def __init__(self, label: str, rejected: Sequence[RejectedContext]) -> None:
+        answers = "; ".join(context.words for context in rejected) or "no presentation context was proposed for it"
+        super().__init__(f"{label}: accepts nothing that is needed here: {answers}")
+        self.rejected = tuple(rejected)
+
+
+class Aborted(NetworkError):
+    def __init__(self, label: str, waiting_for: str, source: int, reason: int) -> None:
+        super().__init__(f"{label}: association {describe_abort(source, reason)}, while waiting for {waiting_for}")
+        self.source = source
+        self.reason = reason
+
+
+class PeerReleased(NetworkError):
+    def __init__(self, label: str, waiting_for: str) -> None:
+        super().__init__(f"{label}: released the association instead of sending {waiting_for}")
+
+
+class ConnectionLost(NetworkError):
+    def __init__(self, label: str, waiting_for: str, why: str) -> None:
+        super().__init__(f"{label}: {why}, while waiting for {waiting_for}")
+
+
+class TimedOut(NetworkError):
+    def __init__(self, label: str, what: str, waited_s: float) -> None:
+        super().__init__(f"{label}: no {what} within {waited_s:g} s")
+        self.what = what
+        self.waited_s = waited_s
+
+
+class RemoteProtocolError(NetworkError):
+    def __init__(self, label: str, waiting_for: str, why: str) -> None:
+        super().__init__(f"{label}: broke the DICOM protocol, while waiting for {waiting_for}: {why}")
+
+
+class DimseFailure(NetworkError):
+    def __init__(self, label: str, operation: str, status: int, comment: str | None = None) -> None:
+        remark = f" ({comment!r})" if comment else ""
+        super().__init__(f"{label}: {operation} failed with status {describe_status(status)}{remark}")
+        self.status = status
+        self.comment = comment or ""
+
+
+def is_worth_retrying(error: NetworkError) -> bool:
+    """Whether the same attempt may succeed later without anybody changing anything."""
+    if isinstance(error, AssociationRejected):
+        return not error.permanent
+    if isinstance(error, DimseFailure):
+        return find_category(error.status) == "retry"
+    return error.worth_retrying

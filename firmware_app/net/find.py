@@ -1,0 +1,87 @@
+"""C-FIND as SCU for any information model (PS3.4 annexes C and K): identifiers in, identifiers out, one by one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+from firmware_app.dicom.command import DATA_SET_PRESENT, Command, CommandField, Priority
+from firmware_app.dicom.negotiation import AcceptedContext
+from firmware_app.dicom.statuses import PENDING_WARNING, describe_status, find_category
+from firmware_app.net.association import Association, OctetSource
+from firmware_app.net.errors import DimseFailure, NetworkError, RemoteProtocolError
+from firmware_app.net.transport import bounded
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One identifier as the SCP sent it, in the transfer syntax of the context."""
+
+    identifier: bytes
+    optional_keys_ignored: bool  # FF01H: a match all the same
+
+
+async def find(
+    association: Association, context: AcceptedContext, identifier: bytes, *, max_matches: int
+) -> AsyncGenerator[Match, None]:
+    """The matches in the order they come. Whoever stops early, or `max_matches`, ends the search with C-CANCEL.
+
+    Close it with `contextlib.aclosing`. DimseFailure for a failure status; a cancelled search ends quietly.
+    """
+    message_id = association.next_message_id()
+    command = Command(
+        command_field=CommandField.C_FIND_RQ,
+        message_id=message_id,
+        affected_sop_class_uid=context.abstract_syntax,
+        priority=Priority.MEDIUM,
+        data_set_type=DATA_SET_PRESENT,
+    )
+    await association.send(context, command, OctetSource(identifier))
+    matches = 0
+    while True:
+        match = await receive_match(association, context, message_id)
+        if match is None:
+            return
+        if matches == max_matches:
+            await cancel(association, context, message_id)
+            return
+        matches += 1
+        try:
+            yield match
+        except GeneratorExit:
+            await cancel(association, context, message_id)
+            raise
+
+
+async def receive_match(association: Association, context: AcceptedContext, message_id: int) -> Match | None:
+    """The next match; None at the end. A final response with an identifier attached is an end all the same."""
+    answer = await association.receive_response(context, CommandField.C_FIND_RQ, message_id)
+    status = answer.command.status
+    assert status is not None
+    category = find_category(status)
+    if category == "pending":
+        if answer.data_set is None:
+            words = f"pending response ({describe_status(status)}) without an identifier"
+            raise RemoteProtocolError(association.node.label, "C-FIND-RSP", words)
+        return Match(answer.data_set, status == PENDING_WARNING)
+    if category in ("success", "cancelled"):
+        return None
+    raise DimseFailure(association.node.label, "C-FIND", status, answer.command.error_comment)
+
+
+async def cancel(association: Association, context: AcceptedContext, message_id: int) -> None:
+    """C-CANCEL, then read on to the final response, so that the association can be released (PS3.7 9.3.2.3).
+
+    What was found stands: a peer that fails here only loses the association.
+    """
+    command = Command(command_field=CommandField.C_CANCEL_RQ, message_id_being_responded_to=message_id)
+    node = association.node
+    try:
+        await association.send(context, command)
+        with bounded(node.label, "end of the C-FIND after C-CANCEL", node.timeouts.response_s):
+            while await receive_match(association, context, message_id) is not None:
+                pass
+    except DimseFailure:
+        return  # an end as good as FE00H
+    except NetworkError as error:
+        association.abandon(error)

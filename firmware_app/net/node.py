@@ -1,0 +1,71 @@
+"""Who we are on the network, whom we talk to, and how long we wait for each thing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from firmware_app.dicom.items import ImplementationClassUid, ImplementationVersionName, MaximumLength, UserItem
+
+DEFAULT_MAX_PDU_LENGTH = 16384
+# ARTIM in Sta13 (PS3.8 9.1.4): how long a peer may take to close after our A-ABORT or A-RELEASE-RP, before we do.
+ARTIM_S = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """The longest wait for each thing a peer owes us, in seconds. None of them is ever infinite."""
+
+    connect_s: float = 5.0
+    association_s: float = 10.0
+    write_s: float = 30.0  # one PDU into the socket
+    response_s: float = 30.0  # one DIMSE response, from its request or from the response before it
+    release_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            seconds = getattr(self, name)
+            if not 0 < seconds < float("inf"):
+                raise ValueError(f"{name} must be a positive number of seconds, not {seconds}")
+
+    @classmethod
+    def all(cls, seconds: float) -> Timeouts:
+        """The same bound for every wait."""
+        return cls(connect_s=seconds, association_s=seconds, write_s=seconds, response_s=seconds, release_s=seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One peer. `name` is what the configuration calls it."""
+
+    name: str
+    host: str
+    port: int
+    ae_title: str
+    timeouts: Timeouts = Timeouts()
+
+    @property
+    def label(self) -> str:
+        """How every message names it: `archive (ORTHANC at 10.0.0.5:4242)`."""
+        return f"{self.name} ({self.ae_title} at {self.host}:{self.port})"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalApplicationEntity:
+    """We as one application entity. Every socket is bound to `source_address`, the address of our one interface."""
+
+    ae_title: str
+    source_address: str
+    implementation_class_uid: str
+    implementation_version_name: str
+    max_pdu_length: int = DEFAULT_MAX_PDU_LENGTH
+
+    @property
+    def user_items(self) -> tuple[UserItem, ...]:
+        """Maximum Length and who implemented us, as each A-ASSOCIATE carries them."""
+        items: tuple[UserItem, ...] = (
+            MaximumLength(self.max_pdu_length),
+            ImplementationClassUid(self.implementation_class_uid),
+        )
+        if self.implementation_version_name:
+            items += (ImplementationVersionName(self.implementation_version_name),)
+        return items
