@@ -17,7 +17,7 @@ from firmware_app.endothelium.normalise import normalise
 from firmware_app.endothelium.parameters import Parameters
 from firmware_app.endothelium.quality import assess_quality
 from firmware_app.endothelium.spacing import find_spacing
-from firmware_app.endothelium.trust import trusted_cells
+from firmware_app.endothelium.trust import cell_trust, trusted_cells
 from firmware_app.model import CALCULATION_FAILURE, MEASUREMENT_FAILURE, Code, Measurement, Mosaic, Refusal
 
 
@@ -91,16 +91,21 @@ def segment(image: FloatImage, um_per_px: float | None, parameters: Parameters) 
 def best_division(
     image: FloatImage, candidates_px: tuple[float, ...], limits_px: tuple[float, float], parameters: Parameters
 ) -> tuple[Division, npt.NDArray[np.bool_]]:
-    """The division with the largest area in trusted cells, and which cells those are."""
+    """The division worth most, and which of its cells are trusted.
+
+    Worth is the share of the image in trusted cells times their mean trust above 1. Measured over all candidates of
+    three annotated sets: above 0.8 at the true spacing, below 0.5 at half of it, below 0.75 at 1.8 times.
+    """
     best: tuple[Division, npt.NDArray[np.bool_]] | None = None
-    best_area = -1.0
+    best_worth = -1.0
     for period in candidates_px:
         division = settle(image, period, limits_px, parameters)
-        believed = trusted_cells(division, parameters)
-        area = float(division.area_px[believed].sum())
-        if area > best_area:
-            best, best_area = (division, believed), area
-        if best_area >= parameters.area_share_convincing * image.size:
+        trust = cell_trust(division, parameters)
+        believed = trusted_cells(division, trust, parameters)
+        worth = float(np.sum(division.area_px[believed] * (trust[believed] - 1))) / image.size
+        if worth > best_worth:
+            best, best_worth = (division, believed), worth
+        if best_worth >= parameters.convincing:
             break
     assert best is not None
     return best

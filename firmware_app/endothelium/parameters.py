@@ -21,7 +21,7 @@ class Parameters:
     spacing_min_px: float = 8.0
     spacing_max_px: float = 85.0
     spacing_candidates: int = 3
-    area_share_convincing: float = 0.5  # of the image in trusted cells: no further candidate is tried
+    convincing: float = 0.75  # a division's worth at which no further candidate is tried
     first_shading_sigma_px: float = 18.0
     spectral_tilt: float = 1.75  # power times f**tilt: cells stand out over 1/f shading and haze
     # normalisation

@@ -16,13 +16,13 @@ BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 
 
-def trusted_cells(division: Division, parameters: Parameters) -> BoolArray:
+def trusted_cells(division: Division, trust: FloatArray, parameters: Parameters) -> BoolArray:
     """By label: True for whole cells of plausible size in a trusted patch of at least a few cells."""
     expected = (division.spacing_px / parameters.spacing_to_root_area) ** 2
     plausible = (division.area_px > parameters.area_min_rel * expected) & (
         division.area_px < parameters.area_max_rel * expected
     )
-    trusted = division.whole & plausible & (cell_trust(division, parameters) > parameters.trust_min)
+    trusted = division.whole & plausible & (trust > parameters.trust_min)
     patch = patches(division.network, trusted)
     return trusted & (np.bincount(patch[trusted], minlength=trusted.size)[patch] >= parameters.patch_cells_min)
 
