@@ -47,12 +47,12 @@ def find_node(word: str, config: Config, timeout_s: float | None = None) -> Node
 
 def _parse_node(word: str, configured: list[str]) -> Node:
     ae_title, at, address = word.rpartition("@")
-    if not at:
+    host, colon, port = address.rpartition(":")
+    if not at or not colon:
         known = (
             f"one of the configured nodes ({', '.join(configured)})" if configured else "a configured node (none is)"
         )
         raise BadPeer(f"NODE {word!r} is neither {known} nor AET@HOST:PORT")
-    host, _, port = address.rpartition(":")
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
         raise BadPeer(f"NODE {word!r}: the port {port!r} is not a number from 1 to 65535")
     if not HOST.match(host):
