@@ -46,6 +46,7 @@ class ExamTable:
             **asdict(exam.patient),
         }
         sidecar = documents.encode(documents.ExamSidecar(exam))
+        self._folders.make(exam.exam_id)
         with self._folders.files_with_rows(exam.exam_id, {"exam.json": sidecar}) as connection:
             connection.execute(_INSERT, parameters)
 

@@ -23,13 +23,15 @@ _CHUNK_BYTES = 1 << 20
 
 
 def make_folder(path: Path) -> None:
-    """Create the folder (mode 0700) and its missing parents so that a power cut cannot take them away."""
-    if not path.is_dir():
-        if path.parent != path:
-            make_folder(path.parent)
-        with _naming(path):
-            path.mkdir(mode=FOLDER_MODE, exist_ok=True)
-        flush_folder(path.parent)
+    """Create the folder (mode 0700) with its missing parents; on return a power cut cannot take its name away.
+
+    The parent is flushed even if the folder was there: whoever made it may have died before doing so.
+    """
+    if not path.parent.is_dir():
+        make_folder(path.parent)
+    with _naming(path):
+        path.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    flush_folder(path.parent)
 
 
 def flush_folder(path: Path) -> None:

@@ -40,6 +40,9 @@ class ExamFolders:
             raise ValueError(f"not an exam identifier: {exam_id!r}")
         return self.state_dir / EXAMS_FOLDER / exam_id
 
+    def make(self, exam_id: str) -> None:
+        files.make_folder(self.folder(exam_id))
+
     def tidy(self) -> None:
         """Remove what a crash left half written: in the folders that were written last, exam recorded or not."""
         with os.scandir(self.state_dir / EXAMS_FOLDER) as entries:
@@ -59,7 +62,6 @@ class ExamFolders:
         there after a power cut, and must then find their files.
         """
         folder = self.folder(exam_id)
-        files.make_folder(folder)
         files.write_files(folder, contents)
         try:
             with self._database.transaction() as connection:

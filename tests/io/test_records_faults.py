@@ -1,0 +1,231 @@
+"""A disk that refuses, at every step: nothing is reported that is not safe, and the next capture works."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from records_material import CAPTURED, NODE, exam_of, frame_of, instance
+
+from firmware_app.model import CALCULATION_FAILURE, DeliveryState, Measurement, Quality, Refusal
+from firmware_app.records.errors import CommitUncertain, DatabaseDamaged, StorageFault
+from firmware_app.records.store import DATABASE_NAME, Records, open_records
+
+MEASUREMENT = Measurement(Quality("D", 0.1, 0.1, 0.1), None, None, Refusal(CALCULATION_FAILURE, "dark"))
+
+
+class FailingDisk:
+    """The file calls of `os` and `pathlib`, of which the `at`-th fails. SQLite's own are C and go by undisturbed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int, code: int) -> None:
+        self._code = code
+        self._remaining = at
+        for owner, name in ((os, "open"), (os, "write"), (os, "fsync"), (Path, "replace"), (Path, "mkdir")):
+            monkeypatch.setattr(owner, name, self._failing(getattr(owner, name)))
+
+    @property
+    def has_failed(self) -> bool:
+        return self._remaining <= 0
+
+    def _failing(self, call: Callable[..., object]) -> Callable[..., object]:
+        def wrapped(*arguments: object, **keywords: object) -> object:
+            self._remaining -= 1
+            if self._remaining == 0:
+                raise OSError(self._code, os.strerror(self._code))
+            return call(*arguments, **keywords)
+
+        return wrapped
+
+
+Operation = Callable[[Records], Awaitable[object]]
+
+
+async def new_capture(records: Records) -> object:
+    return await records.save_capture(exam_of(), frame_of(7), **CAPTURED)
+
+
+async def new_measurement(records: Records) -> object:
+    return await records.save_measurement((await records.captures("exam-1"))[0].capture_id, MEASUREMENT)
+
+
+OPERATIONS: dict[str, Operation] = {
+    "exam": lambda records: records.begin_exam(exam_of(2)),
+    "capture": new_capture,
+    "measurement": new_measurement,
+    "object": lambda records: records.save_object("exam-1", None, **instance(1), enqueue_for=NODE),
+}
+
+
+async def recorded(records: Records) -> tuple[object, ...]:
+    captures = await records.captures("exam-1")
+    return (
+        await records.exams(),
+        captures,
+        (await records.measurement(captures[0].capture_id)) is not None,
+        await records.objects("exam-1"),
+        await records.deliveries(),
+    )
+
+
+def files_below(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(DATABASE_NAME)}
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+@pytest.mark.parametrize("name", OPERATIONS)
+async def test_a_fault_at_every_file_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: int
+) -> None:
+    async with open_records(tmp_path) as records:
+        await records.begin_exam(exam_of())
+        await new_capture(records)
+        before, files_before = await recorded(records), files_below(tmp_path)
+        for at in range(1, 100):
+            with monkeypatch.context() as patch:
+                disk = FailingDisk(patch, at, code)
+                try:
+                    await OPERATIONS[name](records)
+                except StorageFault as fault:
+                    assert fault.reason == os.strerror(code)
+                    assert str(fault.path).startswith(str(tmp_path))
+                if not disk.has_failed:
+                    break
+            assert await recorded(records) == before
+            assert files_below(tmp_path) == files_before
+        assert at > 6
+        after = await recorded(records)
+        assert after != before
+    async with open_records(tmp_path) as records:
+        assert await recorded(records) == after
+
+
+@contextmanager
+def no_file_longer_than(size: int) -> Iterator[None]:
+    """The kernel itself refuses writes beyond this offset (EFBIG), SQLite's among them; Python ignores SIGXFSZ."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_the_kernel_refuses_the_database_at_every_page(tmp_path: Path) -> None:
+    faults = 0
+    async with open_records(tmp_path) as records:
+        await records.begin_exam(exam_of())
+        log = tmp_path / (DATABASE_NAME + "-wal")
+        while log.stat().st_size < 40_000:  # the sidecars stay below every limit that follows
+            await new_capture(records)
+        for extra in range(0, 40_000, 1000):
+            before = await records.captures("exam-1")
+            with no_file_longer_than(log.stat().st_size + extra):
+                try:
+                    await new_capture(records)
+                except StorageFault as fault:
+                    faults += 1
+                    assert fault.path.name.startswith(DATABASE_NAME)
+                    assert await records.captures("exam-1") == before
+            capture = await new_capture(records)
+            assert capture in await records.captures("exam-1")
+        after = await records.captures("exam-1")
+    assert 5 < faults < 40
+    async with open_records(tmp_path) as records:
+        assert await records.captures("exam-1") == after
+        for capture in after:
+            await records.load_frame(capture.capture_id)
+
+
+class FailingConnection(sqlite3.Connection):
+    """SQLite's own report of a failure that the kernel cannot be made to show from here."""
+
+    fail_at = ""
+    code = 0
+
+    def execute(self, sql: str, *parameters: object) -> sqlite3.Cursor:
+        if FailingConnection.fail_at and sql.lstrip().startswith(FailingConnection.fail_at):
+            error = sqlite3.OperationalError("said SQLite")
+            error.sqlite_errorcode = FailingConnection.code
+            if FailingConnection.code == sqlite3.SQLITE_FULL:
+                super().execute("ROLLBACK")
+            raise error
+        return super().execute(sql, *parameters)
+
+
+@pytest.fixture
+def failing_sqlite(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
+    plain = sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda *arguments, **keywords: plain(*arguments, factory=FailingConnection, **keywords)
+    )
+    monkeypatch.setattr(FailingConnection, "fail_at", "")
+
+    def fail(statement: str, code: int) -> None:
+        monkeypatch.setattr(FailingConnection, "fail_at", statement)
+        monkeypatch.setattr(FailingConnection, "code", code)
+
+    return fail
+
+
+# What SQLite says, what we make of it, and whether the files of the row may stay behind.
+SQLITE_FAULTS = [
+    ("BEGIN", sqlite3.SQLITE_BUSY, StorageFault, False),
+    ("INSERT", sqlite3.SQLITE_READONLY, StorageFault, False),
+    ("INSERT", sqlite3.SQLITE_IOERR_READ, StorageFault, False),
+    ("INSERT", sqlite3.SQLITE_CORRUPT_INDEX, DatabaseDamaged, False),
+    ("INSERT", sqlite3.SQLITE_MISUSE, sqlite3.OperationalError, False),
+    ("COMMIT", sqlite3.SQLITE_FULL, StorageFault, False),
+    ("COMMIT", sqlite3.SQLITE_IOERR_FSYNC, CommitUncertain, True),
+]
+
+
+@pytest.mark.parametrize(("statement", "code", "meaning", "files_stay"), SQLITE_FAULTS)
+async def test_what_sqlite_says_and_what_it_means(
+    tmp_path: Path,
+    failing_sqlite: Callable[[str, int], None],
+    statement: str,
+    code: int,
+    meaning: type[Exception],
+    files_stay: bool,
+) -> None:
+    async with open_records(tmp_path) as records:
+        await records.begin_exam(exam_of())
+        files_before = files_below(tmp_path)
+        failing_sqlite(statement, code)
+        with pytest.raises(meaning) as caught:
+            await records.save_object("exam-1", None, **instance(1), enqueue_for=NODE)
+        assert type(caught.value) is meaning
+        failing_sqlite("", 0)
+        assert await records.objects("exam-1") == []
+        assert (files_below(tmp_path) == files_before) is not files_stay
+        await records.save_object("exam-1", None, **instance(1), enqueue_for=NODE)
+        assert (await records.counts())[DeliveryState.QUEUED] == 1
+
+
+async def test_a_read_that_fails_is_named(tmp_path: Path, failing_sqlite: Callable[[str, int], None]) -> None:
+    async with open_records(tmp_path) as records:
+        failing_sqlite("SELECT", sqlite3.SQLITE_IOERR)
+        with pytest.raises(StorageFault, match=r"records\.sqlite3: said SQLite"):
+            await records.exams()
+        failing_sqlite("", 0)
+
+
+@pytest.mark.parametrize("statement", ["PRAGMA journal_mode", "BEGIN", "CREATE"])
+async def test_opening_on_a_refusing_disk_is_named_and_leaves_nothing_open(
+    tmp_path: Path, failing_sqlite: Callable[[str, int], None], statement: str
+) -> None:
+    descriptors = len(os.listdir("/proc/self/fd"))
+    failing_sqlite(statement, sqlite3.SQLITE_IOERR)
+    with pytest.raises(StorageFault, match=r"records\.sqlite3: said SQLite"):
+        async with open_records(tmp_path):
+            pass
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+    failing_sqlite("", 0)
+    async with open_records(tmp_path) as records:
+        await records.begin_exam(exam_of())
