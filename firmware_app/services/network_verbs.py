@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,13 +22,12 @@ from firmware_app.services.peers import Service, checked_ae_title, contexts_of, 
 
 if TYPE_CHECKING:
     from firmware_app.model import WorklistItem
-    from firmware_app.net.storage import InstanceFile, StoreResult
+    from firmware_app.net.instance_file import InstanceFile
+    from firmware_app.net.storage import StoreResult
 
 EXPECTED: tuple[type[Exception], ...] = (NetworkError, InterfaceError)
 ANY_ADDRESS = "0.0.0.0"  # the kernel chooses: by hand one may ask from any interface
 DELIVERED = ("stored", "warning")
-
-DATE = re.compile(r"(\d{8})?(-)?(\d{8})?", re.ASCII)
 
 
 class BadQuery(ValueError):
@@ -179,37 +177,32 @@ def _columns(cells: Sequence[str]) -> str:
 
 def date_key(word: str, today: date) -> str:
     """The matching key for a day, a range of days, `today` or nothing. Raises `BadQuery`."""
+    from firmware_app.net.worklist import is_date_query
+
     if word == "today":
         return today.strftime("%Y%m%d")
-    if not word:
-        return ""
-    parts = DATE.fullmatch(word)
-    if word == "-" or parts is None or (parts[1] and parts[3] and not parts[2]):
+    if word and not (word.isascii() and is_date_query(word)):
         raise BadQuery(f"--date {word!r} is not YYYYMMDD, YYYYMMDD-YYYYMMDD, YYYYMMDD-, -YYYYMMDD or today")
-    for day in (parts[1], parts[3]):
-        try:
-            datetime.strptime(day or "20000101", "%Y%m%d")
-        except ValueError as error:
-            raise BadQuery(f"--date {word!r}: there is no day {day}") from error
-    if parts[1] and parts[3] and parts[1] > parts[3]:
+    first, _, last = word.partition("-")
+    if last and first > last:
         raise BadQuery(f"--date {word!r}: the range ends before it begins")
     return word
 
 
 def store_rows(files: Sequence[Path]) -> Rows:
     async def rows(peer: Peer) -> AsyncGenerator[Row, None]:
+        from firmware_app.net.instance_file import InstanceUnreadable, read_instance_file
         from firmware_app.net.storage import store
-        from firmware_app.services.part10 import NotPart10, instance_file
 
         instances: list[InstanceFile] = []
         for file in files:
             try:
-                instances.append(instance_file(file))
-            except NotPart10 as error:
+                instances.append(read_instance_file(file))
+            except InstanceUnreadable as error:
                 yield _unreadable(file, str(error))
         if not instances:
             return
-        # Results come in the order of the files; a file given twice is sent and answered twice.
+        # Exactly one result a file, in their order.
         sent = iter(instances)
         async with contextlib.aclosing(store(peer.node, peer.local("storage"), instances)) as results:
             async for result in results:
@@ -226,7 +219,7 @@ def _unreadable(file: Path, reason: str) -> Row:
         "category": "unreadable",
         "reason": reason,
     }
-    return Row(f"----  unreadable  {file}: {reason}", data, f"{file}: {reason}")
+    return Row(f"----  unreadable  {reason}", data, reason)
 
 
 def _stored(file: Path, result: StoreResult) -> Row:
