@@ -28,6 +28,8 @@ def can_hold(text: str, terms: Sequence[str]) -> bool:
     """Whether the sets hold every character of the text, and give the same text back."""
     if is_default(terms):
         return text.isascii()
+    if not is_known(terms):
+        return False
     if terms[0] in DEFAULT_REPERTOIRE and any("\x80" <= character <= "\xff" for character in text):
         return False  # pydicom would write these as Latin-1, which nobody declared
     encodings = convert_encodings(list(terms))
@@ -43,7 +45,7 @@ def choose(
     texts = tuple(texts)
     wanted = tuple(preferred)
     candidates: list[tuple[str, ...]] = [("ISO_IR 6",)]
-    if wanted and is_known(wanted) and any(wanted == tuple(terms) for terms in accepted):
+    if wanted and any(wanted == tuple(terms) for terms in accepted):
         candidates.insert(0, wanted)
     for terms in candidates:
         if all(can_hold(text, terms) for text in texts):

@@ -9,7 +9,7 @@ from firmware_app.report.canvas import Box, Canvas, text_width
 from firmware_app.report.colours import Colour
 from firmware_app.report.content import AREA_CLASS_UM2
 
-SCALE_BAR_UM = 100
+SCALE_BARS_UM = (100, 50, 20, 10, 5)
 AREA_CLASSES = 12
 TITLE_PX = 17
 LABEL_PX = 14
@@ -52,11 +52,15 @@ def area_bars(histogram: Mapping[int, int]) -> dict[str, int]:
 
 
 def draw_scale_bar(canvas: Canvas, box: Box, um_per_px: float | None, shown_per_px: float) -> None:
-    """A bar of 100 um in the lower left of a picture drawn `shown_per_px` times its size; words without a scale."""
-    if um_per_px is None:
-        text, length = "not calibrated", 0
-    else:
-        text, length = f"{SCALE_BAR_UM} µm   {um_per_px:.3g} µm/px", round(SCALE_BAR_UM / um_per_px * shown_per_px)
+    """A bar in the lower left of a picture drawn `shown_per_px` times its size; words without a scale.
+
+    100 um, or less where that is wider than half the picture.
+    """
+    text, length = "not calibrated", 0
+    if um_per_px is not None:
+        lengths = {bar_um: round(bar_um / um_per_px * shown_per_px) for bar_um in SCALE_BARS_UM}
+        bar_um = next((bar_um for bar_um in SCALE_BARS_UM if lengths[bar_um] <= box.width // 2), SCALE_BARS_UM[-1])
+        text, length = f"{bar_um} µm   {um_per_px:.3g} µm/px", min(lengths[bar_um], box.width)
     width = max(length, round(text_width(text, LABEL_PX + 1, bold=True)))
     plate = Box(box.left + 10, box.bottom - 44, width + 20, 34 if length else 26)
     canvas.fill(plate, colours.INK)

@@ -14,6 +14,7 @@ from firmware_app.report.overlay import draw_overlay, resized
 from firmware_app.report.typeface import text_font
 
 PICTURE_HEIGHT_MAX = 416
+WARNING_PX, WARNING_PITCH_PX = 18, 24
 SIDES_NAMES = {3: "3", 4: "4", 5: "5", 6: "6", 7: "7", 8: "8+"}
 
 
@@ -129,9 +130,11 @@ def _draw_refusal(canvas: Canvas, column: Box, y: int, reason: str) -> int:
 
 
 def _draw_warnings(canvas: Canvas, column: Box, y: int, warnings: list[str]) -> None:
-    for warning in warnings:
-        for line in wrapped(f"Warning: {warning}", text_font(18, bold=True), column.width):
-            if y + 24 > column.bottom:
-                return
-            canvas.text(column.left, y + 18, line, 18, colours.WARNING, bold=True)
-            y += 24
+    font = text_font(WARNING_PX, bold=True)
+    lines = [line for warning in warnings for line in wrapped(f"Warning: {warning}", font, column.width)]
+    room = max((column.bottom - y) // WARNING_PITCH_PX, 0)
+    if len(lines) > room:
+        lines = [*lines[: max(room - 1, 0)], "… and more: see the summary of this report"]
+    for index, line in enumerate(lines):
+        baseline = y + WARNING_PX + WARNING_PITCH_PX * index
+        canvas.text(column.left, baseline, line, WARNING_PX, colours.WARNING, bold=True)

@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+from objects_samples import (
+    CREATED_AT,
+    EQUIPMENT,
+    ITEM,
+    PROFILE,
+    SCHEDULED,
+    UNSCHEDULED,
+    build,
+    camera,
+    read_back,
+    report,
+)
+
+from firmware_app.model import Code, Exam, Eye, Measurement, Morphometry, Patient, Quality, Refusal, WorklistItem
+from firmware_app.objects import facts
+from firmware_app.objects.errors import ObjectError
+from firmware_app.objects.identifiers import new_uid
+from firmware_app.objects.picture import camera_picture
+from firmware_app.objects.pixels import encode_pixels
+from firmware_app.profiles import Profile
+from firmware_app.profiles.sources import ITEM_SOURCES, SOURCES
+
+
+def changed_item(**changes: Any) -> Exam:
+    return replace(SCHEDULED, worklist_item=replace(ITEM, **changes))
+
+
+def changed_patient(**changes: Any) -> Exam:
+    return replace(SCHEDULED, patient=replace(SCHEDULED.patient, **changes))
+
+
+def test_every_source_of_the_profiles_has_a_fact() -> None:
+    picture = camera()
+    known = {
+        **facts.patient_facts(SCHEDULED, False),
+        **facts.study_facts(SCHEDULED, CREATED_AT),
+        **facts.series_facts(SCHEDULED, picture, "OP", CREATED_AT),
+        **facts.equipment_facts(EQUIPMENT),
+        **facts.image_facts(picture, CREATED_AT),
+        **facts.pixel_facts(encode_pixels(picture.pixels, 8, "1.2.840.10008.1.2")),
+    }
+    built_apart = {"image.sop_class_uid", "image.sop_instance_uid", "image.comments", "image.character_set"}
+    top_items = {name for name in ITEM_SOURCES if not name.startswith("request.")}
+    assert known.keys() | built_apart == SOURCES.keys() | top_items
+    (request,) = known["series.requests"]  # type: ignore[misc]
+    nested = {name for name in ITEM_SOURCES if name.startswith("request.")}
+    assert request.keys() == ITEM_SOURCES["series.requests"].keys() | nested
+
+
+def test_a_scheduled_exam_carries_what_the_worklist_said() -> None:
+    dataset = read_back(build(camera()))
+    assert str(dataset.PatientName) == "Doe^Jane"
+    assert (dataset.PatientID, dataset.IssuerOfPatientID) == ("P-001", "HOSPITAL")
+    assert (dataset.PatientBirthDate, dataset.PatientSex, dataset.PatientWeight) == ("19500102", "F", 61.5)
+    assert dataset.StudyInstanceUID == ITEM.study_instance_uid
+    assert dataset.AccessionNumber == "ACC-1"
+    assert dataset.StudyID == "RP-1"
+    assert dataset.StudyDescription == "Specular microscopy both eyes"
+    assert str(dataset.ReferringPhysicianName) == "Refer^Rita"
+    assert str(dataset.PerformingPhysicianName) == "Perform^Paul"
+    assert str(dataset.OperatorsName) == "Op^Otto"
+    assert dataset.ProtocolName == "Endothelium, both eyes"
+    assert dataset.ReferencedStudySequence[0].ReferencedSOPInstanceUID == "1.2.826.0.1.3680043.9.2"
+    assert dataset.ProcedureCodeSequence[0].CodeValue == "SPM"
+    (request,) = dataset.RequestAttributesSequence
+    assert request.RequestedProcedureID == "RP-1"
+    assert request.ScheduledProcedureStepID == "SPS-1"
+    assert request.ScheduledProcedureStepDescription == "Endothelium OU"
+    assert request.AccessionNumber == "ACC-1"
+    assert request.StudyInstanceUID == ITEM.study_instance_uid
+    assert request.ScheduledProtocolCodeSequence[0].CodeMeaning == "Endothelium, both eyes"
+    assert request.RequestedProcedureCodeSequence[0].CodingSchemeDesignator == "99TEST"
+
+
+def test_an_unscheduled_exam_makes_nothing_up() -> None:
+    dataset = read_back(build(camera(), UNSCHEDULED))
+    assert dataset.StudyInstanceUID == "2.25.4711"
+    assert dataset["AccessionNumber"].is_empty
+    assert dataset["StudyID"].is_empty
+    assert dataset["ReferringPhysicianName"].is_empty
+    for absent in ("RequestAttributesSequence", "ProcedureCodeSequence", "ReferencedStudySequence", "StudyDescription"):
+        assert absent not in dataset
+    assert str(dataset.PatientName) == "Doe^Jane"
+
+
+def test_an_unknown_patient_has_empty_type_2_attributes() -> None:
+    dataset = read_back(build(camera(), replace(UNSCHEDULED, patient=Patient())))
+    for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex"):
+        assert dataset[keyword].is_empty
+
+
+def test_a_camera_frame_is_original_and_clean() -> None:
+    dataset = read_back(build(camera()))
+    assert list(dataset.ImageType) == ["ORIGINAL", "PRIMARY"]
+    assert dataset.ConversionType == "DI"
+    assert dataset.BurnedInAnnotation == "NO"
+    assert dataset.LossyImageCompression == "00"
+    assert list(dataset.PatientOrientation) == ["L", "F"]
+    assert dataset.DeviceSerialNumber == "SN-1"
+    assert dataset["DeviceSerialNumber"].tag == 0x00181000
+    assert dataset.ManufacturerModelName == "Specular"
+    assert list(dataset.PixelSpacing) == [0.00085, 0.00085]
+    assert "QualityControlImage" not in dataset
+    assert "Not for clinical use." in dataset.ImageComments
+
+
+def test_a_report_is_derived_and_says_that_it_shows_the_patient() -> None:
+    dataset = read_back(build(report()))
+    assert list(dataset.ImageType) == ["DERIVED", "SECONDARY"]
+    assert dataset.ConversionType == "WSD"
+    assert dataset.BurnedInAnnotation == "YES"
+    assert dataset.ImageLaterality == "B"
+    assert "Laterality" not in dataset
+    assert "PixelSpacing" not in dataset
+    assert "AcquisitionDateTime" not in dataset
+    assert dataset["PatientOrientation"].is_empty
+    assert dataset.SourceImageSequence[0].ReferencedSOPInstanceUID == "2.25.99"
+
+
+def test_each_eye_has_its_own_series_in_one_study() -> None:
+    right, left, page = (read_back(build(each)) for each in (camera(eye=Eye.RIGHT), camera(eye=Eye.LEFT), report()))
+    assert (right.Laterality, left.Laterality) == ("R", "L")
+    assert "ImageLaterality" not in right
+    assert len({right.SeriesInstanceUID, left.SeriesInstanceUID, page.SeriesInstanceUID}) == 3
+    assert [each.SeriesNumber for each in (right, left, page)] == [1, 2, 3]
+    assert right.StudyInstanceUID == left.StudyInstanceUID == page.StudyInstanceUID
+    again = read_back(build(camera(eye=Eye.RIGHT)))
+    assert again.SeriesInstanceUID == right.SeriesInstanceUID
+
+
+def test_times_are_those_of_the_exams_zone() -> None:
+    dataset = read_back(build(camera()))
+    assert (dataset.StudyDate, dataset.StudyTime) == ("20240401", "083000.000000")
+    assert (dataset.ContentDate, dataset.ContentTime) == ("20240401", "082930.500000")
+    assert dataset.AcquisitionDateTime == "20240401082930.500000+0900"
+    assert (dataset.InstanceCreationDate, dataset.InstanceCreationTime) == ("20240401", "083005.250000")
+    assert dataset.TimezoneOffsetFromUTC == "+0900"
+
+
+@pytest.mark.parametrize(("setting", "modality"), [("SC", "OP"), ("OP", "OP"), ("XC", "XC"), ("OT", "OT")])
+def test_the_modality_setting_gives_a_term_of_the_standard(setting: str, modality: str) -> None:
+    dataset = read_back(build(camera(), storage_setting=setting))
+    assert dataset.Modality == modality
+    assert dataset.SOPClassUID == "1.2.840.10008.5.1.4.1.1.7"
+
+
+def test_a_simulated_instrument_cannot_be_taken_for_a_patient() -> None:
+    for picture in (camera(simulated=True), report(simulated=True)):
+        dataset = read_back(build(picture))
+        assert dataset.SeriesDescription.startswith("SIMULATED INSTRUMENT")
+        assert dataset.ImageComments.startswith("SIMULATED INSTRUMENT")
+        assert dataset.QualityControlImage == dataset.QualityControlSubject == "YES"
+        assert dataset.ManufacturerModelName == "Specular"
+
+
+def test_an_uncalibrated_frame_has_no_spacing_and_says_so() -> None:
+    dataset = read_back(build(camera(um_per_px=None)))
+    assert "PixelSpacing" not in dataset
+    assert "Not calibrated" in dataset.ImageComments
+
+
+def test_the_result_stands_in_the_comments_with_its_n() -> None:
+    numbers = Morphometry(98, 560.0, 31.24, 58.06, 80, {6: 47}, 0.85, 2456.3)
+    measured = Measurement(Quality("A", 1, 1, 1), morphometry=numbers)
+    refused = Measurement(Quality("D", 0, 0, 0), refusal=Refusal(Code("114006", "DCM", "x"), "out of focus"))
+    picture = replace_measurements(camera(), measured)
+    assert "R: CD 2456 /mm2, N 98, CV 31.2 %, HEX 58.1 %" in read_back(build(picture)).ImageComments
+    assert "R: not measured: out of focus" in read_back(build(replace_measurements(camera(), refused))).ImageComments
+
+
+def replace_measurements(picture: Any, measurement: Measurement) -> Any:
+    return camera_picture(picture.pixels, picture.captures[0], instance_number=1, measurement=measurement)
+
+
+def test_an_identifier_that_is_too_long_is_left_out_and_said() -> None:
+    instance = build(camera(), changed_item(accession_number="A" * 20))
+    dataset = read_back(instance)
+    assert dataset["AccessionNumber"].is_empty
+    assert instance.problems == ("AccessionNumber: longer than 16 characters; it was left out, not cut",)
+    assert f"Problem: {instance.problems[0]}" in dataset.ImageComments
+
+
+def test_odd_worklist_values_are_said_and_never_stop_the_image() -> None:
+    exam = changed_item(
+        requested_procedure_description="A\\B" + "x" * 80,
+        requested_procedure_codes=(Code("", "99X", "no value"), Code("ok", "99X", "fine")),
+    )
+    exam = replace(exam, patient=replace(exam.patient, birth_date="02.01.1950", sex="female", weight_kg="61,5"))
+    instance = build(camera(), exam)
+    dataset = read_back(instance)
+    assert [code.CodeValue for code in dataset.ProcedureCodeSequence] == ["ok"]
+    assert dataset.StudyDescription.endswith("...")
+    assert dataset["PatientBirthDate"].is_empty
+    assert "PatientWeight" not in dataset
+    named = " ".join(instance.problems)
+    for keyword in ("StudyDescription", "ProcedureCodeSequence", "PatientBirthDate", "PatientSex", "PatientWeight"):
+        assert keyword in named
+
+
+def test_an_item_with_nothing_but_a_study_survives() -> None:
+    bare = WorklistItem(Patient(), study_instance_uid="1.2.3")
+    dataset = read_back(build(camera(), replace(SCHEDULED, patient=bare.patient, worklist_item=bare)))
+    (request,) = dataset.RequestAttributesSequence
+    assert request.StudyInstanceUID == "1.2.3"
+    assert "RequestedProcedureID" not in request
+
+
+@pytest.mark.parametrize("uid", ["", "1.2.not-a-uid", "1." + "2" * 64])
+def test_an_unusable_study_uid_stops_the_object_and_is_named(uid: str) -> None:
+    with pytest.raises(ObjectError, match="Secondary Capture Image: no value for StudyInstanceUID"):
+        build(camera(), replace(UNSCHEDULED, study_instance_uid=uid))
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2024-04-01T08:30:00"])
+def test_a_time_without_zone_stops_the_object_and_is_named(text: str) -> None:
+    with pytest.raises(ObjectError, match="the start of the exam is"):
+        build(camera(), replace(SCHEDULED, started_at=text))
+    with pytest.raises(ObjectError, match="the time of the capture is"):
+        build(camera(captured_at=text))
+    with pytest.raises(ObjectError, match="the creation time"):
+        build(camera(), created_at=CREATED_AT.replace(tzinfo=None))
+
+
+def test_uids_are_fresh_unless_given() -> None:
+    made = {build(camera(), make_uid=new_uid).sop_instance_uid for _ in range(50)}
+    assert len(made) == 50
+    assert all(len(uid) <= 64 and uid.startswith("2.25.") for uid in made)
+
+
+def test_another_profile_changes_the_object_without_a_branch_on_its_name() -> None:
+    table: dict[str, Any] = msgspec.to_builtins(PROFILE)
+    table["storage_modality"]["SC"]["modality"] = "SC"
+    rows = {row["path"]: row for row in table["module"]["sc_equipment"]["attributes"]}
+    rows["ConversionType"] |= {"source": "", "value": "DF"}
+    image = table["module"]["general_image"]["attributes"]
+    for row in image:
+        if row["path"] == "AcquisitionNumber":
+            row["settings"] = ["OP"]
+    table["module"]["general_image"]["attributes"] = [row for row in image if row["path"] != "ImageComments"]
+    table["character_sets"] = {"accepted": [["ISO_IR 6"]], "fallback": ["ISO_IR 6"]}
+    other = msgspec.convert(table, Profile)
+
+    exam = changed_patient(name="Yamada^Tarou=山田^太郎")
+    instance = build(camera(), exam, profile=other)
+    dataset = read_back(instance)
+    assert dataset.Modality == "SC"
+    assert dataset.ConversionType == "DF"
+    assert "AcquisitionNumber" not in dataset
+    assert "ImageComments" not in dataset
+    assert str(dataset.PatientName) == "Yamada^Tarou"
+    assert instance.problems == ("PatientName: ISO_IR 6 cannot hold every component group; it was left out",)
+    assert "AcquisitionNumber" in read_back(build(camera(), exam, profile=other, storage_setting="OP"))

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+from objects_samples import SCHEDULED, UNSCHEDULED, capture
+from report_samples import CREATED_AT, HEADER, mosaic_measurement, refused, reported
+
+from firmware_app.model import Eye
+from firmware_app.report import colours, content
+from firmware_app.report.charts import AREA_CLASSES, area_bars
+from firmware_app.report.summary import eye_summary, summarise
+from firmware_app.report.typeface import can_draw, drawable_name, has_glyph, text_font
+
+
+def test_the_summary_and_the_page_have_the_same_numbers() -> None:
+    eye = reported()
+    summary = eye_summary(eye)
+    numbers = eye.measurement.morphometry
+    assert numbers is not None
+    digits = {"cv_percent": 1, "hex_percent": 1}
+    for figure in content.figures(numbers):
+        assert figure.value == f"{summary[figure.key]:.{digits.get(figure.key, 0)}f}", figure.label
+    assert sum(summary["sides"].values()) == summary["n_complete_ring"] == numbers.n_complete_ring
+    assert sum(summary["area_histogram_um2"].values()) == summary["n"] == numbers.n
+
+
+def test_every_density_has_its_n_and_method() -> None:
+    labels = [figure.label for figure in content.figures(reported().measurement.morphometry)]  # type: ignore[arg-type]
+    assert labels == ["CD", "N", "AVG", "SD", "MIN", "MAX", "CV", "HEX"]
+    assert eye_summary(reported())["method"] == content.METHOD
+
+
+def test_without_a_scale_there_is_no_number_in_micrometres() -> None:
+    eye = reported(um_per_px=None)
+    figures = {figure.key: figure.value for figure in content.figures(eye.measurement.morphometry)}  # type: ignore[arg-type]
+    assert figures["cd_per_mm2"] == figures["area_mean_um2"] == "–"
+    assert figures["n"] != "–"
+    summary = eye_summary(eye)
+    assert summary["cd_per_mm2"] is None
+    assert summary["area_histogram_um2"] == {}
+    assert any("not calibrated" in warning for warning in content.warnings_of(eye))
+
+
+def test_a_refusal_has_a_reason_and_no_number() -> None:
+    summary = eye_summary(replace(reported(), measurement=refused("out of focus")))
+    assert (summary["status"], summary["reason"]) == ("refused", "out of focus")
+    assert not {"cd_per_mm2", "n", "sides"} & summary.keys()
+
+
+def test_the_summary_is_json_with_patient_order_and_instrument() -> None:
+    left = replace(reported(), capture=capture(Eye.LEFT, simulated=True))
+    summary = json.loads(json.dumps(summarise(SCHEDULED, [reported(), left], HEADER, CREATED_AT)))
+    assert set(summary["eyes"]) == {"R", "L"}
+    assert summary["simulated"] is True
+    assert summary["notice"] == "Not for clinical use"
+    assert summary["exam"]["accession_number"] == "ACC-1"
+    assert summary["patient"]["patient_id"] == "P-001"
+    assert summarise(UNSCHEDULED, [], HEADER, CREATED_AT)["exam"]["scheduled"] is False  # type: ignore[index]
+
+
+def test_the_head_of_the_page_names_patient_order_time_and_software() -> None:
+    lines = dict(content.identity_lines(SCHEDULED, HEADER))
+    assert lines == {
+        "Patient ID": "P-001",
+        "Born": "1950-01-02",
+        "Sex": "F",
+        "Accession": "ACC-1",
+        "Procedure": "RP-1",
+        "Exam": "2024-04-01 08:30 UTC+09:00",
+        "Operator": "Op Otto",
+        "Instrument": "Specular SN-1",
+        "Software": "0.1.0",
+    }
+    assert dict(content.identity_lines(UNSCHEDULED, HEADER))["Accession"] == "unscheduled"
+
+
+def test_what_is_no_date_is_shown_as_it_came() -> None:
+    assert content.date_text("1950") == "1950"
+    assert content.moment_text(datetime(2024, 1, 2, 3, 4)) == "2024-01-02 03:04"
+
+
+def test_areas_fall_into_classes_of_100_um2() -> None:
+    measurement = mosaic_measurement(um_per_px=1.0)
+    assert measurement.mosaic is not None
+    histogram = content.area_histogram(measurement)
+    for lower, count in histogram.items():
+        areas = measurement.mosaic.area_px
+        assert count == int(((areas >= lower) & (areas < lower + 100)).sum())
+
+
+def test_area_bars_start_at_the_first_cell_and_lose_none() -> None:
+    bars = area_bars({0: 0, 100: 0, 200: 5, 300: 7, 400: 0, 2000: 2})
+    assert list(bars)[:2] == ["200", "300"]
+    assert list(bars)[-1] == "1300+"
+    assert len(bars) == AREA_CLASSES
+    assert sum(bars.values()) == 14
+    assert area_bars({}) == {}
+
+
+@pytest.mark.parametrize(
+    ("sides", "colour"),
+    [(6, colours.GREEN), (3, colours.PURPLE), (8, colours.VERMILLION), (10, colours.VERMILLION), (0, colours.GREY)],
+)
+def test_colours_by_number_of_sides(sides: int, colour: tuple[int, int, int]) -> None:
+    assert colours.of_sides(sides) == colour
+
+
+@pytest.mark.parametrize(
+    ("name", "drawn"),
+    [
+        ("Doe^Jane", "Doe, Jane"),
+        ("Doe^Jane^^Dr", "Doe, Jane, Dr"),
+        ("Yamada^Tarou=山田^太郎=やまだ^たろう", "Yamada, Tarou"),
+        ("Жанна", "Жанна"),
+        ("Διονυσιος", "Διονυσιος"),
+        ("=山田^太郎", "(name not drawable: see the patient ID)"),
+        ("", "(no name)"),
+    ],
+)
+def test_a_name_is_drawn_only_in_letters_that_the_fonts_have(name: str, drawn: str) -> None:
+    assert drawable_name(name, candidates=()) == drawn
+
+
+def test_the_bundled_font_has_what_the_page_says() -> None:
+    assert can_draw("CD 2456 /mm² µm² 10⁶ – … = % ÄÖÜß éèñ Łódź Çğış Ελληνικά Кириллица", candidates=())
+    assert not has_glyph(text_font(20), "山")
