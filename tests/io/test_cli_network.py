@@ -1,0 +1,124 @@
+"""Echo, worklist and store by hand against the embedded hospital, a peer of another make."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
+
+from firmware_app.cli import main
+
+
+@pytest.fixture(scope="module")
+def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """NODE of each application entity by its name."""
+    command = [sys.executable, "-m", "firmware_app", "hospital", "--out", str(tmp_path_factory.mktemp("archive"))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        listening = json.loads(process.stdout.readline())
+        yield {
+            name: f"{listening[name]['ae_title']}@{listening[name]['ip']}:{listening[name]['port']}"
+            for name in ("worklist", "archive")
+        }
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def run(*words: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    status = main([str(word) for word in words])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def rows(output: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Path:
+    data_set = Dataset()
+    data_set.SOPClassUID = SecondaryCaptureImageStorage
+    data_set.SOPInstanceUID = generate_uid()
+    data_set.StudyInstanceUID = generate_uid()
+    data_set.SeriesInstanceUID = generate_uid()
+    data_set.PatientName = "Test^Instance"
+    data_set.PatientID = "T1"
+    data_set.Modality = "OT"
+    data_set.file_meta = FileMetaDataset()
+    data_set.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    path = tmp_path / "instance.dcm"
+    data_set.save_as(path, enforce_file_format=True)
+    return path
+
+
+def test_echo(hospital: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    status, output, errors = run("echo", hospital["archive"], "--count", 3, "--json", capsys=capsys)
+    (row,) = rows(output)
+    assert (status, errors, row["count"], row["ae_title"], row["release_failure"]) == (0, "", 3, "ARCHIVE", None)
+    assert row["peer_implementation_version_name"].startswith("PYNETDICOM")
+    status, output, _ = run("echo", hospital["archive"], capsys=capsys)
+    assert status == 0
+    assert "echo in " in output
+
+
+def test_echo_under_a_wrong_name_is_refused(hospital: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = "WRONG@" + hospital["archive"].partition("@")[2]
+    status, output, errors = run("echo", wrong, "--calling", "SOMEBODY", capsys=capsys)
+    assert (status, output) == (1, "")
+    assert "association of SOMEBODY rejected permanently" in errors
+    assert errors.count("\n") == 1
+
+
+def test_worklist(hospital: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    status, output, errors = run("worklist", hospital["worklist"], "--name", "Yamada*", "--json", capsys=capsys)
+    (item,) = rows(output)
+    assert (status, errors) == (0, "")
+    assert item["patient"]["name"] == "Yamada^Tarou=山田^太郎=やまだ^たろう"
+    status, output, _ = run("worklist", hospital["worklist"], "--id", item["patient"]["patient_id"], capsys=capsys)
+    heading, line = output.splitlines()
+    assert status == 0
+    assert heading.split()[:3] == ["date", "time", "accession"]
+    assert item["accession_number"] in line
+    status, output, _ = run("worklist", hospital["worklist"], "--name", "Nobody", capsys=capsys)
+    assert (status, output) == (0, "no scheduled procedure step matches\n")
+    assert run("worklist", hospital["worklist"], "--name", "Nobody", "--json", capsys=capsys) == (0, "", "")
+
+
+def test_the_wrong_kind_of_peer(hospital: dict[str, str], instance: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, output, errors = run("worklist", hospital["archive"], capsys=capsys)
+    assert (status, output) == (1, "")
+    assert "abstract syntax not supported" in errors
+    status, output, errors = run("store", hospital["worklist"], instance, "--json", capsys=capsys)
+    (row,) = rows(output)
+    assert (status, row["status"], row["category"]) == (1, None, "permanent")
+    assert str(instance) in errors
+    assert errors.count("\n") == 1
+
+
+def test_store_answers_for_every_file(
+    hospital: dict[str, str], instance: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = tmp_path / "note.txt"
+    text.write_text("not DICOM")
+    status, output, errors = run("store", hospital["archive"], instance, "--json", capsys=capsys)
+    (row,) = rows(output)
+    assert (status, errors) == (0, "")
+    assert (row["file"], row["status"], row["category"], row["reason"]) == (str(instance), "0000", "stored", None)
+    status, output, errors = run("store", hospital["archive"], text, instance, "--json", capsys=capsys)
+    assert status == 1
+    assert [(row["file"], row["category"]) for row in rows(output)] == [
+        (str(text), "unreadable"),
+        (str(instance), "stored"),
+    ]
+    assert str(text) in errors
+    assert errors.count("\n") == 1
+    status, output, _ = run("store", hospital["archive"], instance, capsys=capsys)
+    assert (status, output) == (0, f"0000  stored      {instance}\n")
