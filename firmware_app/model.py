@@ -32,6 +32,18 @@ class Position:
     z_um: float
 
 
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """The instrument as it introduces itself in objects and reports (PS3.3 C.7.5.1)."""
+
+    manufacturer: str
+    model_name: str
+    device_serial_number: str
+    software_versions: str
+    institution_name: str = ""
+    station_name: str = ""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One camera frame.

@@ -12,9 +12,8 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 
-from firmware_app.model import Capture, Code, Exam, Eye, Patient, Position, ReferencedInstance, WorklistItem
+from firmware_app.model import Capture, Code, Equipment, Exam, Eye, Patient, Position, ReferencedInstance, WorklistItem
 from firmware_app.objects.encoding import encode_part10
-from firmware_app.objects.equipment import Equipment
 from firmware_app.objects.picture import Picture, camera_picture, report_picture
 from firmware_app.objects.secondary_capture import Instance, build_secondary_capture
 from firmware_app.profiles import load_profile

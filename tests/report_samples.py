@@ -7,11 +7,10 @@ from datetime import datetime
 import numpy as np
 from objects_samples import capture
 
-from firmware_app.model import MEASUREMENT_FAILURE, Eye, Measurement, Morphometry, Mosaic, Quality, Refusal
-from firmware_app.report.content import ReportedEye, ReportHeader
+from firmware_app.model import MEASUREMENT_FAILURE, Eye, Frame, Measurement, Morphometry, Mosaic, Quality, Refusal
+from firmware_app.report.content import EyeReport
 
 CREATED_AT = datetime.fromisoformat("2024-04-01T08:40:00+09:00")
-HEADER = ReportHeader("Eye Hospital", "Specular", "SN-1", "0.1.0")
 ROWS, COLUMNS, CELL = 60, 80, 10
 SIDES = (0, 3, 4, 5, 6, 6, 6, 7, 8, 9, 10, 6)
 
@@ -58,5 +57,5 @@ def refused(reason: str) -> Measurement:
     return Measurement(Quality("D", 0.1, 0.1, 0.1, ("blurred",)), refusal=Refusal(MEASUREMENT_FAILURE, reason))
 
 
-def reported(um_per_px: float | None = 3.0, eye: Eye = Eye.RIGHT) -> ReportedEye:
-    return ReportedEye(capture(eye, um_per_px=um_per_px), pixels(), mosaic_measurement(um_per_px))
+def reported(um_per_px: float | None = 3.0, eye: Eye = Eye.RIGHT) -> EyeReport:
+    return EyeReport(capture(eye, um_per_px=um_per_px), Frame(pixels(), 8, 1, 0), mosaic_measurement(um_per_px))

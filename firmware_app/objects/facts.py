@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from firmware_app.model import Code, Exam, Eye, ReferencedInstance, WorklistItem
+from firmware_app.model import Code, Equipment, Exam, Eye, ReferencedInstance, WorklistItem
 from firmware_app.objects.compose import Fact
-from firmware_app.objects.equipment import Equipment
 from firmware_app.objects.errors import ObjectError
 from firmware_app.objects.identifiers import derived_uid
 from firmware_app.objects.picture import Picture

@@ -13,11 +13,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBase
 from firmware_app.objects.errors import ObjectError
 from firmware_app.objects.picture import Pixels
 
-TRANSFER_SYNTAXES = {
-    "implicit-vr-little-endian": ImplicitVRLittleEndian,
-    "explicit-vr-little-endian": ExplicitVRLittleEndian,
-    "jpeg-baseline": JPEGBaseline8Bit,
-}
+UNCOMPRESSED = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
 # At 95 the error on specular frames stays below their noise; the statement offers JPEG, but lossless is the default.
 JPEG_QUALITY = 95
 
@@ -42,7 +38,7 @@ def encode_pixels(pixels: Pixels, bits_stored: int, transfer_syntax_uid: str) ->
     _check(pixels, bits_stored)
     if transfer_syntax_uid == JPEGBaseline8Bit:
         return _jpeg(pixels, bits_stored)
-    if transfer_syntax_uid not in TRANSFER_SYNTAXES.values():
+    if transfer_syntax_uid not in UNCOMPRESSED:
         raise ObjectError(f"transfer syntax {transfer_syntax_uid} cannot be written")
     bits_allocated = pixels.dtype.itemsize * 8
     raw = np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("<")).tobytes()

@@ -9,10 +9,9 @@ from datetime import datetime
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ImplicitVRLittleEndian
 
-from firmware_app.model import Exam
+from firmware_app.model import Equipment, Exam
 from firmware_app.objects import charset, facts
 from firmware_app.objects.compose import Fact, compose, texts
-from firmware_app.objects.equipment import Equipment
 from firmware_app.objects.errors import ObjectError
 from firmware_app.objects.identifiers import new_uid
 from firmware_app.objects.picture import Picture

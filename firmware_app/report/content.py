@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
-import numpy.typing as npt
 
-from firmware_app.model import Capture, Exam, Eye, Measurement, Morphometry
+from firmware_app.model import Capture, Equipment, Exam, Eye, Frame, Measurement, Morphometry
 
 NOT_FOR_CLINICAL_USE = "Not for clinical use"
 SIMULATED = "SIMULATED INSTRUMENT: computed pictures, not a patient"
@@ -19,22 +18,12 @@ METHOD = "automatic, whole cells"
 SIDES_SHOWN = range(3, 11)
 
 
-@dataclass(frozen=True, slots=True)
-class ReportHeader:
-    """Who made the report, on what."""
-
-    institution_name: str
-    model_name: str
-    device_serial_number: str
-    software_version: str
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class ReportedEye:
+class EyeReport:
     """One eye on the page: the accepted capture, its frame and what the core said of it."""
 
     capture: Capture
-    pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+    frame: Frame
     measurement: Measurement
 
 
@@ -86,7 +75,7 @@ def refusal_text(measurement: Measurement) -> str:
     return measurement.refusal.reason if measurement.refusal else "no result"
 
 
-def warnings_of(eye: ReportedEye) -> list[str]:
+def warnings_of(eye: EyeReport) -> list[str]:
     """What a reader of this eye's numbers must know."""
     numbers = eye.measurement.morphometry
     warnings = list(numbers.warnings) if numbers else []
@@ -95,7 +84,7 @@ def warnings_of(eye: ReportedEye) -> list[str]:
     return warnings
 
 
-def is_simulated(eyes: Sequence[ReportedEye]) -> bool:
+def is_simulated(eyes: Sequence[EyeReport]) -> bool:
     return any(eye.capture.simulated for eye in eyes)
 
 
@@ -112,7 +101,7 @@ def moment_text(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC{offset[:3]}:{offset[3:5]}" if offset else f"{moment:%Y-%m-%d %H:%M}"
 
 
-def identity_lines(exam: Exam, header: ReportHeader) -> list[tuple[str, str]]:
+def identity_lines(exam: Exam, equipment: Equipment) -> list[tuple[str, str]]:
     """Label and value of what identifies patient, order and instrument; the name is drawn apart."""
     patient, item = exam.patient, exam.worklist_item
     return [
@@ -123,6 +112,6 @@ def identity_lines(exam: Exam, header: ReportHeader) -> list[tuple[str, str]]:
         ("Procedure", item.requested_procedure_id if item else ""),
         ("Exam", moment_text(datetime.fromisoformat(exam.started_at))),
         ("Operator", exam.operator.replace("^", " ").strip()),
-        ("Instrument", " ".join(part for part in (header.model_name, header.device_serial_number) if part)),
-        ("Software", header.software_version),
+        ("Instrument", " ".join(part for part in (equipment.model_name, equipment.device_serial_number) if part)),
+        ("Software", equipment.software_versions),
     ]

@@ -9,7 +9,7 @@ from firmware_app.model import Eye
 from firmware_app.report import colours, content
 from firmware_app.report.canvas import Box, Canvas, cut_to_width, text_width, wrapped
 from firmware_app.report.charts import area_bars, draw_bars, draw_scale_bar
-from firmware_app.report.content import ReportedEye
+from firmware_app.report.content import EyeReport
 from firmware_app.report.overlay import draw_overlay, resized
 from firmware_app.report.typeface import text_font
 
@@ -18,7 +18,7 @@ WARNING_PX, WARNING_PITCH_PX = 18, 24
 SIDES_NAMES = {3: "3", 4: "4", 5: "5", 6: "6", 7: "7", 8: "8+"}
 
 
-def draw_eye(canvas: Canvas, column: Box, eye: ReportedEye) -> None:
+def draw_eye(canvas: Canvas, column: Box, eye: EyeReport) -> None:
     y = _draw_title(canvas, column, eye)
     y = _draw_pictures(canvas, column, y, eye)
     if eye.measurement.morphometry is None:
@@ -37,7 +37,7 @@ def draw_missing_eye(canvas: Canvas, column: Box, side: Eye) -> None:
     canvas.text_centred(frame.left + frame.width / 2, frame.top + 212, "not photographed", 24, colours.MUTED)
 
 
-def _draw_title(canvas: Canvas, column: Box, eye: ReportedEye) -> int:
+def _draw_title(canvas: Canvas, column: Box, eye: EyeReport) -> int:
     baseline = column.top + 30
     after = canvas.text(column.left, baseline, content.EYE_TITLES[eye.capture.eye], 32, bold=True)
     quality = eye.measurement.quality
@@ -49,17 +49,17 @@ def _draw_title(canvas: Canvas, column: Box, eye: ReportedEye) -> int:
     return baseline + 14
 
 
-def _draw_pictures(canvas: Canvas, column: Box, y: int, eye: ReportedEye) -> int:
-    rows, columns = eye.pixels.shape
-    shown_per_px = min(column.width / columns, PICTURE_HEIGHT_MAX / rows)
-    size = (round(columns * shown_per_px), round(rows * shown_per_px))
+def _draw_pictures(canvas: Canvas, column: Box, y: int, eye: EyeReport) -> int:
+    frame = eye.frame
+    shown_per_px = min(column.width / frame.columns, PICTURE_HEIGHT_MAX / frame.rows)
+    size = (round(frame.columns * shown_per_px), round(frame.rows * shown_per_px))
     left = column.left + (column.width - size[0]) // 2
-    grey = resized(as_shown(eye.pixels, eye.capture.bits_stored), size)
+    grey = resized(as_shown(frame.pixels, frame.bits_stored), size)
     canvas.picture(np.repeat(grey[:, :, np.newaxis], 3, axis=2), left, y)
     draw_scale_bar(canvas, Box(left, y, *size), eye.capture.um_per_px, shown_per_px)
     y += size[1] + 8
     if eye.measurement.mosaic is not None:
-        canvas.picture(draw_overlay(eye.pixels, eye.capture.bits_stored, eye.measurement, size), left, y)
+        canvas.picture(draw_overlay(frame.pixels, frame.bits_stored, eye.measurement, size), left, y)
         y += size[1]
     return y
 
@@ -79,7 +79,7 @@ def _draw_legend(canvas: Canvas, column: Box, y: int) -> int:
     return y + 24
 
 
-def _draw_figures(canvas: Canvas, column: Box, y: int, eye: ReportedEye) -> int:
+def _draw_figures(canvas: Canvas, column: Box, y: int, eye: EyeReport) -> int:
     numbers = eye.measurement.morphometry
     if numbers is None:
         return y
@@ -103,7 +103,7 @@ def _draw_figures(canvas: Canvas, column: Box, y: int, eye: ReportedEye) -> int:
     return panel.bottom
 
 
-def _draw_histograms(canvas: Canvas, column: Box, y: int, eye: ReportedEye) -> int:
+def _draw_histograms(canvas: Canvas, column: Box, y: int, eye: EyeReport) -> int:
     width = (column.width - 24) // 2
     areas = area_bars(content.area_histogram(eye.measurement))
     left, right = Box(column.left, y, width, 184), Box(column.left + width + 24, y, width, 184)

@@ -8,10 +8,10 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
-from firmware_app.model import Exam, Eye
+from firmware_app.model import Equipment, Exam, Eye
 from firmware_app.report import colours, content
 from firmware_app.report.canvas import Box, Canvas, cut_to_width, text_width
-from firmware_app.report.content import ReportedEye, ReportHeader
+from firmware_app.report.content import EyeReport
 from firmware_app.report.eye_column import draw_eye, draw_missing_eye
 from firmware_app.report.typeface import drawable_name
 
@@ -25,11 +25,11 @@ DEFINITIONS = (
 
 
 def draw_report(
-    exam: Exam, eyes: Sequence[ReportedEye], header: ReportHeader, created_at: datetime
+    exam: Exam, eyes: Sequence[EyeReport], *, equipment: Equipment, created_at: datetime
 ) -> npt.NDArray[np.uint8]:
     """The page as (1754, 1240, 3) RGB. At most one capture for each eye; an eye without one is said to have none."""
     canvas = Canvas(WIDTH, HEIGHT)
-    y = _draw_head(canvas, exam, header)
+    y = _draw_head(canvas, exam, equipment)
     if content.is_simulated(eyes):
         y = _draw_banner(canvas, y, content.SIMULATED)
     column_width = (WIDTH - 2 * MARGIN - GUTTER) // 2
@@ -44,15 +44,15 @@ def draw_report(
     return canvas.pixels()
 
 
-def _draw_head(canvas: Canvas, exam: Exam, header: ReportHeader) -> int:
+def _draw_head(canvas: Canvas, exam: Exam, equipment: Equipment) -> int:
     canvas.text(MARGIN, 74, "Corneal endothelium report", 36, bold=True)
-    place = cut_to_width(header.institution_name, 22, 520)
+    place = cut_to_width(equipment.institution_name, 22, 520)
     canvas.text_right(WIDTH - MARGIN, 74, place, 22, colours.MUTED)
     panel = Box(MARGIN, 94, WIDTH - 2 * MARGIN, 166)
     canvas.fill(panel, colours.PANEL)
     name = cut_to_width(drawable_name(exam.patient.name), 34, panel.width - 40, bold=True)
     canvas.text(panel.left + 20, panel.top + 46, name, 34, bold=True)
-    rows = content.identity_lines(exam, header)
+    rows = content.identity_lines(exam, equipment)
     widths = (0.26, 0.16, 0.1, 0.26, 0.22)
     _draw_fields(canvas, panel, panel.top + 74, rows[:5], widths)
     _draw_fields(canvas, panel, panel.top + 124, rows[5:], (0.26, 0.26, 0.26, 0.22))

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from firmware_app.model import Exam
+from firmware_app.model import Equipment, Exam
 from firmware_app.report.content import (
     METHOD,
     NOT_FOR_CLINICAL_USE,
-    ReportedEye,
-    ReportHeader,
+    EyeReport,
     area_histogram,
     figures,
     is_simulated,
@@ -20,7 +19,9 @@ from firmware_app.report.content import (
 )
 
 
-def summarise(exam: Exam, eyes: Sequence[ReportedEye], header: ReportHeader, created_at: datetime) -> dict[str, object]:
+def summarise(
+    exam: Exam, eyes: Sequence[EyeReport], *, equipment: Equipment, created_at: datetime
+) -> dict[str, object]:
     """JSON values only. `eyes` maps "R" and "L" to numbers, or to the reason why there are none."""
     item = exam.worklist_item
     return {
@@ -43,16 +44,16 @@ def summarise(exam: Exam, eyes: Sequence[ReportedEye], header: ReportHeader, cre
             "sex": exam.patient.sex,
         },
         "instrument": {
-            "institution_name": header.institution_name,
-            "model_name": header.model_name,
-            "device_serial_number": header.device_serial_number,
-            "software_version": header.software_version,
+            "institution_name": equipment.institution_name,
+            "model_name": equipment.model_name,
+            "device_serial_number": equipment.device_serial_number,
+            "software_versions": equipment.software_versions,
         },
         "eyes": {str(eye.capture.eye): eye_summary(eye) for eye in eyes},
     }
 
 
-def eye_summary(eye: ReportedEye) -> dict[str, object]:
+def eye_summary(eye: EyeReport) -> dict[str, object]:
     measurement, capture = eye.measurement, eye.capture
     summary: dict[str, object] = {
         "capture_id": capture.capture_id,

@@ -14,15 +14,15 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBase
 
 from firmware_app import __version__
 from firmware_app.config import Config
-from firmware_app.model import Exam, Eye
+from firmware_app.model import Equipment, Exam, Eye
 from firmware_app.objects.encoding import encode_part10
-from firmware_app.objects.equipment import Equipment
 from firmware_app.objects.identifiers import derived_uid
 from firmware_app.objects.picture import Picture, camera_picture, report_picture
 from firmware_app.objects.secondary_capture import build_secondary_capture
 from firmware_app.profiles import Profile
+from firmware_app.report.content import EyeReport
 from firmware_app.report.overlay import draw_overlay
-from firmware_app.report.page import EyeReport, draw_report
+from firmware_app.report.page import draw_report
 from firmware_app.services.exam import EyeResult
 
 TRANSFER_SYNTAXES = {
@@ -58,10 +58,7 @@ def build_deliverables(
     }
     page = draw_report(
         exam,
-        [
-            EyeReport(each.captured.capture, each.captured.frame, overlays[eye], each.measurement)
-            for eye, each in results.items()
-        ],
+        [EyeReport(each.captured.capture, each.captured.frame, each.measurement) for each in results.values()],
         equipment=equipment,
         created_at=created_at,
     )

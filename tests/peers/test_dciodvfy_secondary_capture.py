@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 from objects_samples import PATIENT, SCHEDULED, UNSCHEDULED, build, camera, report
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
 
 from firmware_app.model import Eye, Patient
 from firmware_app.objects.encoding import encode_part10
-from firmware_app.objects.pixels import TRANSFER_SYNTAXES
 from firmware_app.objects.secondary_capture import Instance
 
 pytestmark = pytest.mark.peer("dicom3tools")
 
+TRANSFER_SYNTAXES = {"implicit": ImplicitVRLittleEndian, "explicit": ExplicitVRLittleEndian, "jpeg": JPEGBaseline8Bit}
 PICTURES = {
     "8bit": lambda: camera(8),
     "12bit": lambda: camera(12, Eye.LEFT),

@@ -10,9 +10,9 @@ import numpy as np
 import pydicom
 import pytest
 from objects_samples import PATIENT, SCHEDULED, build, camera, frame, report
+from pydicom.uid import JPEGBaseline8Bit
 
 from firmware_app.objects.encoding import encode_part10
-from firmware_app.objects.pixels import TRANSFER_SYNTAXES
 
 pytestmark = pytest.mark.peer("dcmtk")
 
@@ -43,7 +43,7 @@ def test_the_name_is_read_as_it_was_meant(terms: tuple[str, ...], name: str, tmp
 
 @pytest.mark.parametrize("picture", [camera(8), camera(12), report()], ids=["8bit", "12bit", "report"])
 def test_the_jpeg_is_decoded(picture: object, tmp_path: Path) -> None:
-    jpeg = TRANSFER_SYNTAXES["jpeg-baseline"]
+    jpeg = JPEGBaseline8Bit
     source, decoded = tmp_path / "jpeg.dcm", tmp_path / "plain.dcm"
     source.write_bytes(encode_part10(build(picture, transfer_syntax_uid=jpeg).dataset))  # type: ignore[arg-type]
     subprocess.run(["dcmdjpeg", str(source), str(decoded)], check=True, capture_output=True, timeout=60)

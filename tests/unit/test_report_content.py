@@ -5,8 +5,8 @@ from dataclasses import replace
 from datetime import datetime
 
 import pytest
-from objects_samples import SCHEDULED, UNSCHEDULED, capture
-from report_samples import CREATED_AT, HEADER, mosaic_measurement, refused, reported
+from objects_samples import EQUIPMENT, SCHEDULED, UNSCHEDULED, capture
+from report_samples import CREATED_AT, mosaic_measurement, refused, reported
 
 from firmware_app.model import Eye
 from firmware_app.report import colours, content
@@ -52,17 +52,19 @@ def test_a_refusal_has_a_reason_and_no_number() -> None:
 
 def test_the_summary_is_json_with_patient_order_and_instrument() -> None:
     left = replace(reported(), capture=capture(Eye.LEFT, simulated=True))
-    summary = json.loads(json.dumps(summarise(SCHEDULED, [reported(), left], HEADER, CREATED_AT)))
+    summary = json.loads(
+        json.dumps(summarise(SCHEDULED, [reported(), left], equipment=EQUIPMENT, created_at=CREATED_AT))
+    )
     assert set(summary["eyes"]) == {"R", "L"}
     assert summary["simulated"] is True
     assert summary["notice"] == "Not for clinical use"
     assert summary["exam"]["accession_number"] == "ACC-1"
     assert summary["patient"]["patient_id"] == "P-001"
-    assert summarise(UNSCHEDULED, [], HEADER, CREATED_AT)["exam"]["scheduled"] is False  # type: ignore[index]
+    assert summarise(UNSCHEDULED, [], equipment=EQUIPMENT, created_at=CREATED_AT)["exam"]["scheduled"] is False  # type: ignore[index]
 
 
 def test_the_head_of_the_page_names_patient_order_time_and_software() -> None:
-    lines = dict(content.identity_lines(SCHEDULED, HEADER))
+    lines = dict(content.identity_lines(SCHEDULED, EQUIPMENT))
     assert lines == {
         "Patient ID": "P-001",
         "Born": "1950-01-02",
@@ -74,7 +76,7 @@ def test_the_head_of_the_page_names_patient_order_time_and_software() -> None:
         "Instrument": "Specular SN-1",
         "Software": "0.1.0",
     }
-    assert dict(content.identity_lines(UNSCHEDULED, HEADER))["Accession"] == "unscheduled"
+    assert dict(content.identity_lines(UNSCHEDULED, EQUIPMENT))["Accession"] == "unscheduled"
 
 
 def test_what_is_no_date_is_shown_as_it_came() -> None:

@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from objects_samples import SCHEDULED, capture
+from objects_samples import EQUIPMENT, SCHEDULED, capture
 from report_samples import (
     COLUMNS,
     CREATED_AT,
-    HEADER,
     ROWS,
     SIDES,
     labels,
@@ -85,19 +84,19 @@ def test_no_picture_is_too_small_for_a_refusal(shape: tuple[int, int]) -> None:
 
 def test_the_page_has_the_right_eye_on_the_left() -> None:
     right = reported(eye=Eye.RIGHT)
-    page = draw_report(SCHEDULED, [right], HEADER, CREATED_AT)
+    page = draw_report(SCHEDULED, [right], equipment=EQUIPMENT, created_at=CREATED_AT)
     assert page.shape == (HEIGHT, WIDTH, 3)
     contours = is_colour(page, colours.CONTOUR)
     assert contours[:, : WIDTH // 2].any()
     assert not contours[:, WIDTH // 2 :].any()
-    other = draw_report(SCHEDULED, [reported(eye=Eye.LEFT)], HEADER, CREATED_AT)
+    other = draw_report(SCHEDULED, [reported(eye=Eye.LEFT)], equipment=EQUIPMENT, created_at=CREATED_AT)
     assert not is_colour(other, colours.CONTOUR)[:, : WIDTH // 2].any()
 
 
 def test_only_a_simulated_page_has_the_banner() -> None:
     def banner(simulated: bool) -> int:
         eye = replace(reported(), capture=capture(simulated=simulated))
-        page = draw_report(SCHEDULED, [eye], HEADER, CREATED_AT)
+        page = draw_report(SCHEDULED, [eye], equipment=EQUIPMENT, created_at=CREATED_AT)
         return int(is_colour(page, colours.WARNING).sum(axis=1).max())
 
     assert banner(True) > WIDTH // 2
@@ -107,7 +106,9 @@ def test_only_a_simulated_page_has_the_banner() -> None:
 def test_a_refusal_and_a_warning_change_the_page() -> None:
     measured = reported()
     pages = [
-        draw_report(SCHEDULED, [replace(measured, measurement=measurement)], HEADER, CREATED_AT).tobytes()
+        draw_report(
+            SCHEDULED, [replace(measured, measurement=measurement)], equipment=EQUIPMENT, created_at=CREATED_AT
+        ).tobytes()
         for measurement in (
             measured.measurement,
             refused("out of focus"),
@@ -121,9 +122,9 @@ def test_a_refusal_and_a_warning_change_the_page() -> None:
 def test_long_texts_stay_on_the_page() -> None:
     patient = replace(SCHEDULED.patient, name="W" * 64 + "^" + "W" * 60, patient_id="9" * 64)
     exam = replace(SCHEDULED, patient=patient, operator="W" * 64)
-    header = replace(HEADER, institution_name="W" * 64, software_version="W" * 40)
+    equipment = replace(EQUIPMENT, institution_name="W" * 64, software_versions="W" * 40)
     eye = replace(reported(), measurement=mosaic_measurement(warnings=("long " * 200,)))
-    page = draw_report(exam, [eye, replace(eye, capture=capture(Eye.LEFT))], header, CREATED_AT)
+    page = draw_report(exam, [eye, replace(eye, capture=capture(Eye.LEFT))], equipment=equipment, created_at=CREATED_AT)
     margin = page[:, -40:]
     assert (margin == 255).all()
     assert (page[:, :40] == 255).all()
