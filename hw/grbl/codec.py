@@ -1,8 +1,8 @@
 """Grbl 1.1 on the wire: bytes <-> events. Pure; a driver and a transcript use it alike.
 
-Grbl answers each line with `ok` or `error:N` and pushes everything else when it likes. Any bytes at all, split anywhere,
-become events: a line that is none of Grbl's is `Unrecognised` with its bytes, for the driver to judge. Positions are in
-mm, as Grbl writes them.
+Grbl answers each line with `ok` or `error:N` and pushes everything else when it likes. Any bytes at all, split
+anywhere, become events: a line that is none of Grbl's is `Unrecognised` with its bytes, for the driver to judge.
+Positions are in mm, as Grbl writes them.
 """
 
 from __future__ import annotations
@@ -95,6 +95,9 @@ class State(StrEnum):
     CHECK = "Check"
     HOME = "Home"
     SLEEP = "Sleep"
+
+
+STATES: Final = frozenset(state.value for state in State)
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,13 +312,14 @@ def _decode_feedback(text: str) -> Event | None:
     if tag == "OPT":
         options, *counts = rest.split(",")
         sizes = [int(count) if re.fullmatch(r"\d{1,4}", count) else None for count in counts]
-        return BuildOptions(options, *(sizes + [None, None])[:2])
+        planner_blocks, rx_bytes, *_ = [*sizes, None, None]
+        return BuildOptions(options, planner_blocks, rx_bytes)
     return Feedback(tag, rest)
 
 
 def _decode_status(text: str) -> Status | None:
     match = STATUS_PATTERN.fullmatch(text)
-    if match is None or match[1] not in State:
+    if match is None or match[1] not in STATES:
         return None
     fields: dict[str, object] = {}
     for field in match[3][1:].split("|"):

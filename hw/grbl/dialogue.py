@@ -7,7 +7,7 @@ until a reset, which then prints a stray `ok`; a banner ends every expectation.
          SENT              OK / ERROR           ALARM             CRITICAL_ALARM     BANNER              RESET_SENT
 READY    WAITING           READY   stray        ALARMED  alarmed  LOCKED  alarmed    READY  restarted    RESETTING
 WAITING  -                 READY   answered     ALARMED  alarmed  LOCKED  alarmed    READY  restarted    RESETTING
-ALARMED  WAITING           ALARMED stray        ALARMED  alarmed  LOCKED  alarmed    READY  ready        RESETTING
+ALARMED  -                 ALARMED stray        ALARMED  alarmed  LOCKED  alarmed    READY  ready        RESETTING
 LOCKED   -                 LOCKED  stray        LOCKED   alarmed  LOCKED  alarmed    READY  ready        RESETTING
 RESETTING -                RESETTING stray      RESETTING alarmed LOCKED  alarmed    READY  ready        RESETTING
 """

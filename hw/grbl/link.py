@@ -1,0 +1,247 @@
+"""The one owner of a Grbl port: reads events, writes what it is handed, and knows which answer belongs to whom.
+
+Others hand it whole lines over a channel of size 0, so a cancelled caller never leaves half a line on the wire. When
+the port is lost everything that waits here fails with `DeviceLost`, and the port is closed at once: one that is still
+open when the device comes back makes it come back under another name.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import trio
+
+from hw.errors import Deadline, DeviceError, DeviceFault, DeviceLost, ProtocolError
+from hw.grbl import codec
+from hw.grbl.codec import Alarm, Banner, Error, Event, Status, Unrecognised
+from hw.grbl.dialogue import Dialogue, Outcome, Phase
+from hw.tty import Tty
+
+REPLY_S: Final = 1.0  # the board was recorded at 13.8 ms for a status and 20 ms for a setting; a loaded host is slower
+WRITE_S: Final = 1.0
+BANNER_S: Final = 1.0  # recorded: 0.04 s after a reset, 0.5 s after an alarm
+RESET_TRIES: Final = 4  # a board that restarts because its port was opened is deaf to the first ones
+ALARM_PAUSE_S: Final = 0.6  # a reset within half a second of alarm 1 or 2 is swallowed
+COLLECTED_EVENTS: Final = 100  # `$$` has 35
+
+
+@dataclass(frozen=True, slots=True)
+class Incidents:
+    """How often the board said that it no longer knows where it is."""
+
+    alarms: int = 0
+    restarts: int = 0
+
+
+class GrblLink:
+    """Nothing here is answered unless `run` is running."""
+
+    def __init__(self, tty: Tty, label: str) -> None:
+        self.label = label
+        self.incidents = Incidents()
+        self.unrecognised = 0
+        self.failure: DeviceError | None = None
+        self._tty = tty
+        self._dialogue = Dialogue()
+        self._scope = trio.CancelScope(shield=True)
+        self._ended = trio.Event()
+        self._outgoing, self._to_write = trio.open_memory_channel[bytes](0)
+        self._changed = trio.Event()
+        self._asking = trio.Lock()
+        self._status: Status | None = None
+        self._statuses = 0
+        self._banners = 0
+        self._collected: deque[Event] = deque(maxlen=COLLECTED_EVENTS)
+        self._fault: DeviceFault | None = None
+        self._alarm_s = 0.0
+        self._last_unrecognised = b""
+
+    # ------------------------------------------------------------------------------------------ the owner
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Until the port is lost or `aclose`. Shielded: a caller being cancelled still needs it to stop the stage."""
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._write)
+                    task_status.started()
+                    await self._read()
+        except* DeviceError as group:
+            self.failure = DeviceLost(str(group.exceptions[0]))
+        finally:
+            self._tty.close()
+            self.failure = self.failure or DeviceLost(f"{self.label}: closed")
+            self._ended.set()
+            self._wake()
+
+    async def aclose(self) -> None:
+        self._scope.cancel()
+        with trio.CancelScope(shield=True):
+            await self._ended.wait()
+
+    async def _read(self) -> None:
+        decoder = codec.Decoder()
+        while True:
+            for event in decoder.feed(await self._tty.receive_some()):
+                self._take(event)
+            self._wake()
+
+    async def _write(self) -> None:
+        async for data in self._to_write:
+            await self._tty.send_all(data, timeout_s=WRITE_S)
+
+    def _take(self, event: Event) -> None:
+        outcome = self._dialogue.received(event)
+        self._banners += isinstance(event, Banner)
+        match event:
+            case Status():
+                self._status = event
+                self._statuses += 1
+            case Unrecognised():
+                self._last_unrecognised = event.line
+                self.unrecognised += 1
+            case Error() if outcome is Outcome.REJECTED:
+                self._fault = DeviceFault(f"error:{event.code}", event.text)
+            case Alarm():
+                self._fault = DeviceFault(f"ALARM:{event.code}", event.text)
+                self._alarm_s = trio.current_time()
+                self.incidents = Incidents(self.incidents.alarms + 1, self.incidents.restarts)
+            case _ if outcome is Outcome.RESTARTED:
+                self._fault = DeviceFault("restart", "the board restarted by itself, the position is lost")
+                self.incidents = Incidents(self.incidents.alarms, self.incidents.restarts + 1)
+            case _:
+                self._collected.append(event)
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+    # ------------------------------------------------------------------------------------------ for callers
+
+    @property
+    def phase(self) -> Phase:
+        return self._dialogue.phase
+
+    async def wait_lost(self) -> str:
+        """Returns when the port is of no more use, with the reason."""
+        await self._ended.wait()
+        return str(self.failure)
+
+    async def write(self, data: bytes) -> None:
+        """Real-time bytes and whole lines only."""
+        with trio.move_on_after(WRITE_S + REPLY_S) as scope:
+            await self._handed_over(data)
+        if scope.cancelled_caught:
+            raise Deadline(f"{self.label}: the port took nothing for {WRITE_S + REPLY_S:g} s")
+
+    async def command(self, line: bytes, timeout_s: float = REPLY_S) -> list[Event]:
+        """Send a line, wait for its `ok`; returns what came before that. An error or alarm is a `DeviceFault`."""
+        name = line.decode("ascii").strip()
+        await self.answered()
+        self._require_ready(name)
+        await self.write(line)
+        # No checkpoint between the hand-over and this note of it: a cancelled caller has either sent and noted, or not.
+        self._require_ready(name)
+        self._dialogue.sent()
+        self._collected.clear()
+        self._fault = None
+        await self._until(lambda: self.phase is not Phase.WAITING, timeout_s, f"answer to {name!r}")
+        if self._fault is not None:
+            raise self._told(self._fault, f"in answer to {name!r}")
+        return list(self._collected)
+
+    async def answered(self) -> None:
+        """Wait until no line is out."""
+        await self._until(lambda: self.phase is not Phase.WAITING, REPLY_S, "answer to the line before")
+
+    async def status(self) -> Status:
+        """Asks, and hears the answer even when cancelled, so that nobody takes an old answer for a new one."""
+        async with self._asking:
+            with trio.CancelScope(shield=True):
+                if self.phase is Phase.LOCKED and self._fault is not None:
+                    raise self._told(self._fault, "silent until it is homed")
+                seen, incidents = self._statuses, self.incidents
+                while self._statuses == seen:
+                    banners = self._banners
+                    await self.write(codec.STATUS_QUERY)
+                    await self._until(
+                        lambda: self._statuses > seen or self.incidents != incidents or self._banners > banners,  # noqa: B023
+                        REPLY_S,
+                        "status report",
+                    )
+                    self.require_none_since(incidents)
+        assert self._status is not None
+        return self._status
+
+    async def pause(self, seconds: float, since: Incidents) -> None:
+        """Sleep, but not through an alarm, a restart or the loss of the port."""
+        with trio.move_on_after(seconds):
+            while self.incidents == since:
+                await self._change()
+        self.require_none_since(since)
+
+    def require_none_since(self, since: Incidents) -> None:
+        if self.incidents != since and self._fault is not None:
+            raise self._told(self._fault, "meanwhile")
+
+    async def ready(self) -> None:
+        """Whatever happened before, afterwards the board takes lines. Resets it if it has to."""
+        if self.phase is Phase.WAITING or self.phase is Phase.ALARMED:
+            with trio.move_on_after(BANNER_S):
+                while self.phase is Phase.WAITING or self.phase is Phase.ALARMED:
+                    await self._change()
+        if self.phase is not Phase.READY:
+            await self.reset()
+
+    async def reset(self) -> None:
+        """Soft reset, until the banner is there. Motion ends at once, and in motion the position is lost."""
+        if self.phase is Phase.LOCKED:
+            await trio.sleep_until(self._alarm_s + ALARM_PAUSE_S)
+        heard = self.unrecognised
+        for _ in range(RESET_TRIES):
+            await self.write(codec.RESET)
+            self._dialogue.reset_sent()
+            with trio.move_on_after(BANNER_S):
+                while self.phase is not Phase.READY:
+                    await self._change()
+                return
+        raise self._overdue("Grbl banner after a reset", RESET_TRIES * BANNER_S, heard)
+
+    # ------------------------------------------------------------------------------------------ inside
+
+    async def _handed_over(self, data: bytes) -> None:
+        if self.failure is not None:
+            raise DeviceLost(str(self.failure)) from self.failure
+        await self._outgoing.send(data)
+
+    async def _change(self) -> None:
+        """Wait for the next thing that happens."""
+        if self.failure is not None:
+            raise DeviceLost(str(self.failure)) from self.failure
+        await self._changed.wait()
+        if self.failure is not None:
+            raise DeviceLost(str(self.failure)) from self.failure
+
+    async def _until(self, condition: Callable[[], bool], timeout_s: float, what: str) -> None:
+        heard = self.unrecognised
+        with trio.move_on_after(timeout_s):
+            while not condition():
+                await self._change()
+            return
+        raise self._overdue(what, timeout_s, heard)
+
+    def _overdue(self, what: str, timeout_s: float, heard: int) -> DeviceError:
+        if self.unrecognised == heard:
+            return Deadline(f"{self.label}: no {what} within {timeout_s:g} s")
+        line = self._last_unrecognised[:80]
+        return ProtocolError(f"{self.label}: no {what} within {timeout_s:g} s, but what no Grbl sends: {line!r}")
+
+    def _told(self, fault: DeviceFault, when: str) -> DeviceFault:
+        return DeviceFault(fault.code, f"{fault.text} ({self.label}, {when})")
+
+    def _require_ready(self, name: str) -> None:
+        if self.phase is not Phase.READY:
+            raise DeviceFault("locked", f"{self.label} cannot take {name!r}: it waits for a reset or a banner")

@@ -1,0 +1,282 @@
+"""A stage driven by Grbl 1.1: um and seconds outside, jogs inside.
+
+Motion is `$J=` throughout: a jog beyond the travel is refused (`error:15`) where G-code would raise an alarm, and one
+byte (0x85) stops it with the position kept. Whether the stage is homed is the driver's own knowledge: after a soft
+reset Grbl is idle whether or not it knows where it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from enum import Enum, auto
+from itertools import chain, repeat
+from typing import Final
+
+import trio
+
+from firmware_app.model import Position
+from hw.abc import Identity, StageLimits
+from hw.errors import Deadline, DeviceError, DeviceFault, ProtocolError, Refused
+from hw.grbl import codec
+from hw.grbl.codec import BuildInfo, Setting, State, Status, Vector
+from hw.grbl.dialogue import Phase
+from hw.grbl.link import GrblLink, Incidents
+from hw.grbl.settings import GrblSettings as GrblSettings
+from hw.grbl.settings import homing_seconds, motion_seconds, reachable_box, require_settings, top_speed
+from hw.tty import Tty
+
+SIMULATOR_MARK: Final = "SPECULAR-SIM"
+POLL_S: Final = (0.01, 0.02, 0.04)  # after the planned end of a motion; then Grbl's limit of 10 Hz
+SLOW_POLL_S: Final = 0.1
+LATE_S: Final = 2.0  # how much later than planned a motion may end
+HALT_S: Final = 1.0  # the configured axes stop in a fraction of it
+CANCEL_AGAIN_S: Final = 0.2  # a cancel that overtook its jog in the buffer did nothing; the next one does
+
+
+class Activity(Enum):
+    NONE = auto()
+    JOGGING = auto()
+    HOMING = auto()
+
+
+class GrblStage:
+    """Made by `open_grbl`, which also closes it. One motion at a time, others wait for their turn."""
+
+    def __init__(self, link: GrblLink, settings: GrblSettings, identity: Identity, device: dict[int, float]) -> None:
+        self._link = link
+        self._settings = settings
+        self._identity = identity
+        self._device = device
+        self._limits = reachable_box(device)
+        self._turn = trio.Lock()
+        self._activity = Activity.NONE
+        self._stops = 0
+        self._homed_since: Incidents | None = None
+
+    @property
+    def identity(self) -> Identity:
+        return self._identity
+
+    @property
+    def limits(self) -> StageLimits:
+        return self._limits
+
+    @property
+    def homed(self) -> bool:
+        """Every alarm, every restart and every stop that could not be confirmed ends it."""
+        return self._link.failure is None and self._homed_since == self._link.incidents
+
+    async def wait_lost(self) -> str:
+        """Returns when the port is gone, with the reason; nothing else here works from then on."""
+        return await self._link.wait_lost()
+
+    async def position(self) -> Position:
+        if self._activity is Activity.HOMING:
+            raise Refused(f"{self.identity.label} is homing: no position until it ends")
+        return _position(self._machine_mm(await self._link.status()))
+
+    # ------------------------------------------------------------------------------------------ motion
+
+    async def home(self) -> Position:
+        """Also the way out of every alarm."""
+        async with self._turn:
+            self._homed_since = None
+            stops = self._stops
+            await self._link.ready()
+            incidents = self._link.incidents
+            async with self._in_motion(Activity.HOMING, stops):
+                await self._link.command(codec.HOME, homing_seconds(self._device))
+            await self._link.command(codec.MILLIMETRES_ABSOLUTE)
+            at_mm = await self._idle_mm()
+            self._homed_since = incidents
+            return _position(at_mm)
+
+    async def move_to(self, target: Position) -> Position:
+        async with self._turn:
+            return await self._move(target)
+
+    async def move_by(self, dx_um: float = 0.0, dy_um: float = 0.0, dz_um: float = 0.0) -> Position:
+        async with self._turn:
+            at = await self.position()
+            return await self._move(Position(at.x_um + dx_um, at.y_um + dy_um, at.z_um + dz_um))
+
+    async def stop(self) -> Position:
+        """Stops whoever moves it; that caller gets a `DeviceFault("stopped", ...)`."""
+        self._stops += 1
+        with trio.CancelScope(shield=True):
+            await self._halt()
+        return _position(self._machine_mm(await self._link.status()))
+
+    async def aclose(self) -> None:
+        """Stops what moves and lets go of the port."""
+        if self._activity is not Activity.NONE:
+            await self._halt_whatever_happens()
+        await self._link.aclose()
+
+    async def _move(self, target: Position) -> Position:
+        stops, incidents = self._stops, self._link.incidents
+        self._check_target(target)
+        start_mm = await self._idle_mm()
+        target_mm = (target.x_um / 1000, target.y_um / 1000, target.z_um / 1000)
+        jog = codec.encode_jog(target_mm, top_speed(self._settings, start_mm, target_mm))
+        async with self._in_motion(Activity.JOGGING, stops):
+            await self._link.command(jog)
+            self._check_not_stopped(stops)
+            end_mm = await self._arrival(motion_seconds(self._settings, start_mm, target_mm), incidents)
+        self._check_arrival(target_mm, end_mm)
+        await self._link.pause(self._settings.settle_s, incidents)
+        return _position(end_mm)
+
+    async def _arrival(self, expected_s: float, since: Incidents) -> Vector:
+        """Where the stage stands once it stands."""
+        deadline_s = trio.current_time() + expected_s + LATE_S
+        for pause_s in chain((expected_s,), POLL_S, repeat(SLOW_POLL_S)):
+            await self._link.pause(pause_s, since)
+            status = await self._link.status()
+            if status.state is not State.JOG:
+                return self._require_idle(status)
+            if trio.current_time() > deadline_s:
+                break
+        raise Deadline(f"{self.identity.label}: still moving {LATE_S:g} s after the motion should have ended")
+
+    @asynccontextmanager
+    async def _in_motion(self, activity: Activity, stops: int) -> AsyncIterator[None]:
+        """Leaving this in any way but the planned one stops the stage."""
+        self._check_not_stopped(stops)
+        self._activity = activity
+        try:
+            yield
+            self._check_not_stopped(stops)
+        except BaseException:
+            await self._halt_whatever_happens()
+            raise
+        finally:
+            self._activity = Activity.NONE
+
+    async def _halt_whatever_happens(self) -> None:
+        """For those who already have something to report: what cannot be confirmed costs the stage its homing."""
+        with trio.CancelScope(shield=True):
+            try:
+                await self._halt()
+            except DeviceError:
+                self._homed_since = None
+
+    async def _halt(self) -> None:
+        """At rest when it returns. Keeps the position of a jog; a reset, which does not, is the last resort."""
+        if self._link.phase in (Phase.ALARMED, Phase.LOCKED):
+            return  # an alarm has stopped the motors already
+        if self._activity is not Activity.HOMING:
+            with trio.move_on_after(HALT_S):
+                await self._cancel_jog()
+                return
+        self._homed_since = None
+        await self._link.reset()
+
+    async def _cancel_jog(self) -> None:
+        await self._link.write(codec.JOG_CANCEL)
+        if self._link.phase is Phase.WAITING:
+            await self._link.answered()
+            await self._link.write(codec.JOG_CANCEL)
+        again_s = trio.current_time() + CANCEL_AGAIN_S
+        while (status := await self._link.status()).state in (State.JOG, State.RUN, State.HOLD):
+            if status.state is State.HOLD and status.substate == 0:
+                await self._link.reset()  # in Hold:0 a reset keeps the position
+            elif status.state is State.RUN:
+                await self._link.write(codec.FEED_HOLD)
+            elif trio.current_time() >= again_s:
+                await self._link.write(codec.JOG_CANCEL)
+                again_s += CANCEL_AGAIN_S
+            await trio.sleep(POLL_S[0])
+
+    # ------------------------------------------------------------------------------------------ checks
+
+    def _check_target(self, target: Position) -> None:
+        if not self.homed:
+            raise Refused(f"{self.identity.label} is not homed")
+        low, high = self.limits.low, self.limits.high
+        for axis in ("x_um", "y_um", "z_um"):
+            value = getattr(target, axis)
+            if not getattr(low, axis) <= value <= getattr(high, axis):
+                reach = f"{getattr(low, axis):g} to {getattr(high, axis):g}"
+                raise Refused(f"{self.identity.label}: {axis} {value:g} is outside the limits {reach}")
+
+    def _check_not_stopped(self, stops: int) -> None:
+        if self._stops != stops:
+            raise DeviceFault("stopped", f"{self.identity.label} was stopped")
+
+    def _check_arrival(self, target_mm: Vector, end_mm: Vector) -> None:
+        error_um = max(abs(a - b) * 1000 for a, b in zip(target_mm, end_mm, strict=True))
+        if error_um > self._settings.tolerance_um:
+            ended, wanted = (", ".join(f"{value * 1000:.1f}" for value in vector) for vector in (end_mm, target_mm))
+            raise DeviceFault("position", f"{self.identity.label} ended at {ended} um instead of {wanted} um")
+
+    async def _idle_mm(self) -> Vector:
+        return self._require_idle(await self._link.status())
+
+    def _require_idle(self, status: Status) -> Vector:
+        if status.state is not State.IDLE:
+            raise DeviceFault(status.state, f"{self.identity.label} is in the state {status.state}, not idle")
+        return self._machine_mm(status)
+
+    def _machine_mm(self, status: Status) -> Vector:
+        if status.machine_mm is None:
+            raise ProtocolError(f"{self.identity.label}: a status report without MPos, $10 must have been changed")
+        return status.machine_mm
+
+
+def _position(machine_mm: Vector) -> Position:
+    x, y, z = machine_mm
+    return Position(round(x * 1000, 1), round(y * 1000, 1), round(z * 1000, 1))
+
+
+# ------------------------------------------------------------------------------------------------- opening
+
+
+@asynccontextmanager
+async def open_grbl(port: str, settings: GrblSettings, *, simulated: bool) -> AsyncIterator[GrblStage]:
+    """Open, identify, compare the board's settings. Leaving it stops the stage and closes the port."""
+    link = GrblLink(await Tty.open(port, settings.baud), f"sim+grbl:{port}" if simulated else f"grbl:{port}")
+    failure: Exception | None = None
+    async with trio.open_nursery() as nursery:
+        await nursery.start(link.run)
+        try:
+            stage = await _identify(link, port, settings, simulated)
+            try:
+                yield stage
+            finally:
+                await stage.aclose()
+        except Exception as error:  # noqa: BLE001 - raised below, where the nursery cannot wrap it into a group
+            failure = error
+        finally:
+            await link.aclose()
+    if failure is not None:
+        raise failure
+
+
+async def _identify(link: GrblLink, port: str, settings: GrblSettings, simulated: bool) -> GrblStage:
+    await link.reset()
+    build = next((event for event in await link.command(codec.VIEW_BUILD_INFO) if isinstance(event, BuildInfo)), None)
+    if build is None:
+        raise ProtocolError(f"{port}: no [VER:] in the answer to $I")
+    if (SIMULATOR_MARK in build.info) != simulated:
+        what = "the simulator" if not simulated else "not the simulator"
+        raise Refused(
+            f"{port}: the stage there is {what}, but the configuration says simulated = {str(simulated).lower()}"
+        )
+    device = _numbers([event for event in await link.command(codec.VIEW_SETTINGS) if isinstance(event, Setting)], port)
+    require_settings(device, settings, link.label)
+    if (await link.status()).state is State.IDLE:
+        await link.command(codec.MILLIMETRES_ABSOLUTE)  # a locked board would refuse it; homing comes first there
+    firmware = f"Grbl {build.version} {build.info}".strip()
+    return GrblStage(link, settings, Identity(link.label, firmware, simulated), device)
+
+
+def _numbers(listed: list[Setting], port: str) -> dict[int, float]:
+    numbers: dict[int, float] = {}
+    for setting in listed:
+        if re.fullmatch(r"-?\d{1,9}(\.\d{1,6})?", setting.value) is None:
+            raise ProtocolError(f"{port}: ${setting.number} in the answer to $$ is no number: {setting.value!r}")
+        numbers[setting.number] = float(setting.value)
+    return numbers
