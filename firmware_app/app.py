@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import trio
 
 from firmware_app import __version__
-from firmware_app.config import CameraConfig, Config, ConfigError, NodeConfig
+from firmware_app.config import CameraConfig, Config, NodeConfig
 from firmware_app.console.commands import CommandTable
 from firmware_app.console.server import serve_console
 from firmware_app.model import Event, Exam, Eye
@@ -50,8 +50,12 @@ ANALYSIS_GRACE_S = 2.0
 DELIVERY_GRACE_S = 1.0
 
 
+class CannotStart(Exception):
+    """The configuration does not fit this machine; the text names the key and what the machine has."""
+
+
 def run_service(config: Config) -> int:
-    """Run until SIGTERM or SIGINT. Raises `ConfigError` before anything is opened if the configuration cannot work."""
+    """Run until SIGTERM or SIGINT. Raises `CannotStart`, `records.RecordsError` or `console.ConsoleUnavailable`."""
     configure_log(config.log.level)
     trio.run(serve, config)
     return 0
@@ -159,7 +163,7 @@ class Service:
 
 
 async def serve(config: Config) -> None:
-    """The instrument, from opening the records to closing them. Raises `ConfigError` and `records.RecordsError`."""
+    """The instrument, from opening the records to closing them. Raises as `run_service`."""
     address = own_address(config)
     profile = load_profile(config.profile)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
@@ -240,10 +244,10 @@ def own_address(config: Config) -> str:
     try:
         address = ipv4_address(config.network.interface)
     except InterfaceError as error:
-        raise ConfigError(str(error)) from error
+        raise CannotStart(str(error)) from error
     wanted = config.instrument.ip_address
     if wanted and wanted != address:
-        raise ConfigError(
+        raise CannotStart(
             f"instrument.ip_address is {wanted}, but network.interface {config.network.interface!r} has {address}"
         )
     return address
@@ -258,7 +262,13 @@ def configured_node(name: str, node: NodeConfig) -> Node | None:
         node.ip_address,
         node.port,
         node.ae_title,
-        Timeouts(waits.connect_s, waits.association_s, waits.write_s, waits.response_s, waits.release_s),
+        Timeouts(
+            connect_s=waits.connect_s,
+            association_s=waits.association_s,
+            write_s=waits.write_s,
+            response_s=waits.response_s,
+            release_s=waits.release_s,
+        ),
     )
 
 

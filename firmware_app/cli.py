@@ -225,11 +225,10 @@ def _config(arguments: argparse.Namespace) -> Config:
 def run_service(arguments: argparse.Namespace) -> int:
     config = _config(arguments)  # first: its problems are told before anything heavy is imported
     from firmware_app import app
-    from firmware_app.config import ConfigError
     from firmware_app.console.listening import ConsoleUnavailable
     from firmware_app.records.errors import RecordsError
 
-    with stopping(EXIT_USAGE, ConfigError), stopping(EXIT_FAILED, ConsoleUnavailable, RecordsError):
+    with stopping(EXIT_USAGE, app.CannotStart), stopping(EXIT_FAILED, ConsoleUnavailable, RecordsError):
         return app.run_service(config)
 
 

@@ -6,9 +6,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from firmware_app.console.commands import Argument, Command, CommandContext, CommandFailed, number, whole_number
+from firmware_app.console.commands import (
+    Argument,
+    Command,
+    CommandContext,
+    CommandFailed,
+    CommandUsage,
+    number,
+    whole_number,
+)
 from firmware_app.console.protocol import Reply
 from firmware_app.model import Eye, Patient, Position, WorklistItem
+from firmware_app.objects.errors import ObjectError
 from firmware_app.records.errors import RecordsError
 from firmware_app.records.store import Records
 from firmware_app.services import screens
@@ -19,7 +28,7 @@ from firmware_app.services.worklist import WorklistService
 from hw.errors import DeviceError
 
 # Refusals, faults and what the archive of records says: their text is the operator's answer. All else is a bug.
-EXPECTED: tuple[type[Exception], ...] = (DeviceError, RecordsError)
+EXPECTED: tuple[type[Exception], ...] = (DeviceError, RecordsError, ObjectError)
 
 _EYE = Argument("EYE", "the patient's own right or left", Eye, choices=("R", "L"))
 _UM = number(-1e6, 1e6)
@@ -125,13 +134,16 @@ class Commands:
     # ------------------------------------------------------------------------------------------- worklist and exam
 
     async def _worklist(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
-        query = self.worklist.query(
-            date=arguments["date"],
-            modality=arguments["modality"],
-            patient_name=arguments["name"],
-            patient_id=arguments["id"],
-            accession_number=arguments["accession"],
-        )
+        try:
+            query = self.worklist.query(
+                date=arguments["date"],
+                modality=arguments["modality"],
+                patient_name=arguments["name"],
+                patient_id=arguments["id"],
+                accession_number=arguments["accession"],
+            )
+        except ValueError as error:
+            raise CommandUsage(f"worklist: {error}") from error
         status = await self.worklist.refresh(query)
         if status.error:
             raise CommandFailed(f"worklist: {status.error}")

@@ -11,16 +11,18 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import timedelta
 
 import trio
 
 from firmware_app.model import Delivery, Event
-from firmware_app.net import storage
-from firmware_app.net.errors import AssociationRejected, ConnectFailed, NetworkError
+from firmware_app.net.association import associate
+from firmware_app.net.errors import NetworkError, NoUsableContext
+from firmware_app.net.instance_file import InstanceFile, InstanceUnreadable, read_instance_file
 from firmware_app.net.node import LocalApplicationEntity, Node
-from firmware_app.net.storage import InstanceFile, StoreResult
+from firmware_app.net.storage import StoreResult, storage_contexts, store_one
 from firmware_app.records.errors import FileDamaged, StorageFault
 from firmware_app.records.queue import Outgoing
 from firmware_app.records.store import Records
@@ -32,7 +34,38 @@ BATCH = 32
 # Looked at without a wake-up, for the case that the wall clock was set: nobody wakes us for that.
 IDLE_LOOK_S = 300.0
 
+# PS3.7 annex C.5.7. After an attempt whose answer was lost it is that answer: the archive has the instance.
+DUPLICATE_SOP_INSTANCE = 0x0111
+
 Store = Callable[[Node, LocalApplicationEntity, Sequence[InstanceFile]], AsyncGenerator[StoreResult, None]]
+
+
+class SendFailed(Exception):
+    """The association could not be had, or was lost `in_transfer`."""
+
+    def __init__(self, cause: NetworkError, *, in_transfer: bool) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+        self.in_transfer = in_transfer
+
+
+async def send_in_order(
+    node: Node, local_ae: LocalApplicationEntity, files: Sequence[InstanceFile]
+) -> AsyncGenerator[StoreResult, None]:
+    """One association, a result for each file as it is known. `SendFailed`, or `InstanceUnreadable` of the next file.
+
+    `storage.store` would hand out a broken association as results; here its reason decides what happens to the queue.
+    """
+    in_transfer = False
+    try:
+        async with associate(node, local_ae, storage_contexts(files)) as association:
+            in_transfer = True
+            for file in files:
+                if not association.usable:  # the peer ended it between two instances: the rest goes over another
+                    return
+                yield await store_one(association, file)
+    except NetworkError as error:
+        raise SendFailed(error, in_transfer=in_transfer) from error
 
 
 async def run_delivery(
@@ -43,7 +76,7 @@ async def run_delivery(
     publish: Callable[[Event], None],
     policy: BackoffPolicy,
     *,
-    store: Store = storage.store,
+    store: Store = send_in_order,
     chance: Callable[[], float] = random.random,
 ) -> None:
     """Deliver until cancelled or until `wake` is closed. What was being sent is then queued again."""
@@ -111,74 +144,78 @@ class NodeDelivery:
     # ------------------------------------------------------------------------------------------- one association
 
     async def _send(self, due: list[Outgoing]) -> None:
-        sound = [outgoing for outgoing in due if await self._is_sound(outgoing)]
-        waiting = {outgoing.sop_instance_uid: outgoing for outgoing in sound}
+        waiting: deque[Outgoing] = deque()
+        files: list[InstanceFile] = []
+        for outgoing in due:
+            file = await self._checked_file(outgoing)
+            if file is not None:
+                waiting.append(outgoing)
+                files.append(file)
         if not waiting:
             return
         await self._mark_first_sending(waiting)
-        problem: NetworkError | None = None
         try:
-            async with contextlib.aclosing(self._store(self._node, self._local_ae, _files(sound))) as results:
+            async with contextlib.aclosing(self._store(self._node, self._local_ae, files)) as results:
                 async for result in results:
                     # An answer that has arrived is recorded even if we are told to end now.
                     with trio.CancelScope(shield=True):
-                        if not await self._settle(waiting.pop(result.sop_instance_uid), result):
+                        if not await self._settle(waiting.popleft(), result):
                             return
                         await self._mark_first_sending(waiting)
-        except NetworkError as error:
-            problem = error
-        # A connection that fails after the last answer, in the release, takes nothing back.
-        if waiting:
-            await self._put_off_unanswered(next(iter(waiting.values())), problem)
+            await self._records.requeue_interrupted(self._node.name)
+        except InstanceUnreadable as error:
+            await self._park(waiting[0], None, str(error), level="alert")
+        except SendFailed as error:
+            await self._send_failed(waiting, error)
 
-    async def _is_sound(self, outgoing: Outgoing) -> bool:
+    async def _checked_file(self, outgoing: Outgoing) -> InstanceFile | None:
         try:
             await self._records.verify_object(outgoing.sop_instance_uid)
-        except FileDamaged as error:
+            return await trio.to_thread.run_sync(read_instance_file, outgoing.path)
+        except (FileDamaged, InstanceUnreadable) as error:
             await self._park(outgoing, None, str(error), level="alert")
-            return False
-        return True
+            return None
 
-    async def _mark_first_sending(self, waiting: dict[str, Outgoing]) -> None:
+    async def _mark_first_sending(self, waiting: deque[Outgoing]) -> None:
         if waiting:
-            await self._records.mark_sending(next(iter(waiting)), self._node.name)
+            await self._records.mark_sending(waiting[0].sop_instance_uid, self._node.name)
+
+    async def _send_failed(self, waiting: deque[Outgoing], error: SendFailed) -> None:
+        if isinstance(error.cause, NoUsableContext):
+            for outgoing in waiting:
+                await self._park(outgoing, None, str(error), level="error")
+        elif waiting:
+            await self._put_off(waiting[0], None, str(error), in_transfer=error.in_transfer)
 
     # ------------------------------------------------------------------------------------------- what answers mean
 
     async def _settle(self, outgoing: Outgoing, result: StoreResult) -> bool:
-        """Record one answer; False where the association should end because its like will follow."""
-        if result.category == "retry":
-            await self._put_off(outgoing, result.status, result.reason, transfer=True)
+        """Record one answer; False where the association should end, because its like would follow."""
+        category = result.category
+        if result.status == DUPLICATE_SOP_INSTANCE and outgoing.attempts > 0:
+            category = "warning"
+        if category == "retry":
+            await self._put_off(outgoing, result.status, result.reason, in_transfer=True)
             return False
         self._recovered()
-        if result.category == "permanent":
+        if category == "permanent":
             await self._park(outgoing, result.status, result.reason, level="error")
             return True
         self._broken_off.pop(outgoing.sop_instance_uid, None)
         status = 0 if result.status is None else result.status
         delivery = await self._records.mark_stored(outgoing.sop_instance_uid, self._node.name, status, result.reason)
-        level = "info" if result.category == "stored" else "warning"
+        level = "info" if category == "stored" else "warning"
         self._tell("delivery.stored", f"stored at {self._node.name}", delivery, level)
         return True
 
-    async def _put_off_unanswered(self, outgoing: Outgoing, problem: NetworkError | None) -> None:
-        reason = "the association ended without an answer" if problem is None else str(problem)
-        before_transfer = isinstance(problem, ConnectFailed | AssociationRejected)
-        hopeless = isinstance(problem, AssociationRejected) and problem.permanent
-        await self._put_off(outgoing, None, reason, transfer=not before_transfer, hopeless=hopeless)
-
-    async def _put_off(
-        self, outgoing: Outgoing, status: int | None, reason: str, *, transfer: bool, hopeless: bool = False
-    ) -> None:
-        """Queue it for later. `hopeless` waits longest at once: somebody has to change a configuration first."""
+    async def _put_off(self, outgoing: Outgoing, status: int | None, reason: str, *, in_transfer: bool) -> None:
         uid = outgoing.sop_instance_uid
-        if transfer:
+        if in_transfer:
             self._broken_off[uid] = self._broken_off.get(uid, 0) + 1
         step_aside = self._broken_off.get(uid, 0) >= self._policy.step_aside_after
         if step_aside:
             del self._broken_off[uid]
-        attempts = outgoing.attempts + 1
-        delay_s = self._policy.max_s if hopeless else self._policy.delay_s(attempts, self._chance)
+        delay_s = self._policy.delay_s(outgoing.attempts + 1, self._chance)
         due = self._records.now() + timedelta(seconds=delay_s)
         delivery = await self._records.mark_retry(uid, self._node.name, status, reason, due, step_aside=step_aside)
         level = "debug" if self._in_trouble else "warning"
@@ -211,15 +248,3 @@ class NodeDelivery:
             "level": level,
         }
         self._publish(Event(kind, f"{delivery.sop_instance_uid} {text}" + (f": {reason}" if reason else ""), data))
-
-
-def _files(outgoing: list[Outgoing]) -> list[InstanceFile]:
-    return [
-        InstanceFile(
-            path=each.path,
-            sop_class_uid=each.sop_class_uid,
-            sop_instance_uid=each.sop_instance_uid,
-            transfer_syntax_uid=each.transfer_syntax_uid,
-        )
-        for each in outgoing
-    ]
