@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hw.sim.optics import UM_PER_PX
+
 
 @dataclass(frozen=True, slots=True)
 class DemoPaths:
@@ -75,12 +77,15 @@ retry_first_s = 0.5
 {_node(archive)}
 
 [stage]
-driver = "grbl"
+port = {_value(instrument["stage"])}
 {_table(instrument["stage_config"])}
 
 [camera]
+port = {_value(instrument["camera"])}
 driver = "serial"
-{_table(instrument["camera_config"])}
+simulated = true
+bits_stored = 8
+um_per_px = {_value(UM_PER_PX)}                   # on the cornea; a real instrument is calibrated for it
 
 [paths]
 state = {_value(str(paths.state))}

@@ -67,7 +67,8 @@ def _hospital_with_instrument(
     """All three processes up and the console connected; yields it, the truth of each eye, and the archive."""
     with ExitStack() as stack:
         with progress.step("simulated instrument") as step:
-            simulator = stack.enter_context(running("simulator", ["sim", "--seed", str(seed)], paths.logs))
+            arguments = ["sim", "--seed", str(seed), "--link-dir", str(paths.runtime)]
+            simulator = stack.enter_context(running("simulator", arguments, paths.logs))
             instrument = simulator.first_line(SIMULATOR_READY_S)
             step.result = f"stage {instrument['stage']}, camera {instrument['camera']}"
         with progress.step("embedded hospital") as step:

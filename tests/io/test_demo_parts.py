@@ -20,10 +20,9 @@ from firmware_app.demo import folder
 from firmware_app.demo.configuration import DemoPaths, configuration_text
 from firmware_app.demo.console_link import CommandRefused, answers, connected
 from firmware_app.demo.processes import DemoFailed, running, signals_as_interrupts, tail
+from hw.sim.settings import SimSettings, stage_config
 
-STAGE = {"port": "/dev/pts/8", "simulated": True, "steps_per_mm": [400.0, 400.0, 400.0]}
-CAMERA = {"port": "/dev/pts/9", "simulated": True, "um_per_px": 0.85}
-INSTRUMENT = {"stage_config": STAGE, "camera_config": CAMERA}
+INSTRUMENT = {"stage": "/tmp/x/stage", "camera": "/tmp/x/camera", "stage_config": stage_config(SimSettings())}
 WORKLIST = {"ip": "127.0.0.1", "port": 4001, "ae_title": "WORKLIST"}
 ARCHIVE = {"ip": "127.0.0.1", "port": 4002, "ae_title": "ARCHIVE"}
 
@@ -42,6 +41,7 @@ def test_the_configuration_is_one_that_the_service_accepts(tmp_path: Path, name:
     assert (config.worklist.port, config.storage.port, config.patient_query.port) == (4001, 4002, 4002)
     assert config.stage is not None
     assert config.stage.simulated
+    assert config.stage.port == "/tmp/x/stage"
     assert config.camera is not None
     assert config.camera.um_per_px == 0.85
     assert config.paths.state == str(paths.state)
