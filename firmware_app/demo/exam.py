@@ -27,7 +27,7 @@ from firmware_app.demo.progress import Progress
 
 EXIT_DONE, EXIT_FAILED = 0, 1
 DEFAULT_OUT = Path("demo-out")
-EYES = {"R": "right eye", "L": "left eye"}
+EYES = ("R", "L")
 
 # Generous: a loaded single-board computer is five times slower than what these were measured on.
 SIMULATOR_READY_S = 60.0  # it builds two mosaics first
@@ -131,14 +131,13 @@ class _Exam:
     def perform(self, truths: dict[str, Any]) -> dict[str, Any]:
         """Returns the summary of the exam."""
         patient = self._first_scheduled_patient()
-        started = self._command("patient selected", "exam start 1")
-        self._command("stage homed", "home")
-        for eye, name in EYES.items():
-            self._command(f"{name} approached", f"eye {eye}")
-            self._command(f"{name} focused", "focus")
-            self._command(f"{name} captured", f"capture {eye}")
-        results = {eye: self._command(f"{name} measured", f"results {eye}") for eye, name in EYES.items()}
-        finished = self._command("report and objects written", "exam finish")
+        started = self._command("exam start 1")
+        self._command("home")
+        for eye in EYES:
+            for line in (f"eye {eye}", "focus", f"capture {eye}"):
+                self._command(line)
+        results = {eye: self._command(f"results {eye}") for eye in EYES}
+        finished = self._command("exam finish")
         if finished["study_instance_uid"] != patient["study_instance_uid"]:
             raise DemoFailed("the exam's Study Instance UID is not the one of the worklist item")
         pictures = folder.collect_pictures(finished["pictures"], self._paths)
@@ -164,8 +163,8 @@ class _Exam:
             ],
         }
 
-    def _command(self, title: str, line: str) -> dict[str, Any]:
-        with self._progress.step(title) as step:
+    def _command(self, line: str) -> dict[str, Any]:
+        with self._progress.step(line) as step:
             text, data = self._link.run(line, step.now)
             step.result = text.partition("\n")[0]
         return data

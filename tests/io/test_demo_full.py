@@ -90,7 +90,7 @@ def test_the_folder_has_a_report_and_an_overlay_of_each_eye(
 
 def test_the_words_tell_every_step_and_the_table(finished: tuple[Path, str]) -> None:
     _, words = finished
-    steps = ("worklist", "stage homed", "right eye focused", "left eye captured", "stored", "archive asked over DICOM")
+    steps = ("worklist", "home", "eye R", "focus", "capture L", "exam finish", "stored", "archive asked over DICOM")
     assert [step for step in steps if f"ok      {step}" not in words] == []
     assert "CD, cells/mm2" in words
     assert "\x1b" not in words
