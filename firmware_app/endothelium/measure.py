@@ -93,22 +93,34 @@ def best_division(
 ) -> tuple[Division, npt.NDArray[np.bool_]]:
     """The division worth most, and which of its cells are trusted.
 
-    Worth is the share of the image in trusted cells times their mean trust above 1. Measured over all candidates of
-    three annotated sets: above 0.8 at the true spacing, below 0.5 at half of it, below 0.75 at 1.8 times.
+    Over the 69 annotated images of five sets all three candidates together gave the right spacing every time.
     """
     best: tuple[Division, npt.NDArray[np.bool_]] | None = None
     best_worth = -1.0
     for period in candidates_px:
-        division = settle(image, period, limits_px, parameters)
+        start = min(parameters.start_rel * period, limits_px[1])
+        division = settle(image, start, limits_px, parameters)
         trust = cell_trust(division, parameters)
         believed = trusted_cells(division, trust, parameters)
-        worth = float(np.sum(division.area_px[believed] * (trust[believed] - 1))) / image.size
+        worth = worth_of(division.area_px[believed], trust[believed], image.size)
         if worth > best_worth:
             best, best_worth = (division, believed), worth
         if best_worth >= parameters.convincing:
             break
     assert best is not None
     return best
+
+
+def worth_of(area_px: npt.NDArray[np.float64], trust: npt.NDArray[np.float64], pixels: int) -> float:
+    """The share of the image in trusted cells times their trust above 1, times how alike their areas are.
+
+    Halved or doubled cells are less clear and much less alike: at the true spacing 0.4 to 1.3, at half of it at most
+    0.7 of that.
+    """
+    if area_px.size == 0:
+        return 0.0
+    alike = max(1.0 - float(area_px.std() / area_px.mean()), 0.0)
+    return float(np.sum(area_px * (trust - 1))) / pixels * alike
 
 
 def decide(

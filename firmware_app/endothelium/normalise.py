@@ -8,6 +8,8 @@ import numpy as np
 
 from firmware_app.endothelium.filters import BoolImage, FloatImage, Plane, box_mean
 
+BLACK_SHARE = 0.03  # of the range of grey values
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Normalised:
@@ -43,5 +45,6 @@ def usable_area(image: FloatImage, radius_px: int) -> BoolImage:
     low, high = float(image.min()), float(image.max())
     if high <= low:
         return np.zeros(image.shape, bool)
-    clipped = (image <= low) | (image >= high)
+    # JPEG rings a little around a black frame, hence the margin
+    clipped = (image <= low + BLACK_SHARE * (high - low)) | (image >= high)
     return box_mean(clipped.astype(np.float32), radius_px) < 0.5

@@ -21,7 +21,8 @@ class Parameters:
     spacing_min_px: float = 8.0
     spacing_max_px: float = 85.0
     spacing_candidates: int = 3
-    convincing: float = 0.75  # a division's worth at which no further candidate is tried
+    start_rel: float = 1.25  # settling is surer from above than from below
+    convincing: float = 0.85  # a division's worth at which no further candidate is tried
     first_shading_sigma_px: float = 18.0
     spectral_tilt: float = 1.75  # power times f**tilt: cells stand out over 1/f shading and haze
     # normalisation
