@@ -71,35 +71,46 @@ class ServiceGroup:
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
-        self._scope = trio.CancelScope()
-        self._running = 0
-        self._idle = trio.Event()
+        self._running: set[trio.CancelScope] = set()
+        self._ended = trio.Event()
 
     def start_soon(self, service: Callable[..., Awaitable[object]], *args: object) -> None:
-        self._running += 1
-        self._nursery.start_soon(partial(self._run, service, args), name=getattr(service, "__qualname__", None))
-
-    async def _run(
-        self, service: Callable[..., Awaitable[object]], args: tuple[object, ...], **task_status: object
-    ) -> None:
-        try:
-            with self._scope:
-                await service(*args, **task_status)
-        finally:
-            self._running -= 1
-            if not self._running:
-                self._idle.set()
+        self._nursery.start_soon(partial(self._run, self._new_scope(), service, args), name=_name(service))
 
     async def start(self, service: Callable[..., Awaitable[object]], *args: object) -> None:
         """Return when the service says that it has started."""
-        self._running += 1
-        await self._nursery.start(partial(self._run, service, args), name=getattr(service, "__qualname__", None))
+        await self._nursery.start(partial(self._run, self._new_scope(), service, args), name=_name(service))
 
     async def end(self, grace_s: float = 0.0) -> None:
         """Wait for the services to end by themselves, cancel them after the grace, and return when they have."""
-        self._scope.deadline = min(self._scope.deadline, trio.current_time() + grace_s)
-        if self._running:
-            await self._idle.wait()
+        for scope in self._running:
+            scope.deadline = trio.current_time() + grace_s
+        while self._running:
+            await self._ended.wait()
+
+    def _new_scope(self) -> trio.CancelScope:
+        scope = trio.CancelScope()
+        self._running.add(scope)
+        return scope
+
+    async def _run(
+        self,
+        scope: trio.CancelScope,
+        service: Callable[..., Awaitable[object]],
+        args: tuple[object, ...],
+        **task_status: object,
+    ) -> None:
+        try:
+            with scope:
+                await service(*args, **task_status)
+        finally:
+            self._running.remove(scope)
+            self._ended.set()
+            self._ended = trio.Event()
+
+
+def _name(service: Callable[..., Awaitable[object]]) -> str:
+    return getattr(service, "__qualname__", repr(service))
 
 
 class Service:
@@ -178,7 +189,7 @@ async def serve(config: Config) -> None:
                 analysis.start_soon(run_recorder, service.analysed_out, records, service.exams, service.bus.publish)
                 delivery.start_soon(deliver, service)
                 front.start_soon(service.worklist.run)
-                await front.start(partial(open_console, service))
+                await front.start(open_console, service)
                 watching.start_soon(run_watchdog)
                 service.bus.publish(Event("service.ready", f"specular {__version__} ready on {address}"))
                 sd_notify(f"READY=1\nSTATUS=specular {__version__} on {address}")

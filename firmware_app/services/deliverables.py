@@ -10,10 +10,10 @@ from io import BytesIO
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
 
 from firmware_app import __version__
 from firmware_app.config import Config
+from firmware_app.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, JPEG_BASELINE
 from firmware_app.model import Equipment, Exam, Eye
 from firmware_app.objects.encoding import encode_part10
 from firmware_app.objects.identifiers import derived_uid
@@ -26,9 +26,9 @@ from firmware_app.report.page import draw_report
 from firmware_app.services.exam import EyeResult
 
 TRANSFER_SYNTAXES = {
-    "implicit-vr-little-endian": ImplicitVRLittleEndian,
-    "explicit-vr-little-endian": ExplicitVRLittleEndian,
-    "jpeg-baseline": JPEGBaseline8Bit,
+    "implicit-vr-little-endian": IMPLICIT_VR_LITTLE_ENDIAN,
+    "explicit-vr-little-endian": EXPLICIT_VR_LITTLE_ENDIAN,
+    "jpeg-baseline": JPEG_BASELINE,
 }
 
 Drawn = tuple[tuple[str, bytes], ...]  # file name, PNG
