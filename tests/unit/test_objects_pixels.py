@@ -60,6 +60,13 @@ def test_a_12_bit_frame_in_jpeg_is_scaled_and_says_so() -> None:
     assert jpeg_of(dataset).mode == "L"
 
 
+def test_12_bits_are_scaled_to_8_from_the_top() -> None:
+    deep = np.repeat(np.repeat(np.array([[0, 1024, 2048, 4095]], np.uint16), 16, axis=0), 16, axis=1)
+    (stream,) = generate_frames(encode_pixels(deep, 12, JPEGBaseline8Bit).data, number_of_frames=1)
+    shown = np.asarray(Image.open(BytesIO(stream)))[8, 8::16].astype(int)
+    assert np.abs(shown - [0, 64, 128, 255]).max() <= 2
+
+
 def test_a_colour_jpeg_is_ybr_422_as_it_says() -> None:
     dataset = read_back(build(report(), transfer_syntax_uid=JPEGBaseline8Bit))
     assert dataset.PhotometricInterpretation == "YBR_FULL_422"

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from objects_samples import (
     CREATED_AT,
@@ -14,6 +15,7 @@ from objects_samples import (
     UNSCHEDULED,
     build,
     camera,
+    capture,
     read_back,
     report,
 )
@@ -22,7 +24,7 @@ from firmware_app.model import Code, Exam, Eye, Measurement, Morphometry, Patien
 from firmware_app.objects import facts
 from firmware_app.objects.errors import ObjectError
 from firmware_app.objects.identifiers import new_uid
-from firmware_app.objects.picture import camera_picture
+from firmware_app.objects.picture import camera_picture, report_picture
 from firmware_app.objects.pixels import encode_pixels
 from firmware_app.profiles import Profile
 from firmware_app.profiles.sources import ITEM_SOURCES, SOURCES
@@ -133,6 +135,13 @@ def test_each_eye_has_its_own_series_in_one_study() -> None:
     assert right.StudyInstanceUID == left.StudyInstanceUID == page.StudyInstanceUID
     again = read_back(build(camera(eye=Eye.RIGHT)))
     assert again.SeriesInstanceUID == right.SeriesInstanceUID
+
+
+def test_a_report_of_one_eye_is_in_the_series_of_reports() -> None:
+    page = report_picture(np.zeros((8, 8, 3), np.uint8), [capture(Eye.LEFT)], instance_number=2)
+    dataset = read_back(build(page))
+    assert (dataset.SeriesNumber, dataset.ImageLaterality) == (3, "L")
+    assert dataset.SeriesInstanceUID == read_back(build(report())).SeriesInstanceUID
 
 
 def test_times_are_those_of_the_exams_zone() -> None:

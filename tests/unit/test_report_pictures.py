@@ -37,6 +37,7 @@ def test_the_overlay_has_the_size_of_the_picture_and_thin_contours() -> None:
     # One pixel thin: no 2x2 block of contour away from a corner where three regions meet.
     lines = contour_mask(np.array([[1, 1, 2, 2]] * 4, np.int32))
     assert lines.sum(axis=1).tolist() == [1, 1, 1, 1]
+    assert contour_mask(np.array([[1, 1, 2, 2]] * 4, np.int32).T).sum(axis=0).tolist() == [1, 1, 1, 1]
 
 
 def test_every_counted_cell_is_tinted_by_its_sides_and_nothing_else_is() -> None:
