@@ -253,9 +253,9 @@ def encode_value(form: ValueForm, value: CommandValue, name: str) -> bytes:
 
 def decode_value(form: ValueForm, octets: memoryview, name: str) -> CommandValue:
     if form is ValueForm.US:
-        if len(octets) != 2:
-            raise RemoteProtocolError(f"command set: {name} of {len(octets)} octets instead of 2")
-        return int.from_bytes(octets, "little")
+        if len(octets) % 2:
+            raise RemoteProtocolError(f"command set: {name} of {len(octets)} octets is no 16-bit number")
+        return int.from_bytes(octets[:2], "little")  # of several values, which some peers send, the first
     if form is ValueForm.AT:
         if len(octets) % 4:
             raise RemoteProtocolError(f"command set: {name} of {len(octets)} octets is no list of tags")
