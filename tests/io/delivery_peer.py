@@ -74,6 +74,11 @@ class Archive:
     def stop(self) -> None:
         self._server.shutdown()
 
+    def forget(self) -> None:
+        for memory in (self.answers, self.asked, self.stored, self.data_sets):
+            memory.clear()
+        self.associations = 0
+
     @property
     def node(self) -> Node:
         return Node("archive", "127.0.0.1", self.port, "ARCHIVE", Timeouts.all(10.0))

@@ -21,8 +21,23 @@ from firmware_app.services.delivery import run_delivery
 POLICY = BackoffPolicy(first_s=0.002, max_s=0.02, step_aside_after=3)
 
 
+@pytest.fixture(scope="module")
+def shared_archive() -> Iterator[Archive]:
+    archive = Archive()
+    archive.start()
+    yield archive
+    archive.stop()
+
+
 @pytest.fixture
-def archive() -> Iterator[Archive]:
+def archive(shared_archive: Archive) -> Archive:
+    """One server for all tests that leave it up: pynetdicom takes half a second to end one."""
+    shared_archive.forget()
+    return shared_archive
+
+
+@pytest.fixture
+def own_archive() -> Iterator[Archive]:
     archive = Archive()
     archive.start()
     yield archive
@@ -142,42 +157,42 @@ async def test_after_a_lost_answer_duplicate_means_stored(tmp_path: Path, archiv
     assert (second.state, second.status) == (DeliveryState.FAILED, 0x0111)
 
 
-async def test_a_class_that_is_not_accepted_is_parked_with_the_answer(tmp_path: Path, archive: Archive) -> None:
-    archive.stop()
-    archive.sop_class_uid = "1.2.840.10008.5.1.4.1.1.77.1.5.1"
-    archive.start()
-    async with delivering(tmp_path, archive, 1, 2) as running:
+async def test_a_class_that_is_not_accepted_is_parked_with_the_answer(tmp_path: Path, own_archive: Archive) -> None:
+    own_archive.stop()
+    own_archive.sop_class_uid = "1.2.840.10008.5.1.4.1.1.77.1.5.1"
+    own_archive.start()
+    async with delivering(tmp_path, own_archive, 1, 2) as running:
         await running.until("failed", 2)
         rows = await running.rows()
     assert [row.state for row in rows] == ["failed", "failed"]
     assert "abstract syntax" in rows[0].reason
-    assert archive.asked == []
+    assert own_archive.asked == []
 
 
 @pytest.mark.parametrize("refuse", [True, False], ids=["refusing", "down"])
 async def test_an_archive_that_is_not_there_gets_everything_when_it_returns(
-    tmp_path: Path, archive: Archive, refuse: bool
+    tmp_path: Path, own_archive: Archive, refuse: bool
 ) -> None:
-    archive.stop()
-    archive.refuse = refuse
+    own_archive.stop()
+    own_archive.refuse = refuse
     if refuse:
-        archive.start()
-    async with delivering(tmp_path, archive, 1, 2) as running:
+        own_archive.start()
+    async with delivering(tmp_path, own_archive, 1, 2) as running:
         await running.until("retry", 4)
         assert running.watch.levels()[:4] == ["warning", "debug", "debug", "debug"]
-    async with delivering(tmp_path, archive, 3) as running:
+    async with delivering(tmp_path, own_archive, 3) as running:
         await running.until("retry", 2)
         first, second, third = await running.rows()
         assert (first.state, second.attempts, third.attempts) == (DeliveryState.QUEUED, 0, 0)
         assert "archive (ARCHIVE at 127.0.0.1" in first.reason
         if refuse:
-            archive.stop()
-            archive.refuse = False
-        archive.start()
+            own_archive.stop()
+            own_archive.refuse = False
+        own_archive.start()
         await running.until("stored", 3)
         assert running.watch.kinds().count("recovered") == 1
         assert await running.states() == ["stored"] * 3
-    assert archive.stored == [uid_of(1), uid_of(2), uid_of(3)]
+    assert own_archive.stored == [uid_of(1), uid_of(2), uid_of(3)]
 
 
 async def test_more_than_one_batch_arrives_in_order(tmp_path: Path, archive: Archive) -> None:

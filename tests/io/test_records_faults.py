@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from failing_sqlite import make_sqlite_fail
 from records_material import CAPTURED, NODE, exam_of, frame_of, instance
 
 from firmware_app.model import CALCULATION_FAILURE, DeliveryState, Measurement, Quality, Refusal
@@ -142,37 +143,6 @@ async def test_the_kernel_refuses_the_database_at_every_page(tmp_path: Path) -> 
             await records.load_frame(capture.capture_id)
 
 
-class FailingConnection(sqlite3.Connection):
-    """SQLite's own report of a failure that the kernel cannot be made to show from here."""
-
-    fail_at = ""
-    code = 0
-
-    def execute(self, sql: str, *parameters: object) -> sqlite3.Cursor:
-        if FailingConnection.fail_at and sql.lstrip().startswith(FailingConnection.fail_at):
-            error = sqlite3.OperationalError("said SQLite")
-            error.sqlite_errorcode = FailingConnection.code
-            if FailingConnection.code == sqlite3.SQLITE_FULL:
-                super().execute("ROLLBACK")
-            raise error
-        return super().execute(sql, *parameters)
-
-
-@pytest.fixture
-def failing_sqlite(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
-    plain = sqlite3.connect
-    monkeypatch.setattr(
-        sqlite3, "connect", lambda *arguments, **keywords: plain(*arguments, factory=FailingConnection, **keywords)
-    )
-    monkeypatch.setattr(FailingConnection, "fail_at", "")
-
-    def fail(statement: str, code: int) -> None:
-        monkeypatch.setattr(FailingConnection, "fail_at", statement)
-        monkeypatch.setattr(FailingConnection, "code", code)
-
-    return fail
-
-
 # What SQLite says, what we make of it, and whether the files of the row may stay behind.
 SQLITE_FAULTS = [
     ("BEGIN", sqlite3.SQLITE_BUSY, StorageFault, False),
@@ -188,12 +158,13 @@ SQLITE_FAULTS = [
 @pytest.mark.parametrize(("statement", "code", "meaning", "files_stay"), SQLITE_FAULTS)
 async def test_what_sqlite_says_and_what_it_means(
     tmp_path: Path,
-    failing_sqlite: Callable[[str, int], None],
+    monkeypatch: pytest.MonkeyPatch,
     statement: str,
     code: int,
     meaning: type[Exception],
     files_stay: bool,
 ) -> None:
+    failing_sqlite = make_sqlite_fail(monkeypatch)
     async with open_records(tmp_path) as records:
         await records.begin_exam(exam_of())
         files_before = files_below(tmp_path)
@@ -208,7 +179,8 @@ async def test_what_sqlite_says_and_what_it_means(
         assert (await records.counts())[DeliveryState.QUEUED] == 1
 
 
-async def test_a_read_that_fails_is_named(tmp_path: Path, failing_sqlite: Callable[[str, int], None]) -> None:
+async def test_a_read_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing_sqlite = make_sqlite_fail(monkeypatch)
     async with open_records(tmp_path) as records:
         failing_sqlite("SELECT", sqlite3.SQLITE_IOERR)
         with pytest.raises(StorageFault, match=r"records\.sqlite3: said SQLite"):
@@ -218,8 +190,9 @@ async def test_a_read_that_fails_is_named(tmp_path: Path, failing_sqlite: Callab
 
 @pytest.mark.parametrize("statement", ["PRAGMA journal_mode", "BEGIN", "CREATE"])
 async def test_opening_on_a_refusing_disk_is_named_and_leaves_nothing_open(
-    tmp_path: Path, failing_sqlite: Callable[[str, int], None], statement: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str
 ) -> None:
+    failing_sqlite = make_sqlite_fail(monkeypatch)
     descriptors = len(os.listdir("/proc/self/fd"))
     failing_sqlite(statement, sqlite3.SQLITE_IOERR)
     with pytest.raises(StorageFault, match=r"records\.sqlite3: said SQLite"):
