@@ -153,7 +153,11 @@ def test_a_good_file_has_no_problems(tmp_path: Path, text: str) -> None:
 
 def test_only_the_bad_key_is_named(tmp_path: Path) -> None:
     """One mistake is one problem: rules about the same key do not judge the default that stands in for it."""
-    for text in ("[stage]\ntravel_mm = 'x'\nright_eye_um = [-95000, -2e4, -2e4]", "[storage]\nretry_first_s = 'x'"):
+    for text in (
+        "[stage]\ntravel_mm = 'x'\nright_eye_um = [-95000, -2e4, -2e4]",
+        "[storage]\nretry_first_s = 'x'\nretry_max_s = 1",
+        "capture = 700\n[stage]\nright_eye_um = [-82000, -2e4, -600]",
+    ):
         assert len(check_config(write(tmp_path, text))) == 1
 
 
