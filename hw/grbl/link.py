@@ -163,18 +163,22 @@ class GrblLink:
             with trio.CancelScope(shield=True):
                 if self.phase is Phase.LOCKED and self._fault is not None:
                     raise self._told(self._fault, "silent until it is homed")
-                seen, incidents = self._statuses, self.incidents
+                seen = self._statuses
                 while self._statuses == seen:
-                    banners = self._banners
-                    await self.write(codec.STATUS_QUERY)
-                    await self._until(
-                        lambda: self._statuses > seen or self.incidents != incidents or self._banners > banners,  # noqa: B023
-                        REPLY_S,
-                        "status report",
-                    )
-                    self.require_none_since(incidents)
+                    await self._ask_status()
         assert self._status is not None
         return self._status
+
+    async def _ask_status(self) -> None:
+        """Until the report, or a banner: a board that has just started has forgotten the question."""
+        seen, banners, incidents = self._statuses, self._banners, self.incidents
+        await self.write(codec.STATUS_QUERY)
+        await self._until(
+            lambda: (self._statuses, self._banners, self.incidents) != (seen, banners, incidents),
+            REPLY_S,
+            "status report",
+        )
+        self.require_none_since(incidents)
 
     async def pause(self, seconds: float, since: Incidents) -> None:
         """Sleep, but not through an alarm, a restart or the loss of the port."""
