@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydicom.dataset import Dataset
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # type: ignore[attr-defined]
 
+from firmware_app.demo.folder import DeliveredInstance, same_content
+from firmware_app.demo.processes import DemoFailed
+
 STUDY_ROOT = StudyRootQueryRetrieveInformationModelFind
+CALLING_AE_TITLE = "SPECULAR_DEMO"
 WAIT_S = 5.0
 # pynetdicom as requestor loses a response about once in 400 operations; its caller then waits for the time-out.
 ATTEMPTS = 3
@@ -30,6 +35,22 @@ class Archive:
     ip: str
     port: int
     ae_title: str
+
+
+def confirm(
+    instances: Sequence[DeliveredInstance], study_instance_uid: str, archive: Archive, archive_folder: Path
+) -> None:
+    """The archive's own word for every instance, then its bytes. Raises `DemoFailed` and `NoAnswer`."""
+    held = held_instances(archive, study_instance_uid, CALLING_AE_TITLE)
+    wanted = {instance.sop_instance_uid: instance.sop_class_uid for instance in instances}
+    missing = [uid for uid, sop_class_uid in wanted.items() if held.get(uid) != sop_class_uid]
+    if missing:
+        raise DemoFailed(f"the archive does not hold {len(missing)} of {len(wanted)} instances: {missing[0]}")
+    if len(held) != len(wanted):
+        raise DemoFailed(f"the archive holds {len(held)} instances of the study, {len(wanted)} were sent")
+    for instance in instances:
+        if not same_content(instance.file, archive_folder / f"{instance.sop_instance_uid}.dcm"):
+            raise DemoFailed(f"the archive holds {instance.sop_instance_uid} with another content")
 
 
 def held_instances(archive: Archive, study_instance_uid: str, calling_ae_title: str) -> dict[str, str]:

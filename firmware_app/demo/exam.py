@@ -19,7 +19,7 @@ from typing import Any
 
 from firmware_app.demo import folder, truth_table
 from firmware_app.demo.configuration import DemoPaths, configuration_text
-from firmware_app.demo.confirmation import Archive, NoAnswer, held_instances
+from firmware_app.demo.confirmation import Archive, NoAnswer, confirm
 from firmware_app.demo.console_link import CommandRefused, ConsoleLink, answers, connected
 from firmware_app.demo.folder import DeliveredInstance
 from firmware_app.demo.processes import Child, DemoFailed, running, signals_as_interrupts, tail
@@ -200,20 +200,9 @@ class _Exam:
                 time.sleep(POLL_S)
 
     def _confirm(self, instances: list[DeliveredInstance], study_instance_uid: str) -> None:
-        """The archive's own word, and then its bytes."""
         with self._progress.step("archive asked over DICOM") as step:
-            held = held_instances(self._archive, study_instance_uid, "SPECULAR_DEMO")
-            wanted = {instance.sop_instance_uid: instance.sop_class_uid for instance in instances}
-            missing = [uid for uid, sop_class_uid in wanted.items() if held.get(uid) != sop_class_uid]
-            if missing:
-                raise DemoFailed(f"the archive does not hold {len(missing)} of {len(wanted)} instances: {missing[0]}")
-            if len(held) != len(wanted):
-                raise DemoFailed(f"the archive holds {len(held)} instances of the study, {len(wanted)} were sent")
-            for instance in instances:
-                archived = self._paths.archive / f"{instance.sop_instance_uid}.dcm"
-                if not folder.same_content(instance.file, archived):
-                    raise DemoFailed(f"the archive holds {instance.sop_instance_uid} with another content")
-            step.result = f"it holds all {len(held)} instances, unchanged"
+            confirm(instances, study_instance_uid, self._archive, self._paths.archive)
+            step.result = f"it holds all {len(instances)} instances, unchanged"
 
 
 def _eye_summary(result: dict[str, Any], truth: dict[str, Any]) -> dict[str, Any]:

@@ -40,13 +40,27 @@ def still_running(out: Path) -> list[bytes]:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The folder and the words of one demo that succeeded."""
+    """The folder and the words of one demo that succeeded, was kept running, tried by hand, and ended by Ctrl-C."""
     out = tmp_path_factory.mktemp("demo") / "out"
-    with demo(out, "--seed", "1") as process:
-        words, errors = process.communicate(timeout=DEMO_TIMEOUT_S)
-    assert process.returncode == 0, words + errors
-    assert errors == ""
+    with demo(out, "--seed", "1", "--keep") as process:
+        assert process.stdout is not None
+        words = ""
+        while line := process.stdout.readline():
+            words += line
+            if "Ctrl-C here ends it" in line:
+                break
+        try_console(words)
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=DEMO_TIMEOUT_S)
+    assert (process.returncode, errors) == (0, ""), words + rest
     return out, words
+
+
+def try_console(words: str) -> None:
+    """The command that the demo advertises, as somebody would type it."""
+    [command] = [line.split() for line in words.splitlines() if " console --config " in line]
+    shown = subprocess.run([*command, "--json", "-c", "queue"], capture_output=True, text=True, timeout=30, check=True)
+    assert {each["state"] for each in json.loads(shown.stdout)["deliveries"]} == {"stored"}
 
 
 @pytest.fixture(scope="module")

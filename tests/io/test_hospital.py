@@ -33,8 +33,10 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.sop_class import ModalityWorklistInformationFind, Verification
 
-from firmware_app.demo.confirmation import Archive, NoAnswer, held_instances
+from firmware_app.demo.confirmation import Archive, NoAnswer, confirm, held_instances
+from firmware_app.demo.folder import DeliveredInstance
 from firmware_app.demo.holdings import data_set_of
+from firmware_app.demo.processes import DemoFailed
 
 STORED = 0x0000
 STUDY, SERIES = "1.2.826.0.1.3680043.8.498.1", "1.2.826.0.1.3680043.8.498.2"
@@ -219,6 +221,32 @@ def test_the_archive_confirms_what_it_holds_also_after_a_restart(tmp_path: Path)
     (tmp_path / "foreign.dcm").write_bytes(b"not DICOM")
     with hospital(tmp_path) as running:
         assert held_instances(running.archive(), STUDY, "SCU") == expected
+
+
+def delivered(folder: Path, number: int, pixels: bytes = bytes(range(16))) -> DeliveredInstance:
+    sent = instance(number)
+    sent.PixelData = pixels
+    sent.ensure_file_meta()
+    sent.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    file = folder / f"sent-{number}.dcm"
+    sent.save_as(file, enforce_file_format=True)
+    return DeliveredInstance(sent.SOPInstanceUID, sent.SOPClassUID, "image", file, "")
+
+
+def test_the_demo_believes_only_an_archive_that_holds_everything_unchanged(tmp_path: Path) -> None:
+    archive_folder = tmp_path / "archive"
+    with hospital(archive_folder) as running:
+        both = [delivered(tmp_path, 1), delivered(tmp_path, 2)]
+        send(running, instance(1))
+        with pytest.raises(DemoFailed, match="does not hold 1 of 2"):
+            confirm(both, STUDY, running.archive(), archive_folder)
+        send(running, instance(2))
+        confirm(both, STUDY, running.archive(), archive_folder)
+        with pytest.raises(DemoFailed, match="holds 2 instances of the study, 1 were sent"):
+            confirm(both[:1], STUDY, running.archive(), archive_folder)
+        changed = [both[0], delivered(tmp_path, 2, pixels=bytes(16))]
+        with pytest.raises(DemoFailed, match="another content"):
+            confirm(changed, STUDY, running.archive(), archive_folder)
 
 
 def test_the_same_instance_twice_is_one_another_content_is_refused(tmp_path: Path) -> None:
