@@ -33,6 +33,7 @@ EXAMS_AND_QUEUE = (
       finished_at TEXT NOT NULL DEFAULT ''
     ) STRICT
     """,
+    "CREATE INDEX exams_unfinished ON exams (finished_at) WHERE finished_at = ''",
     """
     CREATE TABLE captures (
       capture_id TEXT PRIMARY KEY NOT NULL,

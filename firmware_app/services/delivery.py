@@ -184,7 +184,7 @@ class NodeDelivery:
         if isinstance(error.cause, NoUsableContext):
             for outgoing in waiting:
                 await self._park(outgoing, None, str(error), level="error")
-        elif waiting:
+        else:
             await self._put_off(waiting[0], None, str(error), in_transfer=error.in_transfer)
 
     # ------------------------------------------------------------------------------------------- what answers mean

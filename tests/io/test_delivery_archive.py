@@ -228,6 +228,10 @@ async def test_a_damaged_file_is_never_sent(tmp_path: Path, archive: Archive) ->
         assert (first.state, second.state, third.state) == ("failed", "stored", "failed")
         assert "the checksum differs" in first.reason
         assert running.watch.levels() == ["alert", "alert", "info"]
+        made = instance(4, data=b"neither is this")
+        await running.records.save_object("exam-1", None, **made, enqueue_for="archive")
+        running.wake.send_nowait(None)
+        await running.until("failed", 3)
     assert archive.asked == [uid_of(2)]
 
 

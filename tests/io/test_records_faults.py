@@ -15,6 +15,7 @@ from failing_sqlite import make_sqlite_fail
 from records_material import CAPTURED, NODE, exam_of, frame_of, instance
 
 from firmware_app.model import CALCULATION_FAILURE, DeliveryState, Measurement, Quality, Refusal
+from firmware_app.records.database import open_database
 from firmware_app.records.errors import CommitUncertain, DatabaseDamaged, StorageFault
 from firmware_app.records.store import DATABASE_NAME, Records, open_records
 
@@ -188,13 +189,21 @@ async def test_a_read_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.Mo
         failing_sqlite("", 0)
 
 
-@pytest.mark.parametrize("statement", ["PRAGMA journal_mode", "BEGIN", "CREATE"])
+@pytest.mark.parametrize(
+    ("statement", "code"),
+    [
+        ("PRAGMA journal_mode", sqlite3.SQLITE_IOERR),
+        ("BEGIN", sqlite3.SQLITE_BUSY),
+        ("CREATE", sqlite3.SQLITE_IOERR),
+        ("COMMIT", sqlite3.SQLITE_FULL),
+    ],
+)
 async def test_opening_on_a_refusing_disk_is_named_and_leaves_nothing_open(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str, code: int
 ) -> None:
     failing_sqlite = make_sqlite_fail(monkeypatch)
     descriptors = len(os.listdir("/proc/self/fd"))
-    failing_sqlite(statement, sqlite3.SQLITE_IOERR)
+    failing_sqlite(statement, code)
     with pytest.raises(StorageFault, match=r"records\.sqlite3: said SQLite"):
         async with open_records(tmp_path):
             pass
@@ -202,3 +211,24 @@ async def test_opening_on_a_refusing_disk_is_named_and_leaves_nothing_open(
     failing_sqlite("", 0)
     async with open_records(tmp_path) as records:
         await records.begin_exam(exam_of())
+
+
+async def test_a_database_that_sqlite_cannot_open_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(*arguments: object, **keywords: object) -> sqlite3.Connection:
+        error = sqlite3.OperationalError("unable to open database file")
+        error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+        raise error
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    with pytest.raises(StorageFault, match=r"records\.sqlite3: unable to open"):
+        async with open_records(tmp_path):
+            pass
+
+
+def test_a_mistake_of_ours_rolls_back_and_stays_what_it_is(tmp_path: Path) -> None:
+    with open_database(tmp_path / DATABASE_NAME) as database:
+        for mistake in (KeyError("ours"), sqlite3.ProgrammingError("ours")):
+            with pytest.raises(type(mistake)), database.transaction() as connection:
+                connection.execute("INSERT INTO exams SELECT 'e', '', '', '', '', '', '', '', '', '', '', '', NULL, ''")
+                raise mistake
+        assert database.rows("SELECT * FROM exams") == []

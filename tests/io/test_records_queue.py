@@ -215,6 +215,7 @@ async def test_no_screen_and_no_step_reads_the_whole_table(tmp_path: Path, monke
         await records.retry_all(NODE)
         await records.retry_all()
         await records.exams()
+        await records.unfinished_exams()
         await records.captures("exam-77")
         await records.objects("exam-77")
     asked = [text for text in statements if text.lstrip().startswith(("SELECT", "UPDATE"))]
@@ -230,7 +231,8 @@ async def test_no_screen_and_no_step_reads_the_whole_table(tmp_path: Path, monke
 
 HUNDRED_THOUSAND = f"""
 WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 24999)
-INSERT INTO exams SELECT 'exam-' || i, '1.2', '1.3', '', '', '', '', '', '', '', '', '', NULL, '' FROM n;
+INSERT INTO exams SELECT 'exam-' || i, '1.2', '1.3', '', '', '', '', '', '', '', '', '', NULL,
+  iif(i % 5000, '2026-03-01', '') FROM n;
 WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 99999)
 INSERT INTO objects SELECT '1.9.' || i, '1.7', '1.2', 'exam-' || (i / 4), NULL, 'image', '', 'f', 1, 'x' FROM n;
 WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 99999)

@@ -79,13 +79,19 @@ async def test_finishing_is_noted_once(tmp_path: Path) -> None:
     clock = StandingClock()
     async with open_records(tmp_path, clock=clock) as records:
         await records.begin_exam(exam_of(1))
+        await records.begin_exam(exam_of(2))
+        assert await records.unfinished_exams() == [exam_of(2), exam_of(1)]
         await records.finish_exam("exam-1")
+        assert await records.unfinished_exams() == [exam_of(2)]
         clock.advance(60)
         await records.finish_exam("exam-1")
         with pytest.raises(UnknownRecord):
             await records.finish_exam("exam-9")
     with sqlite3.connect(tmp_path / DATABASE_NAME) as database:
-        assert database.execute("SELECT finished_at FROM exams").fetchall() == [("2026-03-01T09:00:00.000+00:00",)]
+        assert database.execute("SELECT finished_at FROM exams").fetchall() == [
+            ("2026-03-01T09:00:00.000+00:00",),
+            ("",),
+        ]
     database.close()
 
 
