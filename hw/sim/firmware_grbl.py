@@ -79,12 +79,9 @@ class GrblFirmware(Controller):
     def receive(self, data: bytes, now_s: float) -> bytes:
         output = self.advance(now_s)
         for byte in data:
-            if self._realtime(byte):
-                self._settle()
-            elif len(self._rx) < RX_BYTES:  # a full buffer loses bytes without a word
+            if not self._realtime(byte) and len(self._rx) < RX_BYTES:  # a full buffer loses bytes without a word
                 self._rx.append(byte)
-                if byte in b"\r\n":
-                    self._settle()
+            self._settle()
         output += self.advance(now_s)
         if self._state != "Home":
             self._answer_status()
