@@ -53,6 +53,7 @@ class SerialCamera:
         self._failure: DeviceError | None = None
         self._closed = False
         self._streaming = False
+        self._starting: int | None = None  # the number of a START on its way
         self._waiting = 0  # consumers that wait for a frame just now
         self._asked_s = trio.current_time()  # when the last of them had one
         self._exposure_s = 0.0
@@ -119,6 +120,7 @@ class SerialCamera:
         finally:
             self._waiting -= 1
             self._asked_s = trio.current_time()
+        self._streaming = False  # a camera that was reset has forgotten its START: the next call sends it again
         raise Deadline(f"{self._identity.label}: no frame for {limit_s:g} s although the camera was told to stream")
 
     async def aclose(self) -> None:
@@ -154,9 +156,6 @@ class SerialCamera:
         async with self._command:
             if not self._streaming:
                 await self._ask_locked(Kind.START)
-                # Whatever was on the wire before the camera accepted belongs to an earlier stream.
-                self._begun_at_start, self._last_sequence = self._decoder.frames_begun, None
-                self._streaming = True
 
     async def _ask(self, kind: Kind, *, bits_stored: int = 0, exposure_us: int = 0) -> Reply:
         async with self._command:
@@ -168,6 +167,7 @@ class SerialCamera:
             self._check_open()
             self._sequence = self._sequence % 0xFFFFFFFF + 1
             command = Command(kind, self._sequence, bits_stored, exposure_us)
+            self._starting = self._sequence if kind is Kind.START else None
             self._replies.clear()
             await self._tty.send_all(encode_command(command), timeout_s=REPLY_S)
             with trio.move_on_after(REPLY_S):
@@ -214,7 +214,12 @@ class SerialCamera:
                 self._corrupt += 1
                 self._corrupt_since_frame += 1
             case IdentityReply() | Accepted() | Rejected():
-                self._replies[event.sequence] = event
+                if event.sequence == self._sequence:  # anything else is the answer to a STOP nobody waited for
+                    self._replies[event.sequence] = event
+                if isinstance(event, Accepted) and event.sequence == self._starting:
+                    # Frames on the wire before this belong to an earlier stream; the next one may come in this read.
+                    self._begun_at_start, self._last_sequence = self._decoder.begun_before_reply, None
+                    self._streaming = True
                 self._wake()
             case _:
                 pass  # noise between packets, or our own echo

@@ -67,6 +67,7 @@ class Decoder:
 
     def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
         self.frames_begun = 0  # valid frame headers seen so far: the ordinal of the frame under way, or of the last one
+        self.begun_before_reply = 0  # what that was when the last packet other than a frame came
         self._max_frame_bytes = min(max_frame_bytes, MAX_FRAME_BYTES)
         self._search = bytearray()
         self._suspect = 0  # that many bytes of the search buffer come from a packet that failed
@@ -158,6 +159,8 @@ class Decoder:
         header = packet.header
         sequence = header.sequence if header.kind == Kind.FRAME else None
         if packet.intact():
+            if header.kind != Kind.FRAME:
+                self.begun_before_reply = self.frames_begun
             try:
                 events.append(READERS[Kind(header.kind)](packet, self.frames_begun))
             except ValueError as error:

@@ -153,9 +153,16 @@ async def test_rubbish_on_the_line_at_the_start_costs_nothing(far_end: ScriptedC
 
 
 async def test_a_stream_that_stands_still_is_a_deadline(far_end: ScriptedCamera, clock: trio.testing.MockClock) -> None:
-    async with opened(far_end) as camera, aclosing(camera.frames()) as frames:
-        with pytest.raises(Deadline, match=r"serial-camera:.*no frame for 2 s"):
-            await anext(frames)
+    """And a camera that was reset meanwhile is told to stream again by the next call."""
+    async with opened(far_end) as camera:
+        async with aclosing(camera.frames()) as frames:
+            with pytest.raises(Deadline, match=r"serial-camera:.*no frame for 2 s"):
+                await anext(frames)
+        far_end.started = trio.Event()
+        async with aclosing(camera.frames()) as frames, trio.open_nursery() as nursery:
+            nursery.start_soon(send_after_start, far_end, frame(1))
+            assert (await anext(frames)).sequence == 1
+        assert far_end.heard.count(Kind.START) == 2
 
 
 async def test_a_frame_begun_before_the_call_is_never_yielded(far_end: ScriptedCamera) -> None:
