@@ -125,22 +125,23 @@ class Association:
         """Send one message. The data set goes from its source to the socket in blocks, never as a whole."""
         if command.has_data_set != (data_set is not None):
             raise dicom_errors.LocalProtocolError(f"{command.command_field.words}: data set type and data set differ")
-        waiting_for = command.command_field.response.words
+        doing = f"sending {command.command_field.words}"
         try:
             await self._wire.send(self._core.send_command(context.context_id, command))
             if data_set is not None:
                 await self._send_data_set(context, data_set)
         except (OSError, TimedOut) as error:
-            self._explain_loss(waiting_for, error)
+            self._explain_loss(doing, error)
 
     async def receive_response(self, context: AcceptedContext, request: CommandField, message_id: int) -> Message:
         """The next response to that request, matched by context, command and id."""
-        waiting_for = request.response.words
-        with bounded(self.node.label, waiting_for, self.node.timeouts.response_s):
+        what = request.response.words
+        doing = f"waiting for {what}"
+        with bounded(self.node.label, what, self.node.timeouts.response_s):
             while True:
-                event = await self._next_event(waiting_for)
+                event = await self._next_event(doing)
                 if not isinstance(event, events.Received):
-                    self._raise_for(event, waiting_for)
+                    self._raise_for(event, doing)
                 message = event.message
                 if not message.command.command_field.is_response:
                     await self._decline(message)
@@ -181,12 +182,12 @@ class Association:
             if remaining == 0:
                 return
 
-    async def _next_event(self, waiting_for: str) -> events.AssociationEvent:
+    async def _next_event(self, doing: str) -> events.AssociationEvent:
         while True:
             try:
                 event = self._core.next_event()
             except dicom_errors.RemoteProtocolError as error:
-                raise RemoteProtocolError(self.node.label, waiting_for, str(error)) from error
+                raise RemoteProtocolError(self.node.label, doing, str(error)) from error
             if event is not None:
                 return event
             await self._flush()
@@ -194,7 +195,7 @@ class Association:
                 octets = await self._wire.receive()
             except OSError as error:
                 self._core.transport_closed()
-                raise ConnectionLost(self.node.label, waiting_for, reason_of(error)) from error
+                raise ConnectionLost(self.node.label, doing, reason_of(error)) from error
             if not octets:
                 self._core.transport_closed()
                 return self._core.next_event() or events.ConnectionLost()
@@ -205,31 +206,31 @@ class Association:
         if octets:
             await self._wire.send(octets)
 
-    def _raise_for(self, event: events.AssociationEvent, waiting_for: str) -> NoReturn:
+    def _raise_for(self, event: events.AssociationEvent, doing: str) -> NoReturn:
         label = self.node.label
         if isinstance(event, events.Rejected):
             answer = event.reject
             raise AssociationRejected(label, self.local.ae_title, answer.result, answer.source, answer.reason)
         if isinstance(event, events.Aborted):
-            raise Aborted(label, waiting_for, event.source, event.reason)
+            raise Aborted(label, doing, event.source, event.reason)
         if isinstance(event, events.ReleaseRequested):
             self._core.confirm_release()
-            raise PeerReleased(label, waiting_for)
-        raise ConnectionLost(label, waiting_for, "the connection was closed")
+            raise PeerReleased(label, doing)
+        raise ConnectionLost(label, doing, "the connection was closed")
 
-    def _explain_loss(self, waiting_for: str, error: OSError | TimedOut) -> NoReturn:
+    def _explain_loss(self, doing: str, error: OSError | TimedOut) -> NoReturn:
         """A write failed: what the peer said before it closed is the better reason, if it can still be read."""
         self._core.receive_data(self._wire.receive_pending())
         try:
             event = self._core.next_event()
         except dicom_errors.RemoteProtocolError as violation:
-            raise RemoteProtocolError(self.node.label, waiting_for, str(violation)) from violation
+            raise RemoteProtocolError(self.node.label, doing, str(violation)) from violation
         if event is not None and not isinstance(event, events.Received):
-            self._raise_for(event, waiting_for)
+            self._raise_for(event, doing)
         if isinstance(error, TimedOut):
             raise error
         self._core.transport_closed()
-        raise ConnectionLost(self.node.label, waiting_for, reason_of(error)) from error
+        raise ConnectionLost(self.node.label, doing, reason_of(error)) from error
 
     async def _decline(self, message: Message) -> None:
         """A request to us, who perform nothing on this association (PS3.7 annex C.5.23)."""
@@ -254,7 +255,7 @@ class Association:
             return
         raise RemoteProtocolError(
             self.node.label,
-            request.response.words,
+            f"waiting for {request.response.words}",
             f"{got.command_field.words} to message {got.message_id_being_responded_to} in context {message.context_id}"
             f" instead of message {message_id} in context {context.context_id}",
         )
@@ -263,15 +264,16 @@ class Association:
         self._core.request()
         self._transport = await connect(self.node, self.local.source_address)
         self._core.transport_connected()
-        waiting_for = "answer to our association request"
-        with bounded(self.node.label, waiting_for, self.node.timeouts.association_s):
+        what = "answer to our association request"
+        doing = f"waiting for the {what}"
+        with bounded(self.node.label, what, self.node.timeouts.association_s):
             try:
                 await self._flush()
             except OSError as error:
-                self._explain_loss(waiting_for, error)
-            event = await self._next_event(waiting_for)
+                self._explain_loss(doing, error)
+            event = await self._next_event(doing)
         if not isinstance(event, events.Accepted):
-            self._raise_for(event, waiting_for)
+            self._raise_for(event, doing)
         if not self.accepted:
             await self._release()
             raise NoUsableContext(self.node.label, self.rejected)
@@ -280,23 +282,23 @@ class Association:
         """Ask for the release and wait for it. A failure is kept for the log and never raised."""
         if not self.usable:
             return
-        waiting_for = "A-RELEASE-RP"
+        doing = "waiting for A-RELEASE-RP"
         try:
-            with bounded(self.node.label, waiting_for, self.node.timeouts.release_s):
+            with bounded(self.node.label, "A-RELEASE-RP", self.node.timeouts.release_s):
                 self._core.release()
                 await self._flush()
                 while True:
-                    event = await self._next_event(waiting_for)
+                    event = await self._next_event(doing)
                     if isinstance(event, events.Released):
                         return
                     if isinstance(event, events.ReleaseRequested):
                         self._core.confirm_release()  # AR-9: both sides asked at once
                     elif not isinstance(event, events.Received):
-                        self._raise_for(event, waiting_for)
+                        self._raise_for(event, doing)
         except NetworkError as error:
             self.release_failure = error
         except OSError as error:
-            self.release_failure = ConnectionLost(self.node.label, waiting_for, reason_of(error))
+            self.release_failure = ConnectionLost(self.node.label, doing, reason_of(error))
 
     async def _end(self) -> None:
         """Abort what is still there and close. The farewell does not wait; the peer's close does, for ARTIM's time."""

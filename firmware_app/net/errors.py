@@ -1,4 +1,4 @@
-"""What can go wrong with a peer. Every text names the node, its address and AE title, and what was waited for.
+"""What can go wrong with a peer. Every text names the node, its address and AE title, and what we were doing.
 
 NetworkError
 ├── ConnectFailed         no TCP connection: refused, unreachable, unknown host, our own address is not there
@@ -54,20 +54,20 @@ class NoUsableContext(NetworkError):
 
 
 class Aborted(NetworkError):
-    def __init__(self, label: str, waiting_for: str, source: int, reason: int) -> None:
-        super().__init__(f"{label}: association {describe_abort(source, reason)}, while waiting for {waiting_for}")
+    def __init__(self, label: str, doing: str, source: int, reason: int) -> None:
+        super().__init__(f"{label}: association {describe_abort(source, reason)}, while {doing}")
         self.source = source
         self.reason = reason
 
 
 class PeerReleased(NetworkError):
-    def __init__(self, label: str, waiting_for: str) -> None:
-        super().__init__(f"{label}: released the association instead of sending {waiting_for}")
+    def __init__(self, label: str, doing: str) -> None:
+        super().__init__(f"{label}: released the association, while {doing}")
 
 
 class ConnectionLost(NetworkError):
-    def __init__(self, label: str, waiting_for: str, why: str) -> None:
-        super().__init__(f"{label}: {why}, while waiting for {waiting_for}")
+    def __init__(self, label: str, doing: str, why: str) -> None:
+        super().__init__(f"{label}: {why}, while {doing}")
 
 
 class TimedOut(NetworkError):
@@ -78,8 +78,8 @@ class TimedOut(NetworkError):
 
 
 class RemoteProtocolError(NetworkError):
-    def __init__(self, label: str, waiting_for: str, why: str) -> None:
-        super().__init__(f"{label}: broke the DICOM protocol, while waiting for {waiting_for}: {why}")
+    def __init__(self, label: str, doing: str, why: str) -> None:
+        super().__init__(f"{label}: broke the DICOM protocol, while {doing}: {why}")
 
 
 class DimseFailure(NetworkError):

@@ -62,7 +62,7 @@ async def receive_match(association: Association, context: AcceptedContext, mess
     if category == "pending":
         if answer.data_set is None:
             words = f"pending response ({describe_status(status)}) without an identifier"
-            raise RemoteProtocolError(association.node.label, "C-FIND-RSP", words)
+            raise RemoteProtocolError(association.node.label, "waiting for C-FIND-RSP", words)
         return Match(answer.data_set, status == PENDING_WARNING)
     if category in ("success", "cancelled"):
         return None

@@ -45,7 +45,7 @@ def test_samples_of_pynetdicom_are_read_and_written_back(name: str) -> None:
 
 def fill_mandatory(command: Command) -> Command:
     missing = [name for name in MESSAGES[command.command_field] if getattr(command, name) is None]
-    forms = {name: form for name, form in ELEMENTS.values()}
+    forms = dict(ELEMENTS.values())
     return replace(command, **{name: "1.2" if forms[name] is ValueForm.UI else 0 for name in missing})  # type: ignore[arg-type]
 
 

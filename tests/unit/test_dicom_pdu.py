@@ -139,7 +139,7 @@ def test_any_body_is_a_pdu_or_a_remote_protocol_error(body: bytes, pdu_type: int
         decoded = pdu.DECODERS[pdu_type](memoryview(body))
     except RemoteProtocolError:
         return
-    assert decoded.PDU_TYPE == pdu_type
+    assert pdu_type == decoded.PDU_TYPE
 
 
 @few

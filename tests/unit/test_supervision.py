@@ -33,14 +33,11 @@ class Board:
             raise DeviceLost(self.reason)
         self.opened += 1
         self.unplugged = trio.Event()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._watch)
-            yield self
-            nursery.cancel_scope.cancel()
+        yield self
 
-    async def _watch(self) -> None:
+    async def wait_lost(self) -> str:
         await self.unplugged.wait()
-        raise DeviceLost("hung up: /dev/board")
+        return "hung up: /dev/board"
 
     def unplug(self, reason: str) -> None:
         self.plugged, self.reason = False, reason
