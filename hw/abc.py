@@ -56,6 +56,10 @@ class Stage(Protocol):
         """Stop now, position kept."""
         ...
 
+    async def wait_lost(self) -> str:
+        """Returns when the device is of no more use, with the reason: whoever supervises it waits here."""
+        ...
+
     async def aclose(self) -> None: ...
 
 
@@ -75,6 +79,10 @@ class Camera(Protocol):
 
     def frames(self) -> AsyncGenerator[Frame, None]:
         """The latest frame, again and again; one begun before the call is never yielded. Close it with `aclosing`."""
+        ...
+
+    async def wait_lost(self) -> str:
+        """Returns when the device is of no more use, with the reason: whoever supervises it waits here."""
         ...
 
     async def aclose(self) -> None: ...

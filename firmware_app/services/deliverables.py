@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from io import BytesIO
 
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image
 from firmware_app import __version__
 from firmware_app.config import Config
 from firmware_app.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, JPEG_BASELINE
-from firmware_app.model import Equipment, Exam, Eye
+from firmware_app.model import Equipment, Exam, Eye, ReferencedInstance
 from firmware_app.objects.encoding import encode_part10
 from firmware_app.objects.identifiers import derived_uid
 from firmware_app.objects.picture import Picture, camera_picture, report_picture
@@ -62,30 +63,33 @@ def build_deliverables(
         equipment=equipment,
         created_at=created_at,
     )
-    pictures = [
-        camera_picture(
-            each.captured.frame.pixels,
-            each.captured.capture,
-            instance_number=number,
-            measurement=each.measurement,
+    write = partial(_deliverable, config, profile, equipment, exam, created_at)
+    images = [
+        write(
+            camera_picture(
+                each.captured.frame.pixels,
+                each.captured.capture,
+                instance_number=number,
+                measurement=each.measurement,
+            )
         )
         for number, each in enumerate(results.values(), start=1)
     ]
-    pictures.append(
+    report = write(
         report_picture(
             page,
             [each.captured.capture for each in results.values()],
-            instance_number=len(pictures) + 1,
+            instance_number=len(images) + 1,
             measurements=[each.measurement for each in results.values()],
+            source_images=[ReferencedInstance(image.sop_class_uid, image.sop_instance_uid) for image in images],
         )
     )
-    deliverables = tuple(_deliverable(config, profile, equipment, exam, each, created_at) for each in pictures)
     drawn = (("report.png", _png(page)), *((f"overlay-{eye}.png", _png(image)) for eye, image in overlays.items()))
-    return deliverables, drawn
+    return (*images, report), drawn
 
 
 def _deliverable(
-    config: Config, profile: Profile, equipment: Equipment, exam: Exam, picture: Picture, created_at: datetime
+    config: Config, profile: Profile, equipment: Equipment, exam: Exam, created_at: datetime, picture: Picture
 ) -> Deliverable:
     transfer_syntax_uid = TRANSFER_SYNTAXES[config.storage.transfer_syntax]
     capture_ids = "+".join(capture.capture_id for capture in picture.captures)

@@ -34,6 +34,8 @@ class Device(Protocol):
     @property
     def identity(self) -> Identity: ...
 
+    async def wait_lost(self) -> str: ...
+
 
 DeviceT = TypeVar("DeviceT", bound=Device)
 
@@ -98,10 +100,10 @@ class DeviceSlot(Generic[DeviceT]):
                 label, firmware = device.identity.label, device.identity.firmware
                 self._set(device, DeviceState.READY, label)
                 publish(Event(f"{self.name}.ready", f"{self.name} ready: {label} ({firmware})", {"label": label}))
-                await trio.sleep_forever()
+                reasons.append(await device.wait_lost())
         except* DeviceError as group:
             reasons.extend(one_line(error) for error in leaves(group))
-        return "; ".join(dict.fromkeys(reasons)) or "closed", was_ready
+        return "; ".join(dict.fromkeys(reasons)), was_ready
 
     def _set(self, device: DeviceT | None, state: DeviceState, detail: str) -> None:
         self._device = device

@@ -123,6 +123,13 @@ class SerialCamera:
         self._streaming = False  # a camera that was reset has forgotten its START: the next call sends it again
         raise Deadline(f"{self._identity.label}: no frame for {limit_s:g} s although the camera was told to stream")
 
+    async def wait_lost(self) -> str:
+        """Returns when the port is of no more use, with the reason."""
+        await trio.lowlevel.checkpoint()
+        while self._failure is None and not self._closed:
+            await self._changed.wait()
+        return str(self._failure or f"{self._port}: the camera was closed")
+
     async def aclose(self) -> None:
         """Stop the stream and close the port; whoever waits for a frame gets `DeviceLost`."""
         if self._closed:

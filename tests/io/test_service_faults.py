@@ -1,0 +1,226 @@
+"""The whole instrument when something fails: one clear line, nothing lost, and it goes on when the fault ends."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from instrument_bench import POLL_S, READY_S, Bench, Running, bench, service
+
+from firmware_app.console.protocol import Run, encode_request
+from firmware_app.demo.console_link import CommandRefused, connected
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture(scope="module")
+def around(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    with bench(tmp_path_factory.mktemp("b")) as built:
+        yield built
+
+
+@pytest.fixture
+def instrument(around: Bench) -> Iterator[Running]:
+    """A service with a state folder of its own, devices ready and homed."""
+    with service(around.paths(f"service{around.started}")) as running:
+        running.wait_ready()
+        running.run("home")
+        yield running
+
+
+def capture_one_eye(running: Running, eye: str = "R") -> str:
+    """An unscheduled exam with one capture; returns the exam's id."""
+    exam_id = running.run("exam unscheduled P1 Test^Fault")["exam_id"]
+    running.run(f"eye {eye}")
+    running.run(f"capture {eye}")
+    return str(exam_id)
+
+
+def test_an_out_of_focus_eye_is_refused_with_a_reason(instrument: Running) -> None:
+    capture_one_eye(instrument)
+    result = instrument.run("results R")
+    assert result["status"] == "refused"
+    assert result["reason"]
+    assert result["morphometry"] is None
+    instrument.run("exam abandon")
+
+
+def test_archive_down_then_up(around: Bench, instrument: Running) -> None:
+    around.tell_hospital("archive down")
+    capture_one_eye(instrument)
+    before = len(instrument.deliveries())
+    finished = instrument.run("exam finish")
+    ours = {instance["sop_instance_uid"] for instance in finished["instances"]}
+    assert len(instrument.deliveries()) == before + len(ours)
+
+    def reasons() -> list[str]:
+        return [each["reason"] for each in instrument.deliveries() if each["sop_instance_uid"] in ours]
+
+    instrument.wait("a reason to wait", lambda: any("cannot connect" in reason for reason in reasons()))
+    assert not ours & around.stored_in_archive()
+    around.tell_hospital("archive up")
+    instrument.run("retry all")
+    instrument.wait(
+        "stored after the archive returned",
+        lambda: {each["state"] for each in instrument.deliveries() if each["sop_instance_uid"] in ours} == {"stored"},
+    )
+    assert ours <= around.stored_in_archive()
+
+
+def test_archive_refuses_permanently_then_accepts(around: Bench, instrument: Running) -> None:
+    around.tell_hospital("status C123")
+    capture_one_eye(instrument)
+    ours = {instance["sop_instance_uid"] for instance in instrument.run("exam finish")["instances"]}
+
+    def mine() -> list[dict[str, object]]:
+        return [each for each in instrument.deliveries() if each["sop_instance_uid"] in ours]
+
+    instrument.wait("parked", lambda: all(each["state"] == "failed" for each in mine()))
+    assert {each["status"] for each in mine()} == {0xC123}
+    assert all(each["reason"] for each in mine())
+    around.tell_hospital("status 0000")
+    for uid in ours:
+        instrument.run(f"retry {uid}")
+    instrument.wait("stored", lambda: all(each["state"] == "stored" for each in mine()))
+    assert ours <= around.stored_in_archive()
+
+
+def test_stage_pulled_out_while_it_moves(around: Bench, instrument: Running) -> None:
+    exam_id = capture_one_eye(instrument)
+    failures: list[str] = []
+
+    def move() -> None:
+        with connected(instrument.paths.console) as second:
+            try:
+                second.run("eye L")
+            except CommandRefused as error:
+                failures.append(str(error))
+
+    mover = threading.Thread(target=move)
+    mover.start()
+    instrument.wait("moving", lambda: bool(instrument.run("status")["busy"]))
+    around.tell_simulator("unplug stage")
+    mover.join(READY_S)
+    assert len(failures) == 1
+    assert "stage" in failures[0]
+    instrument.wait("noticed", lambda: instrument.devices()["stage"]["state"] == "lost")
+    assert str(around.instrument["stage"]) in instrument.devices()["stage"]["detail"]
+    with pytest.raises(CommandRefused, match="stage is lost since"):
+        instrument.run("eye L")
+
+    around.tell_simulator("replug stage")
+    instrument.wait_ready()
+    with pytest.raises(CommandRefused, match="homed"):
+        instrument.run("eye R")
+    instrument.run("home")
+    assert instrument.run("exam show")["captured"] == ["R"], "the capture outlives the cable"
+    assert instrument.run("exam finish")["exam_id"] == exam_id
+
+
+def test_camera_pulled_out(around: Bench, instrument: Running) -> None:
+    capture_one_eye(instrument)
+    around.tell_simulator("unplug camera")
+    instrument.wait("noticed", lambda: instrument.devices()["camera"]["state"] == "lost")
+    with pytest.raises(CommandRefused, match="camera is lost since"):
+        instrument.run("capture R")
+    around.tell_simulator("replug camera")
+    instrument.wait_ready()
+    instrument.run("capture R")
+    instrument.run("exam abandon")
+
+
+def test_cancelling_a_move_stops_the_stage(instrument: Running) -> None:
+    instrument.run("eye R")
+    target = 60_000.0
+    with socket.socket(socket.AF_UNIX) as impatient:
+        impatient.connect(str(instrument.paths.console))
+        impatient.sendall(encode_request(Run(1, f"move {target} 0 0")))
+        instrument.wait("moving", lambda: bool(instrument.run("status")["busy"]))
+    # The connection is closed: its command is cancelled, and leaving a motion's scope stops the motion.
+    instrument.wait("idle", lambda: not instrument.run("status")["busy"])
+    first = instrument.run("position")
+    time.sleep(4 * POLL_S)
+    assert instrument.run("position") == first, "it stands still"
+    assert first["x_um"] < -82_000.0 + target
+    instrument.run("eye R")  # position kept: no homing needed
+
+
+def test_killed_in_mid_exam_and_resumed(around: Bench) -> None:
+    paths = around.paths("killed")
+    with service(paths) as running:
+        running.wait_ready()
+        running.run("home")
+        exam_id = capture_one_eye(running)
+        running.kill()
+    with service(paths) as running:
+        assert running.run("status")["interrupted_exams"] == [exam_id]
+        assert running.run(f"exam resume {exam_id}")["captured"] == ["R"]
+        uids = {instance["sop_instance_uid"] for instance in running.run("exam finish")["instances"]}
+        running.wait("stored", lambda: set(running.states()) == {"stored"})
+        assert uids <= around.stored_in_archive()
+        assert running.run("status")["interrupted_exams"] == []
+
+
+def test_starts_and_stays_useful_without_any_device(around: Bench) -> None:
+    paths = around.paths("bare")
+    text = paths.configuration.read_text(encoding="utf-8")
+    missing = str(around.root / "no-such-port")
+    for port in ("stage", "camera"):
+        text = text.replace(f'port = "{around.instrument[port]}"', f'port = "{missing}-{port}"')
+    paths.configuration.write_text(text, encoding="utf-8")
+    with service(paths) as running:
+        running.wait("told", lambda: all(each["state"] == "lost" for each in running.devices().values()))
+        assert f"{missing}-stage" in running.devices()["stage"]["detail"]
+        assert f"{missing}-camera" in running.devices()["camera"]["detail"]
+        assert running.run("worklist")["items"]
+        with pytest.raises(CommandRefused, match=re.escape(f"{missing}-stage")):
+            running.run("home")
+
+
+def test_sigterm_ends_it_in_order(around: Bench) -> None:
+    with service(around.paths("ended")) as running:
+        running.wait_ready()
+        running.child.process.send_signal(signal.SIGTERM)
+        assert running.child.process.wait(READY_S) == 0
+        log = running.child.log.read_text(encoding="utf-8")
+        assert "service.stopping" in log
+        assert "Traceback" not in log
+        assert not running.paths.console.exists()
+
+
+def run_verb(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "firmware_app", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=READY_S)
+
+
+def test_two_services_on_one_state_folder(around: Bench, instrument: Running) -> None:
+    second = run_verb("run", "--config", str(instrument.paths.configuration))
+    assert second.returncode == 1
+    assert second.stderr.count("\n") == 1
+    assert str(instrument.paths.state) in second.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ('interface = "lo"', 'interface = "nosuch0"', "nosuch0"),
+        ("[instrument]", '[instrument]\nip_address = "192.0.2.7"', "192.0.2.7"),
+        ("[paths]", "[pahts]", "pahts"),
+    ],
+)
+def test_a_configuration_that_does_not_fit(around: Bench, old: str, new: str, named: str) -> None:
+    paths = around.paths(f"misfit-{named}")
+    text = paths.configuration.read_text(encoding="utf-8")
+    paths.configuration.write_text(text.replace(old, new), encoding="utf-8")
+    refused = run_verb("run", "--config", str(paths.configuration))
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
+    assert named in refused.stderr
+    assert "Traceback" not in refused.stderr
