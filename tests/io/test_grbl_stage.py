@@ -1,0 +1,314 @@
+"""The Grbl driver against boards that are not as they should be: scripted ones, and the simulator set up wrongly."""
+
+from __future__ import annotations
+
+import os
+import tty
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+import trio
+import trio.lowlevel
+
+from firmware_app.model import Position
+from hw.errors import Deadline, DeviceError, DeviceFault, DeviceLost, ProtocolError, Refused
+from hw.grbl import link as grbl_link
+from hw.grbl.stage import GrblSettings, GrblStage, open_grbl
+from hw.sim.instrument import SimSettings, SimulatedInstrument, stage_config
+
+QUICK = SimSettings(
+    camera=False,
+    travel_mm=(20.0, 10.0, 10.0),
+    max_rate_mm_per_min=(12000.0, 12000.0, 12000.0),
+    acceleration_mm_per_s2=(4000.0, 4000.0, 4000.0),
+    seek_mm_per_min=12000.0,
+    locate_mm_per_min=2400.0,
+    debounce_ms=2.0,
+)
+BANNER = b"\r\nGrbl 1.1h ['$' for help]\r\n"
+
+
+def fitting(settings: SimSettings) -> GrblSettings:
+    vectors = {key: tuple(value) for key, value in stage_config(settings).items() if isinstance(value, list)}
+    return GrblSettings(**vectors, settle_s=0.0)
+
+
+@asynccontextmanager
+async def powered(settings: SimSettings = QUICK) -> AsyncIterator[SimulatedInstrument]:
+    instrument = SimulatedInstrument(settings)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(instrument.run)
+        yield instrument
+        nursery.cancel_scope.cancel()
+
+
+class ScriptedBoard:
+    """Answers each line with what the script says, and nothing where it says nothing; `?` with an idle report."""
+
+    def __init__(self, answers: dict[bytes, bytes]) -> None:
+        self.answers = {b"\x18": BANNER, b"?": b"<Idle|MPos:-1.000,-1.000,-1.000|FS:0,0>\r\n"} | answers
+        self.heard: list[bytes] = []
+        self.fd, self._host_fd = os.openpty()
+        tty.setraw(self._host_fd)
+        os.set_blocking(self.fd, False)
+        self.port = os.ttyname(self._host_fd)
+
+    async def run(self) -> None:
+        line = b""
+        while True:
+            await trio.lowlevel.wait_readable(self.fd)
+            for byte in os.read(self.fd, 4096):
+                line += bytes([byte])
+                if byte in b"\n\x18?\x85":
+                    self.heard.append(line)
+                    os.write(self.fd, self.answers.get(line, b"" if byte == 0x85 else b"ok\r\n"))
+                    line = b""
+
+    def close(self) -> None:
+        os.close(self.fd)
+        os.close(self._host_fd)
+
+
+SETTINGS = GrblSettings(settle_s=0.0)
+SETTING_LINES = b"".join(
+    f"${number}={value:.3f}\r\n".encode()
+    for number, value in {
+        10: 3,
+        13: 0,
+        20: 1,
+        21: 1,
+        22: 1,
+        23: 0,
+        24: 600,
+        25: 6000,
+        26: 25,
+        27: 1,
+        **{100 + axis: SETTINGS.steps_per_mm[axis] for axis in range(3)},
+        **{110 + axis: SETTINGS.max_rate_mm_per_min[axis] for axis in range(3)},
+        **{120 + axis: SETTINGS.acceleration_mm_per_s2[axis] for axis in range(3)},
+        **{130 + axis: SETTINGS.travel_mm[axis] for axis in range(3)},
+    }.items()
+)
+REAL = {b"$I\n": b"[VER:1.1h.20190830:]\r\n[OPT:V,15,128]\r\nok\r\n", b"$$\n": SETTING_LINES + b"ok\r\n"}
+
+
+@asynccontextmanager
+async def scripted(answers: dict[bytes, bytes]) -> AsyncIterator[ScriptedBoard]:
+    board = ScriptedBoard(REAL | answers)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(board.run)
+        try:
+            yield board
+        finally:
+            nursery.cancel_scope.cancel()
+    board.close()
+
+
+@asynccontextmanager
+async def simulated_stage(settings: SimSettings = QUICK) -> AsyncIterator[tuple[SimulatedInstrument, GrblStage]]:
+    async with (
+        powered(settings) as instrument,
+        open_grbl(instrument.ports.stage, fitting(settings), simulated=True) as stage,
+    ):
+        yield instrument, stage
+
+
+@asynccontextmanager
+async def real_stage(answers: dict[bytes, bytes]) -> AsyncIterator[tuple[ScriptedBoard, GrblStage]]:
+    async with scripted(answers) as board, open_grbl(board.port, SETTINGS, simulated=False) as stage:
+        yield board, stage
+
+
+async def until_moving(instrument: SimulatedInstrument) -> None:
+    while True:
+        await trio.lowlevel.checkpoint()
+        if instrument.moving:
+            return
+
+
+async def refusal(port: str, settings: GrblSettings, *, simulated: bool) -> DeviceError:
+    with pytest.raises(DeviceError) as caught:
+        async with open_grbl(port, settings, simulated=simulated):
+            pass
+    return caught.value
+
+
+async def test_a_simulator_that_was_not_declared_is_refused() -> None:
+    async with powered() as instrument:
+        error = await refusal(instrument.ports.stage, fitting(QUICK), simulated=False)
+        assert isinstance(error, Refused)
+        assert instrument.ports.stage in str(error)
+        assert "is the simulator" in str(error)
+
+
+async def test_a_declared_simulator_that_is_a_real_board_is_refused() -> None:
+    async with scripted({}) as board:
+        error = await refusal(board.port, SETTINGS, simulated=True)
+        assert isinstance(error, Refused)
+        assert board.port in str(error)
+        assert "is not the simulator" in str(error)
+
+
+async def test_a_real_board_is_identified_and_nothing_on_it_is_changed() -> None:
+    async with scripted({}) as board:
+        async with open_grbl(board.port, SETTINGS, simulated=False) as stage:
+            assert stage.identity.label == f"grbl:{board.port}"
+            assert stage.identity.firmware == "Grbl 1.1h.20190830"
+            assert stage.limits.low == Position(-100000.0, -40000.0, -40000.0)
+            assert stage.limits.high == Position(-1000.0, -1000.0, -1000.0)
+        assert board.heard == [b"\x18", b"$I\n", b"$$\n", b"?", b"G21 G90\n"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (b"$110=2999.000", r"\$110=2999 \(x maximum rate in mm/min\), expected 3000"),
+        (b"$102=799.9", r"\$102=799.9 \(z steps/mm\), expected 800"),
+        (b"$121=201", r"\$121=201 \(y acceleration in mm/s2\), expected 200"),
+        (b"$130=99.999", r"\$130=99.999 \(x travel in mm\), expected 100"),
+        (b"$13=1", r"\$13=1 \(report in inches\), expected 0"),
+        (b"$10=2", r"\$10=2 \(status report\), expected 1 or 3"),
+        (b"$20=0", r"\$20=0 \(soft limits\), expected 1"),
+        (b"$21=0", r"\$21=0 \(hard limits\), expected 1"),
+        (b"$22=0", r"\$22=0 \(homing\), expected 1"),
+        (b"$25=0", r"\$25=0 \(homing\), expected a positive value"),
+    ],
+)
+async def test_a_board_set_up_otherwise_is_refused_naming_setting_value_and_expected(
+    changed: bytes, words: str
+) -> None:
+    number = changed.split(b"=")[0] + b"="
+    lines = [changed if line.startswith(number) else line for line in SETTING_LINES.split(b"\r\n")]
+    async with scripted({b"$$\n": b"\r\n".join(lines) + b"ok\r\n"}) as board:
+        with pytest.raises(Refused, match=words):
+            async with open_grbl(board.port, SETTINGS, simulated=False):
+                pass
+        assert not [line for line in board.heard if b"=" in line]
+
+
+async def test_every_difference_is_told_at_once() -> None:
+    async with powered() as instrument:
+        other = replace(fitting(QUICK), travel_mm=(21.0, 10.0, 10.0), steps_per_mm=(800.0, 800.0, 400.0))
+        error = await refusal(instrument.ports.stage, other, simulated=True)
+        assert "$130=20 (x travel in mm), expected 21" in str(error)
+        assert "$102=800 (z steps/mm), expected 400" in str(error)
+
+
+async def test_a_missing_setting_and_one_that_is_no_number_are_refused() -> None:
+    async with scripted({b"$$\n": SETTING_LINES.replace(b"$101=800.000\r\n", b"") + b"ok\r\n"}) as board:
+        with pytest.raises(Refused, match=r"\$101 \(y steps/mm\) missing"):
+            async with open_grbl(board.port, SETTINGS, simulated=False):
+                pass
+    async with scripted({b"$$\n": SETTING_LINES.replace(b"800.000", b"nan") + b"ok\r\n"}) as board:
+        with pytest.raises(ProtocolError, match=r"\$100 .* is no number: 'nan'"):
+            async with open_grbl(board.port, SETTINGS, simulated=False):
+                pass
+
+
+async def test_something_else_on_the_port_is_told_with_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grbl_link, "BANNER_S", 0.02)
+    async with scripted({b"\x18": b"Sangaboard Firmware v1.0-beta\r\n"}) as board:
+        with pytest.raises(ProtocolError, match=rf"{board.port}: no Grbl banner .*Sangaboard Firmware v1.0-beta"):
+            async with open_grbl(board.port, SETTINGS, simulated=False):
+                pass
+
+
+async def test_a_silent_port_is_a_deadline_that_says_what_it_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grbl_link, "BANNER_S", 0.02)
+    async with scripted({b"\x18": b""}) as board:
+        with pytest.raises(Deadline, match=rf"grbl:{board.port}: no Grbl banner after a reset within"):
+            async with open_grbl(board.port, SETTINGS, simulated=False):
+                pass
+
+
+async def test_ok_after_alarm_9_is_not_success() -> None:
+    async with real_stage({b"$H\n": b"ALARM:9\r\nok\r\n" + BANNER}) as (_board, stage):
+        with pytest.raises(DeviceFault, match=r"ALARM:9: homing: no limit switch found"):
+            await stage.home()
+        assert not stage.homed
+
+
+async def test_a_jog_that_ends_somewhere_else_is_a_fault_that_says_where() -> None:
+    async with real_stage({}) as (_board, stage):
+        await stage.home()
+        with pytest.raises(DeviceFault, match=r"ended at -1000.0, -1000.0, -1000.0 um instead of -1100.0"):
+            await stage.move_to(Position(-1100.0, -1000.0, -1000.0))
+
+
+async def test_a_board_that_restarts_by_itself_is_no_longer_homed() -> None:
+    async with real_stage({}) as (board, stage):
+        await stage.home()
+        assert stage.homed
+        board.answers[b"$J=G53G21G90X-1.100Y-1.000Z-1.000F3000.0\n"] = BANNER
+        with pytest.raises(DeviceFault, match=r"restarted by itself"):
+            await stage.move_to(Position(-1100.0, -1000.0, -1000.0))
+        assert not stage.homed
+
+
+async def test_garbage_between_the_answers_is_survived() -> None:
+    async with simulated_stage() as (instrument, stage):
+        await stage.home()
+        await instrument.command("garbage")
+        target = Position(-5000.0, -5000.0, -5000.0)
+        assert await stage.move_to(target) == target
+
+
+async def test_a_board_that_falls_silent_is_a_deadline_and_not_a_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with simulated_stage() as (instrument, stage):
+        await stage.home()
+        await instrument.command("silence")
+        with monkeypatch.context() as patch:
+            patch.setattr(grbl_link, "REPLY_S", 0.02)
+            patch.setattr(grbl_link, "BANNER_S", 0.02)
+            with pytest.raises(Deadline, match="no status report within"):
+                await stage.move_to(Position(-5000.0, -5000.0, -5000.0))
+            with pytest.raises(Deadline, match="no status report within"):
+                await stage.position()
+        await instrument.command("silence off")
+        assert (await stage.home()) == Position(-1000.0, -1000.0, -1000.0)
+
+
+async def test_cancelled_homing_leaves_the_stage_still_and_not_homed() -> None:
+    async with simulated_stage(replace(QUICK, start_mm=(-19.0, -9.0, -9.0))) as (instrument, stage):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stage.home)
+            await until_moving(instrument)
+            with pytest.raises(Refused, match="is homing"):
+                await stage.position()
+            nursery.cancel_scope.cancel()
+        assert not instrument.moving
+        assert not stage.homed
+        await stage.home()
+        assert stage.homed
+
+
+async def test_the_loss_of_an_idle_port_is_told_without_being_asked() -> None:
+    async with simulated_stage() as (instrument, stage), trio.open_nursery() as nursery:
+        nursery.start_soon(instrument.command, "unplug stage")
+        assert "hung up" in await stage.wait_lost()
+
+
+async def test_an_error_of_the_caller_comes_out_as_itself() -> None:
+    async with powered() as instrument:
+        with pytest.raises(KeyError, match="mine"):
+            async with open_grbl(instrument.ports.stage, fitting(QUICK), simulated=True):
+                raise KeyError("mine")
+
+
+async def test_a_missing_port_is_device_lost_naming_it() -> None:
+    with pytest.raises(DeviceLost, match="/dev/specular-nowhere: cannot open: no such port"):
+        async with open_grbl("/dev/specular-nowhere", SETTINGS, simulated=False):
+            pass
+
+
+async def test_a_small_move_costs_little_more_than_its_motion() -> None:
+    """Few questions per move is what keeps autofocus fast: counted, not timed."""
+    async with simulated_stage() as (_instrument, stage):
+        await stage.home()
+        await stage.move_to(Position(-5000.0, -5000.0, -5000.0))
+        asked = stage._link._statuses
+        for _ in range(10):
+            await stage.move_by(dz_um=50.0)
+        assert stage._link._statuses - asked <= 10 * 5
