@@ -12,17 +12,16 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import trio
 
 from firmware_app import __version__
-from firmware_app.config import CameraConfig, Config, NodeConfig
+from firmware_app.config import CameraConfig, Config
 from firmware_app.console.commands import CommandTable
 from firmware_app.console.server import serve_console
 from firmware_app.model import Event, Exam, Eye
 from firmware_app.net.interface import InterfaceError, ipv4_address
-from firmware_app.net.node import LocalApplicationEntity, Node, Timeouts
 from firmware_app.profiles import Profile, load_profile
 from firmware_app.records.store import Records, open_records
 from firmware_app.services.analysis import Analysed, run_analysis
@@ -36,6 +35,7 @@ from firmware_app.services.hardware import DeviceSlot, DeviceStatus
 from firmware_app.services.health import LoopLag, run_watchdog
 from firmware_app.services.log import configure_log, run_log
 from firmware_app.services.notify import sd_notify
+from firmware_app.services.peers import contexts_of, local_entity, node_of
 from firmware_app.services.status import StatusService
 from firmware_app.services.worklist import WorklistService
 from hw.abc import Camera, Stage
@@ -126,8 +126,8 @@ class Service:
         self.captures_in, self.captures_out = trio.open_memory_channel[Captured](2)
         self.analysed_in, self.analysed_out = trio.open_memory_channel[Analysed](0)
         self.wake_delivery, self.delivery_wake = trio.open_memory_channel[None](1)
-        self.storage = configured_node("storage", config.storage)
-        self.storage_ae = local_ae(config, profile, address, "storage")
+        self.storage = node_of("storage", config.storage) if config.storage.ip_address else None
+        self.storage_ae = local_entity(config, profile, address, "storage")
         self.capture = CaptureService(config, self.stage, self.camera, records, self.captures_in, self.bus.publish)
         self.exams = ExamService(
             Path(config.paths.state),
@@ -140,8 +140,9 @@ class Service:
             self.bus.publish,
         )
         self.worklist = WorklistService(
-            configured_node("worklist", config.worklist),
-            local_ae(config, profile, address, "worklist"),
+            node_of("worklist", config.worklist) if config.worklist.ip_address else None,
+            local_entity(config, profile, address, "worklist"),
+            contexts_of(profile, "worklist"),
             profile.worklist_keys,
             config.worklist.scheduled_station_ae_title,
             config.worklist.modality,
@@ -262,39 +263,6 @@ def own_address(config: Config) -> str:
             f"instrument.ip_address is {wanted}, but network.interface {config.network.interface!r} has {address}"
         )
     return address
-
-
-def configured_node(name: str, node: NodeConfig) -> Node | None:
-    if not node.ip_address:
-        return None
-    waits = node.timeouts
-    return Node(
-        name,
-        node.ip_address,
-        node.port,
-        node.ae_title,
-        Timeouts(
-            connect_s=waits.connect_s,
-            association_s=waits.association_s,
-            write_s=waits.write_s,
-            response_s=waits.response_s,
-            release_s=waits.release_s,
-        ),
-    )
-
-
-def local_ae(
-    config: Config, profile: Profile, address: str, entity: Literal["worklist", "storage"]
-) -> LocalApplicationEntity:
-    """How this application entity introduces itself: title and address from the configuration, the rest by profile."""
-    declared = profile.application_entity[entity]
-    return LocalApplicationEntity(
-        config.instrument.ae_title,
-        address,
-        declared.implementation_class_uid,
-        declared.implementation_version_name,
-        declared.max_pdu_length,
-    )
 
 
 def write_deliverables(

@@ -33,5 +33,8 @@ async def run_log(events: Subscription) -> None:
     """Write every event, for ever."""
     log = structlog.get_logger()
     async for event in events:
+        missed = events.take_missed()
+        if missed:
+            log.warning("log.missed", text=f"{missed} events were lost just before the next one", missed=missed)
         write = log.warning if event.kind.rpartition(".")[2] in WARNINGS else log.info
         write(event.kind, text=event.text, **event.data)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from firmware_app.console.protocol import Reply
+from firmware_app.console.text import format_table
 from firmware_app.model import Delivery, Exam, Eye, Measurement, Position, WorklistItem
 from firmware_app.services.capture import Captured
 from firmware_app.services.focus import FocusPoint
@@ -15,13 +16,6 @@ if TYPE_CHECKING:
     from firmware_app.services.exam import EyeResult, FinishedExam
     from firmware_app.services.status import InstrumentStatus
     from firmware_app.services.worklist import WorklistStatus
-
-
-def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A left-aligned table; the last column is not padded."""
-    widths = [max(len(row[k]) for row in (head, *rows)) for k in range(len(head))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (head, *rows))
-    return "\n".join(line.rstrip() for line in lines)
 
 
 def worklist(status: WorklistStatus) -> Reply:
@@ -40,7 +34,7 @@ def worklist(status: WorklistStatus) -> Reply:
         for number, item in enumerate(status.items, start=1)
     ]
     head = ("#", "date time", "accession", "name", "patient id", "born", "sex", "problems")
-    text = columns(head, rows) if rows else "no scheduled patients match"
+    text = format_table(head, rows) if rows else "no scheduled patients match"
     return Reply(
         f"{text}\nrefreshed {status.refreshed_at}",
         {"items": [worklist_item(item) for item in status.items], "refreshed_at": status.refreshed_at},
@@ -156,7 +150,7 @@ def queue(deliveries: Sequence[Delivery]) -> Reply:
         for each in deliveries
     ]
     head = ("state", "node", "kind", "tries", "status", "next", "SOP Instance UID", "reason")
-    text = columns(head, rows) if rows else "nothing was captured yet"
+    text = format_table(head, rows) if rows else "nothing was captured yet"
     return Reply(text, {"deliveries": [asdict(each) for each in deliveries]})
 
 

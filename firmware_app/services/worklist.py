@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from firmware_app.model import Event, WorklistItem
+from firmware_app.net.association import ContextPair
 from firmware_app.net.errors import NetworkError
 from firmware_app.net.node import LocalApplicationEntity, Node
 from firmware_app.profiles import QueryKey
@@ -46,6 +47,7 @@ class WorklistService:
         self,
         node: Node | None,
         local: LocalApplicationEntity,
+        contexts: tuple[ContextPair, ...],
         keys: Sequence[QueryKey],
         scheduled_station_ae_title: str,
         modality: str,
@@ -55,6 +57,7 @@ class WorklistService:
     ) -> None:
         self._node = node
         self._local = local
+        self._contexts = contexts
         self._keys = keys
         self._scheduled_station_ae_title = scheduled_station_ae_title
         self._modality = modality
@@ -117,7 +120,7 @@ class WorklistService:
         from firmware_app.net.worklist import find_worklist
 
         try:
-            async with aclosing(find_worklist(node, self._local, query, self._keys)) as found:
+            async with aclosing(find_worklist(node, self._local, query, self._keys, contexts=self._contexts)) as found:
                 items = [item async for item in found]
         except NetworkError as error:
             self.status = WorklistStatus(self.status.items, self.status.refreshed_at, str(error))
