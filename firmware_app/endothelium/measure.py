@@ -17,7 +17,7 @@ from firmware_app.endothelium.normalise import normalise
 from firmware_app.endothelium.parameters import Parameters
 from firmware_app.endothelium.quality import assess_quality
 from firmware_app.endothelium.spacing import find_spacing
-from firmware_app.endothelium.trust import cell_trust, trusted_cells
+from firmware_app.endothelium.trust import BoolArray, FloatArray, cell_trust, trusted_cells
 from firmware_app.model import CALCULATION_FAILURE, MEASUREMENT_FAILURE, Code, Measurement, Mosaic, Refusal
 
 
@@ -84,18 +84,18 @@ def segment(image: FloatImage, um_per_px: float | None, parameters: Parameters) 
     )
     if not spacing.candidates_px:
         return refused(MEASUREMENT_FAILURE, "no repeating cell pattern was found")
-    best, believed = best_division(image, spacing.candidates_px, limits, parameters)
-    return decide(image, best, believed, parameters)
+    division, trust, believed = best_division(image, spacing.candidates_px, limits, parameters)
+    return decide(image, division, trust, believed, parameters)
 
 
 def best_division(
     image: FloatImage, candidates_px: tuple[float, ...], limits_px: tuple[float, float], parameters: Parameters
-) -> tuple[Division, npt.NDArray[np.bool_]]:
-    """The division worth most, and which of its cells are trusted.
+) -> tuple[Division, FloatArray, BoolArray]:
+    """The division worth most, and how far its cells are trusted, and which are believed.
 
     Over the 69 annotated images of five sets all three candidates together gave the right spacing every time.
     """
-    best: tuple[Division, npt.NDArray[np.bool_]] | None = None
+    best: tuple[Division, FloatArray, BoolArray] | None = None
     best_worth = -1.0
     for period in candidates_px:
         start = min(parameters.start_rel * period, limits_px[1])
@@ -104,14 +104,14 @@ def best_division(
         believed = trusted_cells(division, trust, parameters)
         worth = worth_of(division.area_px[believed], trust[believed], image.size)
         if worth > best_worth:
-            best, best_worth = (division, believed), worth
+            best, best_worth = (division, trust, believed), worth
         if best_worth >= parameters.convincing:
             break
     assert best is not None
     return best
 
 
-def worth_of(area_px: npt.NDArray[np.float64], trust: npt.NDArray[np.float64], pixels: int) -> float:
+def worth_of(area_px: FloatArray, trust: FloatArray, pixels: int) -> float:
     """The share of the image in trusted cells times their trust above 1, times how alike their areas are.
 
     Halved or doubled cells are less clear and much less alike: at the true spacing 0.4 to 1.3, at half of it at most
@@ -124,22 +124,37 @@ def worth_of(area_px: npt.NDArray[np.float64], trust: npt.NDArray[np.float64], p
 
 
 def decide(
-    image: FloatImage, division: Division, believed: npt.NDArray[np.bool_], parameters: Parameters
+    image: FloatImage, division: Division, trust: FloatArray, believed: BoolArray, parameters: Parameters
 ) -> Segmentation:
-    """Numbers only from enough cells; otherwise say what was missing."""
-    regions = division.whole & (division.area_px > 0)
-    clarity = float(np.median(division.clarity[believed if believed.any() else regions])) if regions.any() else 0.0
+    """Numbers only from enough cells that look like a mosaic; otherwise say what was missing."""
+    shown = believed if believed.any() else division.whole
+    clarity = float(np.median(division.clarity[shown])) if shown.any() else 0.0
     score = clarity / parameters.clarity_of_sharp_image
     count = int(np.count_nonzero(believed))
-    if count == 0:
+    share = count / max(int(np.count_nonzero(division.whole)), 1)
+    if count == 0 or share < parameters.trusted_share_min:
         return refused(
             MEASUREMENT_FAILURE, "no cell borders stand out: not an endothelium, or out of focus or hazy", score
         )
     if count < parameters.cells_min:
         return refused(
             CALCULATION_FAILURE,
-            f"only {count} cells with clear borders: at least {parameters.cells_min} are needed",
+            f"only {count} whole cells with clear borders: at least {parameters.cells_min} are needed",
             score,
         )
+    if float(trust[believed].mean()) < parameters.mean_trust_min:
+        return refused(
+            MEASUREMENT_FAILURE, "the cell borders are too faint: out of focus, hazy, or not an endothelium", score
+        )
     labels = redraw(image, division.labels, division.spacing_px, parameters)
-    return Segmentation(build_mosaic(labels, believed, parameters.side_length_min_px), score, None)
+    mosaic = build_mosaic(labels, believed, parameters.side_length_min_px)
+    ringed = mosaic.sides[mosaic.sides > 0]
+    usual = int(np.count_nonzero((ringed >= 5) & (ringed <= 7)))
+    if ringed.size >= parameters.ringed_cells_min and usual < parameters.five_to_seven_min * ringed.size:
+        return refused(
+            MEASUREMENT_FAILURE,
+            "the pattern is not a cell mosaic: "
+            f"only {100 * usual / ringed.size:.0f} % of its cells have five to seven neighbours",
+            score,
+        )
+    return Segmentation(mosaic, score, None)

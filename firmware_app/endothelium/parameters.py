@@ -56,6 +56,10 @@ class Parameters:
     area_min_rel: float = 0.15  # of the mean cell area expected from T
     area_max_rel: float = 4.0
     side_length_min_px: float = 0.6  # a shared border shorter than this is a four-fold vertex, not a side
+    # is it a mosaic at all? The worst of 150 annotated images beside photographs, text, gravel and noise:
+    mean_trust_min: float = 1.6  # 1.65 beside 1.59
+    trusted_share_min: float = 0.15  # of the whole regions; 0.39 beside 0.06
+    five_to_seven_min: float = 0.85  # of the ringed cells; 0.88 beside 0.80
     # decision
     clarity_of_sharp_image: float = 2.2
     cells_min: int = 30
