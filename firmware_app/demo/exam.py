@@ -44,6 +44,8 @@ def run_demo(*, out: Path | None, seed: int, keep: bool) -> int:
     paths = DemoPaths((out or DEFAULT_OUT).resolve(), Path(tempfile.mkdtemp(prefix="specular-demo-")))
     try:
         with signals_as_interrupts():
+            if seed < 0:
+                raise DemoFailed(f"--seed {seed}: the simulated eyes are numbered from 0")
             folder.take_over(paths.out)
             paths.logs.mkdir()
             with _hospital_with_instrument(paths, seed, progress) as (link, truths, archive):

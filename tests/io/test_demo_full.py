@@ -124,6 +124,15 @@ def test_a_folder_of_somebody_else_is_refused_in_one_line(tmp_path: Path) -> Non
     assert errors.count("\n") == 1
 
 
+def test_a_negative_seed_is_refused_in_one_line(tmp_path: Path) -> None:
+    with demo(tmp_path, "--seed", "-1") as process:
+        words, errors = process.communicate(timeout=DEMO_TIMEOUT_S)
+    assert process.returncode != 0
+    assert words == ""
+    assert "seed" in errors
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_interrupted_it_ends_its_children(tmp_path: Path) -> None:
     with demo(tmp_path / "out") as process:
         assert process.stdout is not None

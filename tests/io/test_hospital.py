@@ -318,6 +318,7 @@ def test_archive_down_aborts_who_is_connected(tmp_path: Path) -> None:
         hospital(tmp_path) as running,
         association(running, "archive", (Verification, [ImplicitVRLittleEndian])) as made,
     ):
+        made.network_timeout = None  # it must be the hospital who ends it
         running.command("archive down")
         made.join(5)
         assert made.is_aborted
