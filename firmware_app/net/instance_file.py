@@ -8,10 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import pydicom
 import trio
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_dataset
 
 from firmware_app.dicom.part10 import FRONT_LENGTH, NotAnInstance, meta_length, read_meta
 from firmware_app.dicom.uids import IMPLICIT_VR_LITTLE_ENDIAN
@@ -105,6 +102,11 @@ class FileSource:
 
 def transcode_uncompressed(instance: InstanceFile, transfer_syntax_uid: str) -> bytes:
     """The data set in the other uncompressed little endian syntax; blocking, in memory. InstanceUnreadable."""
+    # Seldom needed, and 0.1 to 0.4 s to import: the service's start must not wait for it.
+    import pydicom
+    from pydicom.filebase import DicomBytesIO
+    from pydicom.filewriter import write_dataset
+
     buffer = DicomBytesIO()
     buffer.is_little_endian = True
     buffer.is_implicit_VR = transfer_syntax_uid == IMPLICIT_VR_LITTLE_ENDIAN
