@@ -124,13 +124,15 @@ class TextDecoder:
     def _decode_extended(self, octets: bytes, delimiters: re.Pattern[bytes]) -> DecodedText:
         """ISO 2022: pieces between escape sequences, each by what is designated there."""
         pieces = ESCAPE_SEQUENCE.split(octets)
+        if any(ESC in run for run in pieces[::2]):
+            raise UnicodeDecodeError("iso2022", octets, 0, 1, "unknown escape sequence")
         g1 = self._initial_codec
         text = [self._decode_run(pieces[0], g1, g1, delimiters)]
         undeclared: set[str] = set()
         double: tuple[bytes, str] | None = None
         for escape, run in zip(pieces[1::2], pieces[2::2], strict=True):
             designation = ESCAPES.get(escape)
-            if designation is None or ESC in run:
+            if designation is None:
                 raise UnicodeDecodeError("iso2022", octets, 0, 1, "unknown escape sequence")
             if designation.number not in self._declared and designation.number != "6":
                 undeclared.add(f"ISO 2022 IR {designation.number}")
