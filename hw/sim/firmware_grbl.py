@@ -64,10 +64,6 @@ class GrblFirmware(Controller):
     # ------------------------------------------------------------------------------------------ from outside
 
     @property
-    def state(self) -> str:
-        return self._state
-
-    @property
     def wake_s(self) -> float:
         """When something happens next if nobody says anything."""
         if self._interrupt is not None:

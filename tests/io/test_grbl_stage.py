@@ -11,10 +11,12 @@ from dataclasses import replace
 import pytest
 import trio
 import trio.lowlevel
+import trio.testing
 
 from firmware_app.model import Position
 from hw.errors import Deadline, DeviceError, DeviceFault, DeviceLost, ProtocolError, Refused
 from hw.grbl import link as grbl_link
+from hw.grbl import stage as grbl_stage
 from hw.grbl.stage import GrblSettings, GrblStage, open_grbl
 from hw.sim.instrument import SimSettings, SimulatedInstrument, stage_config
 
@@ -49,6 +51,7 @@ class ScriptedBoard:
 
     def __init__(self, answers: dict[bytes, bytes]) -> None:
         self.answers = {b"\x18": BANNER, b"?": b"<Idle|MPos:-1.000,-1.000,-1.000|FS:0,0>\r\n"} | answers
+        self.after: dict[bytes, dict[bytes, bytes]] = {}  # hearing the key changes the answers
         self.heard: list[bytes] = []
         self.fd, self._host_fd = os.openpty()
         tty.setraw(self._host_fd)
@@ -61,9 +64,10 @@ class ScriptedBoard:
             await trio.lowlevel.wait_readable(self.fd)
             for byte in os.read(self.fd, 4096):
                 line += bytes([byte])
-                if byte in b"\n\x18?\x85":
+                if byte in b"\n\x18?!\x85":
                     self.heard.append(line)
-                    os.write(self.fd, self.answers.get(line, b"" if byte == 0x85 else b"ok\r\n"))
+                    os.write(self.fd, self.answers.get(line, b"ok\r\n" if byte == 0x0A else b""))
+                    self.answers |= self.after.get(line, {})
                     line = b""
 
     def close(self) -> None:
@@ -241,10 +245,96 @@ async def test_a_board_that_restarts_by_itself_is_no_longer_homed() -> None:
     async with real_stage({}) as (board, stage):
         await stage.home()
         assert stage.homed
-        board.answers[b"$J=G53G21G90X-1.100Y-1.000Z-1.000F3000.0\n"] = BANNER
+        board.answers[JOG_TO_1100] = BANNER
         with pytest.raises(DeviceFault, match=r"restarted by itself"):
             await stage.move_to(Position(-1100.0, -1000.0, -1000.0))
         assert not stage.homed
+
+
+JOG_TO_1100 = b"$J=G53G21G90X-1.100Y-1.000Z-1.000F3000.0\n"
+
+
+def report(state: bytes) -> dict[bytes, bytes]:
+    return {b"?": b"<" + state + b"|MPos:-1.050,-1.000,-1.000|FS:0,0>\r\n"}
+
+
+async def test_a_motion_that_does_not_end_is_a_deadline_and_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grbl_stage, "LATE_S", 0.05)
+    async with real_stage({}) as (board, stage):
+        await stage.home()
+        board.after = {JOG_TO_1100: report(b"Jog"), b"\x85": report(b"Idle")}
+        with pytest.raises(Deadline, match="still moving 0.05 s after the motion should have ended"):
+            await stage.move_to(Position(-1100.0, -1000.0, -1000.0))
+        assert board.heard[-2:] == [b"\x85", b"?"]
+        assert stage.homed
+
+
+async def test_a_cancel_that_overtook_its_jog_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grbl_stage, "CANCEL_AGAIN_S", 0.02)
+    async with real_stage({}) as (board, stage):
+        await stage.home()
+        board.answers |= report(b"Jog")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stage.stop)
+            while board.heard.count(b"\x85") < 2:
+                await trio.testing.wait_all_tasks_blocked(0.005)
+            board.answers |= report(b"Idle")
+        assert (await stage.position()).x_um == -1050.0
+
+
+async def test_stop_also_ends_a_motion_that_is_no_jog_and_keeps_the_position() -> None:
+    async with real_stage({}) as (board, stage):
+        await stage.home()
+        board.answers |= report(b"Run")
+        board.after = {b"!": report(b"Hold:0"), b"\x18": report(b"Idle")}
+        assert (await stage.stop()).x_um == -1050.0
+        assert b"!" in board.heard
+        assert board.heard[-3:-1] == [b"\x18", b"?"]
+        assert stage.homed
+
+
+async def test_a_stage_that_cannot_be_stopped_otherwise_is_reset_and_no_longer_homed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(grbl_stage, "HALT_S", 0.05)
+    async with real_stage({}) as (board, stage):
+        await stage.home()
+        board.answers |= report(b"Jog")
+        await stage.stop()
+        assert b"\x18" in board.heard[1:]
+        assert not stage.homed
+
+
+@pytest.mark.parametrize("state", [b"Alarm", b"Door:0", b"Sleep", b"Check"])
+async def test_a_stage_in_another_state_is_not_moved(state: bytes) -> None:
+    async with real_stage({}) as (board, stage):
+        await stage.home()
+        board.answers |= report(state)
+        with pytest.raises(DeviceFault, match=f"in the state {state.decode().split(':')[0]}, not idle"):
+            await stage.move_to(Position(-1100.0, -1000.0, -1000.0))
+        assert JOG_TO_1100 not in board.heard
+
+
+async def test_a_report_without_a_machine_position_is_no_position() -> None:
+    async with real_stage({}) as (board, stage):
+        board.answers[b"?"] = b"<Idle|WPos:0.000,0.000,0.000|FS:0,0>\r\n"
+        with pytest.raises(ProtocolError, match=r"without MPos"):
+            await stage.position()
+
+
+async def test_a_board_that_does_not_tell_its_version_is_no_grbl() -> None:
+    async with scripted({b"$I\n": b"ok\r\n"}) as board:
+        error = await refusal(board.port, SETTINGS, simulated=False)
+        assert isinstance(error, ProtocolError)
+        assert f"{board.port}: no [VER:]" in str(error)
+
+
+async def test_a_rejected_jog_is_told_with_grbls_reason() -> None:
+    async with real_stage({JOG_TO_1100: b"error:15\r\n"}) as (_board, stage):
+        await stage.home()
+        with pytest.raises(DeviceFault, match="error:15: jog target outside the travel"):
+            await stage.move_to(Position(-1100.0, -1000.0, -1000.0))
+        assert stage.homed
 
 
 async def test_garbage_between_the_answers_is_survived() -> None:

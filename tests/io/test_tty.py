@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import termios
 import tty
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +46,16 @@ async def test_bytes_go_both_ways_unchanged(pty: Pty) -> None:
     assert os.read(pty.device_fd, 1000) == every_byte
     os.write(pty.device_fd, every_byte)
     assert await port.receive_some() == every_byte
+    await port.aclose()
+
+
+async def test_the_port_waits_for_bytes_and_keeps_dtr_when_closed(pty: Pty) -> None:
+    """VMIN=1 tells quiet from gone; HUPCL would reset an Arduino at every close."""
+    port = await Tty.open(pty.port)
+    attributes = termios.tcgetattr(pty.device_fd)
+    assert attributes[6][termios.VMIN] in (1, b"\x01")
+    assert not attributes[2] & termios.HUPCL
+    assert not attributes[3] & (termios.ECHO | termios.ICANON | termios.ISIG)
     await port.aclose()
 
 
