@@ -30,7 +30,7 @@ from firmware_app.services.capture import Captured, CaptureService
 from firmware_app.services.commands import EXPECTED, Commands
 from firmware_app.services.delivery import run_delivery
 from firmware_app.services.events import EventBus
-from firmware_app.services.exam import ExamService, EyeResult, run_recorder, wake
+from firmware_app.services.exam import ExamService, run_recorder, wake
 from firmware_app.services.hardware import DeviceSlot, DeviceStatus
 from firmware_app.services.health import LoopLag, run_watchdog
 from firmware_app.services.log import configure_log, run_log
@@ -266,7 +266,7 @@ def own_address(config: Config) -> str:
 
 
 def write_deliverables(
-    config: Config, profile: Profile, exam: Exam, results: dict[Eye, EyeResult], created_at: datetime
+    config: Config, profile: Profile, exam: Exam, results: dict[Eye, Analysed], created_at: datetime
 ) -> tuple[tuple[Deliverable, ...], Drawn]:
     from firmware_app.services.deliverables import build_deliverables  # pydicom and Pillow: 0.4 s, not before READY
 

@@ -85,6 +85,20 @@ def stopping(status: int, *expected: type[BaseException]) -> Iterator[None]:
         raise Stop(status, "; ".join(texts)) from error
 
 
+@contextmanager
+def needing_demo() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise Stop(EXIT_FAILED, f"needs the extra `demo` (pip install specular[demo]): {error}") from error
+
+
+def seed(word: str) -> int:
+    if not (word.isascii() and word.isdigit() and len(word) <= 9):
+        raise argparse.ArgumentTypeError(f"{word!r} is not a whole number from 0 to 999999999")
+    return int(word)
+
+
 # ------------------------------------------------------------------------------------------------ what may be typed
 
 
@@ -120,7 +134,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     verb = _verb(verbs, "demo", "a whole exam with the simulated instrument and the embedded hospital")
     verb.add_argument("--out", type=Path, metavar="DIR", help="where report, images and instances are put")
-    verb.add_argument("--seed", type=int, default=1, metavar="N", help="which simulated eyes (default 1)")
+    verb.add_argument("--seed", type=seed, default=1, metavar="N", help="which simulated eyes (default 1)")
     verb.add_argument("--keep", action="store_true", help="leave everything running afterwards, to play with")
     verb.set_defaults(run=run_demo)
 
@@ -240,8 +254,8 @@ def run_console(arguments: argparse.Namespace) -> int:
 
 
 def run_demo(arguments: argparse.Namespace) -> int:
-    from firmware_app.demo.exam import run_demo
-
+    with needing_demo():
+        from firmware_app.demo.exam import run_demo
     return run_demo(out=arguments.out, seed=arguments.seed, keep=arguments.keep)
 
 
@@ -252,10 +266,8 @@ def run_sim(arguments: argparse.Namespace) -> int:
 
 
 def run_hospital(arguments: argparse.Namespace) -> int:
-    try:
+    with needing_demo():
         from firmware_app.demo import hospital
-    except ModuleNotFoundError as error:
-        raise Stop(EXIT_FAILED, f"needs the extra `demo` (pip install specular[demo]): {error}") from error
     return hospital.main(arguments.others)
 
 

@@ -24,7 +24,7 @@ from firmware_app.profiles import Profile
 from firmware_app.report.content import EyeReport
 from firmware_app.report.overlay import draw_overlay
 from firmware_app.report.page import draw_report
-from firmware_app.services.exam import EyeResult
+from firmware_app.services.analysis import Analysed
 
 TRANSFER_SYNTAXES = {
     "implicit-vr-little-endian": IMPLICIT_VR_LITTLE_ENDIAN,
@@ -49,7 +49,7 @@ class Deliverable:
 
 
 def build_deliverables(
-    config: Config, profile: Profile, exam: Exam, results: Mapping[Eye, EyeResult], created_at: datetime
+    config: Config, profile: Profile, exam: Exam, results: Mapping[Eye, Analysed], created_at: datetime
 ) -> tuple[tuple[Deliverable, ...], Drawn]:
     """Raises `objects.ObjectError`. Slow (drawing, compression): run it in a worker thread."""
     equipment = _equipment(config, profile)

@@ -23,12 +23,6 @@ if TYPE_CHECKING:
     from firmware_app.services.deliverables import Deliverable, Drawn
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class EyeResult:
-    captured: Captured
-    measurement: Measurement
-
-
 @dataclass(frozen=True, slots=True)
 class FinishedExam:
     exam: Exam
@@ -44,7 +38,7 @@ class ExamService:
         state_dir: Path,
         records: Records,
         capture: CaptureService,
-        build: Callable[[Exam, dict[Eye, EyeResult], datetime], tuple[tuple[Deliverable, ...], Drawn]],
+        build: Callable[[Exam, dict[Eye, Analysed], datetime], tuple[tuple[Deliverable, ...], Drawn]],
         storage_node: str,
         wake_delivery: trio.MemorySendChannel[None],
         now: Callable[[], datetime],
@@ -98,14 +92,14 @@ class ExamService:
         self._measured.set()
         self._measured = trio.Event()
 
-    async def result(self, eye: Eye) -> EyeResult:
+    async def result(self, eye: Eye) -> Analysed:
         """The accepted capture of an eye with its measurement, waiting for the analysis where it still runs."""
         if eye not in self._accepted:
             raise Refused(f"the {eye.name.lower()} eye has no capture in this exam")
         captured = self._accepted[eye]
         while captured.capture.capture_id not in self._measurements:
             await self._measured.wait()
-        return EyeResult(captured, self._measurements[captured.capture.capture_id])
+        return Analysed(captured, self._measurements[captured.capture.capture_id])
 
     @property
     def captured_eyes(self) -> tuple[Eye, ...]:

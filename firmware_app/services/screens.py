@@ -13,7 +13,8 @@ from firmware_app.services.capture import Captured
 from firmware_app.services.focus import FocusPoint
 
 if TYPE_CHECKING:
-    from firmware_app.services.exam import EyeResult, FinishedExam
+    from firmware_app.services.analysis import Analysed
+    from firmware_app.services.exam import FinishedExam
     from firmware_app.services.status import InstrumentStatus
     from firmware_app.services.worklist import WorklistStatus
 
@@ -88,8 +89,8 @@ def captured(taken: Captured) -> Reply:
     )
 
 
-def result(eye_result: EyeResult) -> Reply:
-    capture, measurement = eye_result.captured.capture, eye_result.measurement
+def result(analysed: Analysed) -> Reply:
+    capture, measurement = analysed.captured.capture, analysed.measurement
     data: dict[str, object] = {"eye": str(capture.eye), "capture_id": capture.capture_id}
     data |= measurement_data(measurement)
     return Reply(f"{capture.eye.name.lower()} eye: {measurement_text(measurement)}", data)
