@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -269,13 +270,21 @@ class Delivery:
 # --------------------------------------------------------------------------------------------- what is going on
 
 
+# How bad it is, by syslog's names (RFC 5424): "alert" asks for a person now.
+EventLevel = Literal["debug", "info", "warning", "error", "alert"]
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened, for console, panel and log. `data` holds only JSON values and no patient data."""
+    """One thing that happened, for console, panel and log. `data` holds only JSON values.
+
+    Neither `text` nor `data` holds patient data: events go into logs that leave the clinic.
+    """
 
     kind: str  # dotted, e.g. "stage.ready", "capture.stored"
     text: str
     data: dict[str, object] = field(default_factory=dict)
+    level: EventLevel = "info"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ Service to client
     {"id": 7, "progress": "focus 3 of 9"}       any number of these, then exactly one of the next two
     {"id": 7, "ok": true, "text": "...", "data": {...}}
     {"id": 7, "ok": false, "kind": "failed" | "usage" | "busy" | "cancelled", "error": "one line"}
-    {"event": {"kind": "stage.ready", "text": "...", "data": {...}}}
+    {"event": {"kind": "stage.ready", "text": "...", "data": {...}, "level": "info"}}
     {"missed": 12}                              that many events were lost just before the next one
 
 `id` is the client's own; it is null where a line could not be read far enough to know it. Closing the connection

@@ -17,7 +17,7 @@ from datetime import timedelta
 
 import trio
 
-from firmware_app.model import Delivery, Event
+from firmware_app.model import Delivery, Event, EventLevel
 from firmware_app.net.association import associate
 from firmware_app.net.errors import NetworkError, NoUsableContext
 from firmware_app.net.instance_file import InstanceFile, InstanceUnreadable, read_instance_file
@@ -136,9 +136,9 @@ class NodeDelivery:
     def _disk_refused(self, error: StorageFault) -> float:
         self._disk_faults += 1
         delay_s = self._policy.delay_s(self._disk_faults, self._chance)
-        level = "warning" if self._disk_faults == 1 else "debug"
+        level: EventLevel = "warning" if self._disk_faults == 1 else "debug"
         text = f"delivery to {self._node.name} waits {delay_s:.0f} s: {error}"
-        self._publish(Event("delivery.paused", text, {"node": self._node.name, "level": level}))
+        self._publish(Event("delivery.paused", text, {"node": self._node.name}, level))
         return delay_s
 
     # ------------------------------------------------------------------------------------------- one association
@@ -204,7 +204,7 @@ class NodeDelivery:
         self._broken_off.pop(outgoing.sop_instance_uid, None)
         status = 0 if result.status is None else result.status
         delivery = await self._records.mark_stored(outgoing.sop_instance_uid, self._node.name, status, result.reason)
-        level = "info" if category == "stored" else "warning"
+        level: EventLevel = "info" if category == "stored" else "warning"
         self._tell("delivery.stored", f"stored at {self._node.name}", delivery, level)
         return True
 
@@ -218,12 +218,12 @@ class NodeDelivery:
         delay_s = self._policy.delay_s(outgoing.attempts + 1, self._chance)
         due = self._records.now() + timedelta(seconds=delay_s)
         delivery = await self._records.mark_retry(uid, self._node.name, status, reason, due, step_aside=step_aside)
-        level = "debug" if self._in_trouble else "warning"
+        level: EventLevel = "debug" if self._in_trouble else "warning"
         self._in_trouble = True
         text = f"not stored at {self._node.name}, next attempt in {delay_s:.0f} s"
         self._tell("delivery.retry", text, delivery, level, reason if status is None else "")
 
-    async def _park(self, outgoing: Outgoing, status: int | None, reason: str, *, level: str) -> None:
+    async def _park(self, outgoing: Outgoing, status: int | None, reason: str, *, level: EventLevel) -> None:
         self._broken_off.pop(outgoing.sop_instance_uid, None)
         delivery = await self._records.mark_failed(outgoing.sop_instance_uid, self._node.name, status, reason)
         text = f"will not be stored at {self._node.name} until somebody decides"
@@ -233,9 +233,9 @@ class NodeDelivery:
         if self._in_trouble:
             self._in_trouble = False
             text = f"{self._node.name} answers again"
-            self._publish(Event("delivery.recovered", text, {"node": self._node.name, "level": "info"}))
+            self._publish(Event("delivery.recovered", text, {"node": self._node.name}))
 
-    def _tell(self, kind: str, text: str, delivery: Delivery, level: str, reason: str = "") -> None:
+    def _tell(self, kind: str, text: str, delivery: Delivery, level: EventLevel, reason: str = "") -> None:
         """`reason` is ours only: an archive's own comment may name the patient, and is shown but never logged."""
         if delivery.status is not None:
             reason = f"status {delivery.status:04X}"
@@ -245,6 +245,6 @@ class NodeDelivery:
             "status": delivery.status,
             "attempts": delivery.attempts,
             "next_attempt_at": delivery.next_attempt_at,
-            "level": level,
         }
-        self._publish(Event(kind, f"{delivery.sop_instance_uid} {text}" + (f": {reason}" if reason else ""), data))
+        text = f"{delivery.sop_instance_uid} {text}" + (f": {reason}" if reason else "")
+        self._publish(Event(kind, text, data, level))

@@ -145,7 +145,10 @@ class ExamService:
             enqueue_for=self._storage_node or None,
         )
         for problem in deliverable.problems:
-            self._publish(Event("object.problem", problem, {"sop_instance_uid": deliverable.sop_instance_uid}))
+            # Only the attribute's name: the rest of the sentence may quote the patient.
+            text = f"{deliverable.kind}: {problem.partition(':')[0]} could not be sent as it was"
+            uid: dict[str, object] = {"sop_instance_uid": deliverable.sop_instance_uid}
+            self._publish(Event("object.problem", text, uid, "warning"))
         return self._path(record)
 
     def _path(self, record: ObjectRecord) -> str:
@@ -207,7 +210,7 @@ async def run_recorder(
             data: dict[str, object] = {"capture_id": capture.capture_id, "seconds": round(measurement.seconds, 3)}
             eye = capture.eye.name.lower()
             if measurement.refusal is not None:
-                publish(Event("analysis.refused", f"{eye} eye: {measurement.refusal.reason}", data))
+                publish(Event("analysis.refused", f"{eye} eye: {measurement.refusal.reason}", data, "warning"))
             elif measurement.morphometry is not None:
                 publish(Event("analysis.measured", f"{eye} eye: {measurement.morphometry.n} cells measured", data))
 

@@ -83,7 +83,7 @@ class DeviceSlot(Generic[DeviceT]):
                 delay_s, told = REOPEN_FIRST_S, ""
             self._set(None, DeviceState.LOST, reason)
             if reason != told:
-                publish(Event(f"{self.name}.lost", f"{self.name} lost: {reason}", {"reason": reason}))
+                publish(Event(f"{self.name}.lost", f"{self.name} lost: {reason}", {"reason": reason}, "warning"))
                 told = reason
             await trio.sleep(delay_s)
             delay_s = min(2 * delay_s, REOPEN_MAX_S)

@@ -7,11 +7,18 @@ import sys
 
 import structlog
 
+from firmware_app.model import EventLevel
 from firmware_app.services.events import Subscription
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-# The last word of an event's kind says how bad it is; everything else is information.
-WARNINGS = frozenset({"lost", "failed", "retry", "refused", "missed", "unclaimed", "degraded"})
+
+LOG_METHODS: dict[EventLevel, str] = {
+    "debug": "debug",
+    "info": "info",
+    "warning": "warning",
+    "error": "error",
+    "alert": "critical",
+}
 
 
 def configure_log(level: str) -> None:
@@ -36,5 +43,5 @@ async def run_log(events: Subscription) -> None:
         missed = events.take_missed()
         if missed:
             log.warning("log.missed", text=f"{missed} events were lost just before the next one", missed=missed)
-        write = log.warning if event.kind.rpartition(".")[2] in WARNINGS else log.info
+        write = getattr(log, LOG_METHODS[event.level])
         write(event.kind, text=event.text, **event.data)

@@ -114,7 +114,8 @@ class WorklistService:
                     try:
                         request.reply.send_nowait(self.status)
                     except trio.BrokenResourceError:
-                        self._publish(Event("worklist.unclaimed", "whoever asked for the worklist has gone"))
+                        text = "whoever asked for the worklist has gone"
+                        self._publish(Event("worklist.unclaimed", text, level="debug"))
 
     async def _query(self, node: Node, query: WorklistQuery) -> None:
         from firmware_app.net.worklist import find_worklist
@@ -124,7 +125,7 @@ class WorklistService:
                 items = [item async for item in found]
         except NetworkError as error:
             self.status = WorklistStatus(self.status.items, self.status.refreshed_at, str(error))
-            self._publish(Event("worklist.failed", f"worklist: {error}", {"node": node.name}))
+            self._publish(Event("worklist.failed", f"worklist: {error}", {"node": node.name}, "warning"))
             return
         self.status = WorklistStatus(tuple(items), self._now().isoformat(timespec="seconds"))
         self._publish(Event("worklist.refreshed", f"worklist: {len(items)} items", {"items": len(items)}))

@@ -119,4 +119,4 @@ class Watch:
         return [event.kind.removeprefix("delivery.") for event in self.events]
 
     def levels(self) -> list[object]:
-        return [event.data["level"] for event in self.events]
+        return [event.level for event in self.events]

@@ -49,7 +49,7 @@ WRONG = [
     ("echo A@h:1 --time 3", "unrecognized arguments: --time 3"),
     ("store pacs", "required: FILE"),
     ("check-config", "required: FILE"),
-    ("demo --seed x", "invalid int value"),
+    ("demo --seed x", "not a whole number"),
 ]
 
 
