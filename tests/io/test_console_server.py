@@ -289,7 +289,9 @@ async def test_subscribers_get_events_and_a_slow_one_learns_how_many_it_missed(c
         await client.send(subscribe=True)  # twice is once
         assert (await client.ask("say listening"))["ok"]
         console.bus.publish(Event("stage.ready", "ready", {"port": "/dev/x"}))
-        assert await client.receive() == {"event": {"kind": "stage.ready", "text": "ready", "data": {"port": "/dev/x"}, "level": "info"}}
+        assert await client.receive() == {
+            "event": {"kind": "stage.ready", "text": "ready", "data": {"port": "/dev/x"}, "level": "info"}
+        }
         sent = 20_000  # far more than socket buffers, outbox and subscription hold
         for number in range(sent):
             console.bus.publish(Event("test", "x" * 200, {"number": number}))

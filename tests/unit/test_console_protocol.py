@@ -37,7 +37,10 @@ MESSAGES = [
     (Answer(7, Reply("山田\n太郎", {})), '{"id":7,"ok":true,"text":"山田\\n太郎","data":{}}\n'.encode()),
     (Answer(7, Failure("usage", "no")), b'{"id":7,"ok":false,"kind":"usage","error":"no"}\n'),
     (Answer(None, Failure("busy", "no")), b'{"id":null,"ok":false,"kind":"busy","error":"no"}\n'),
-    (Event("stage.ready", "ready", {"n": 1}), b'{"event":{"kind":"stage.ready","text":"ready","data":{"n":1},"level":"info"}}\n'),
+    (
+        Event("stage.ready", "ready", {"n": 1}),
+        b'{"event":{"kind":"stage.ready","text":"ready","data":{"n":1},"level":"info"}}\n',
+    ),
     (Missed(12), b'{"missed":12}\n'),
 ]
 
