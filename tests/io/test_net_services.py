@@ -14,6 +14,7 @@ import trio
 from dicom_acceptor import HANG_UP, STALL, Acceptor, Answer, run_acceptor
 from trio.testing import MockClock
 
+from firmware_app.dicom import pdu
 from firmware_app.dicom.command import CommandField
 from firmware_app.dicom.uids import IMPLICIT_VR_LITTLE_ENDIAN, SECONDARY_CAPTURE_STORAGE
 from firmware_app.net import association as net_association
@@ -109,6 +110,26 @@ async def test_a_silent_archive_is_left_in_time(files: list[InstanceFile], clock
     assert [one.category for one in results] == ["retry", "retry"]
     assert results[0].reason.endswith("no C-STORE-RSP within 20 s")
     assert acceptor.ends == ["aborted"]
+
+
+async def test_a_peer_that_stops_reading_is_left_in_time(tmp_path: Path, clock: MockClock) -> None:
+    """Its window closes; what was meanwhile sent to us is not waited for either."""
+    file = write_instance(tmp_path / "long.dcm", 1, 16 * net_association.BLOCK_LENGTH)
+    accept = pdu.AssociateAccept("A", "B", (pdu.ContextResult(1, 0, IMPLICIT_VR_LITTLE_ENDIAN),)).encode()
+    listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
+    node = Node("deaf", "127.0.0.1", listener.socket.getsockname()[1], "DEAF", Timeouts(write_s=7))
+
+    async def serve() -> None:
+        async with await listener.accept() as stream:
+            await stream.receive_some()
+            await stream.send_all(accept)
+            await trio.sleep_forever()
+
+    async with listener, trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        (result,) = [one async for one in store(node, LOCAL, [file])]
+        nursery.cancel_scope.cancel()
+    assert (result.category, result.reason) == ("retry", f"{node.label}: no room to send within 7 s")
 
 
 async def test_a_file_cut_while_it_is_sent_costs_only_itself(files: list[InstanceFile]) -> None:

@@ -4,31 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
 import pytest
-from peers_material import write_instances, write_worklist
+from peers_material import program, write_instances, write_worklist
 
 from firmware_app.net.node import LocalApplicationEntity, Node, Timeouts
 
 START_S = 20.0
 WORKLIST_PLUGIN = "/usr/share/orthanc/plugins/libModalityWorklists.so"
-
-
-def program(name: str) -> str:
-    """The system's program: pynetdicom installs scripts of the same names beside the interpreter."""
-    ours = {Path(sys.executable).parent, Path(sys.executable).resolve().parent}
-    folders = [folder for folder in os.environ.get("PATH", "").split(":") if folder and Path(folder) not in ours]
-    found = shutil.which(name, path=":".join([*folders, "/usr/bin", "/usr/sbin"]))
-    assert found is not None, f"{name} is not installed"
-    return found
 
 
 def free_port() -> int:

@@ -1,8 +1,11 @@
-"""What the peers are fed with: worklist files, nine of them odd, and images in three transfer syntaxes."""
+"""Where the peers are and what they are fed with: worklist files, nine of them odd, and images in three syntaxes."""
 
 from __future__ import annotations
 
 import io
+import os
+import shutil
+import sys
 import warnings
 from pathlib import Path
 
@@ -28,6 +31,15 @@ ODD_NAMES: dict[str, tuple[str, str | list[str]]] = {
     "ODD-LONG": ("X" * 70, ""),
     "ODD-" + "P" * 76: ("NO^CHARSET", ""),
 }
+
+
+def program(name: str) -> str:
+    """The system's program: pynetdicom installs scripts of the same names beside the interpreter."""
+    ours = {Path(sys.executable).parent, Path(sys.executable).resolve().parent}
+    folders = [folder for folder in os.environ.get("PATH", "").split(":") if folder and Path(folder) not in ours]
+    found = shutil.which(name, path=":".join([*folders, "/usr/bin", "/usr/sbin"]))
+    assert found is not None, f"{name} is not installed"
+    return found
 
 
 def worklist_entry(number: int, name: str, patient_id: str, character_set: str | list[str]) -> Dataset:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pydicom
 import pytest
 import trio
-from peers_material import ODD_NAMES, PLAIN_ITEMS
+from peers_material import ODD_NAMES, PLAIN_ITEMS, program
 
 from firmware_app.dicom.uids import (
     EXPLICIT_VR_LITTLE_ENDIAN,
@@ -22,6 +23,7 @@ from firmware_app.model import Code, WorklistItem
 from firmware_app.net.association import associate
 from firmware_app.net.errors import AssociationRejected, ConnectFailed, NoUsableContext
 from firmware_app.net.instance_file import read_instance_file
+from firmware_app.net.listener import serve
 from firmware_app.net.node import LocalApplicationEntity, Node
 from firmware_app.net.storage import StoreResult, store
 from firmware_app.net.verification import VERIFICATION_CONTEXTS, echo
@@ -247,3 +249,17 @@ async def test_stopping_early_and_the_bound(wlmscpfs: Node, local: LocalApplicat
             break
     few = [item async for item in find_worklist(wlmscpfs, local, WorklistQuery(), KEYS, max_items=4)]
     assert len(few) == 4
+
+
+# ------------------------------------------------------------------ our own port
+
+
+@pytest.mark.parametrize(("called", "status"), [("SPECULAR", 0), ("OTHER", 1)])
+async def test_echoscu_asks_us(local: LocalApplicationEntity, called: str, status: int) -> None:
+    async with trio.open_nursery() as nursery:
+        port = await nursery.start(partial(serve, local, 0))
+        command = [program("echoscu"), "-to", "10", "-aet", "DCMTK", "-aec", called, "127.0.0.1", str(port)]
+        done = await trio.run_process(command, check=False, capture_stderr=True)
+        nursery.cancel_scope.cancel()
+    assert done.returncode == status
+    assert (b"Called AE Title Not Recognized" in done.stderr) == bool(status)
