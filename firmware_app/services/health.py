@@ -31,10 +31,6 @@ class LoopLag:
     def recent_worst_s(self) -> float:
         return max(self._lags_s, default=0.0)
 
-    def reset(self) -> None:
-        self._lags_s.clear()
-        self.worst_s = 0.0
-
 
 async def run_watchdog() -> None:
     """Tell systemd twice per WATCHDOG_USEC that the loop turns; returns at once when nobody watches."""

@@ -152,6 +152,31 @@ def test_cancelling_a_move_stops_the_stage(instrument: Running) -> None:
     instrument.run("eye R")  # position kept: no homing needed
 
 
+def test_the_last_worklist_stays_while_the_information_system_is_away(around: Bench, instrument: Running) -> None:
+    items = instrument.run("worklist")["items"]
+    refreshed_at = instrument.run("status")["worklist_refreshed_at"]
+    around.tell_hospital("worklist down")
+    with pytest.raises(CommandRefused, match="cannot connect"):
+        instrument.run("worklist")
+    status = instrument.run("status")
+    assert status["worklist_items"] == len(items)
+    assert status["worklist_refreshed_at"] == refreshed_at
+    assert "cannot connect" in status["worklist_error"]
+    instrument.run("exam start 1")
+    assert instrument.run("exam show")["scheduled"]
+    around.tell_hospital("worklist up")
+    assert instrument.run("worklist")["items"] == items
+    assert instrument.run("status")["worklist_error"] == ""
+
+
+def test_the_worklist_refreshes_by_itself(around: Bench) -> None:
+    paths = around.paths("refreshing")
+    text = paths.configuration.read_text(encoding="utf-8")
+    paths.configuration.write_text(text.replace("refresh_interval_s = 0 ", "refresh_interval_s = 1 "), encoding="utf-8")
+    with service(paths) as running:
+        running.wait("refreshed", lambda: running.run("status")["worklist_items"] > 0)
+
+
 def test_killed_in_mid_exam_and_resumed(around: Bench) -> None:
     paths = around.paths("killed")
     with service(paths) as running:
