@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 import trio
@@ -17,7 +18,7 @@ import trio.testing
 from firmware_app.dicom import pdu
 from firmware_app.dicom.command import Command, CommandField, encode_command
 from firmware_app.dicom.items import MaximumLength
-from firmware_app.dicom.uids import IMPLICIT_VR_LITTLE_ENDIAN, VERIFICATION
+from firmware_app.dicom.uids import IMPLICIT_VR_LITTLE_ENDIAN, MODALITY_WORKLIST_FIND, VERIFICATION
 from firmware_app.net.association import associate
 from firmware_app.net.errors import (
     Aborted,
@@ -31,7 +32,7 @@ from firmware_app.net.errors import (
     TimedOut,
 )
 from firmware_app.net.node import ARTIM_S, LocalApplicationEntity, Node, Timeouts
-from firmware_app.net.verification import VERIFICATION_CONTEXTS, EchoResult, echo
+from firmware_app.net.verification import VERIFICATION_CONTEXTS, EchoResult, echo, echo_once
 
 WAIT_S = 20.0
 # Loopback delivers at once: when nothing has moved for this long, nothing will, and the clock may jump.
@@ -130,6 +131,20 @@ async def converse(script: Script) -> tuple[EchoResult | NetworkError, bytes, fl
             outcome = error
         seconds = trio.current_time() - started
     return outcome, last[0] if last else b"", seconds
+
+
+@asynccontextmanager
+async def scripted(script: Script) -> AsyncIterator[Node]:
+    """The peer alone, for a client of the test's own; the script has run when the scope ends."""
+    listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
+
+    async def serve() -> None:
+        async with await listener.accept() as stream:
+            await script(Peer(stream))
+
+    async with listener, trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        yield Node("peer", "127.0.0.1", listener.socket.getsockname()[1], "PEER", Timeouts.all(WAIT_S))
 
 
 # ------------------------------------------------------------------ the scripts
@@ -360,15 +375,7 @@ async def test_an_abort_that_came_before_a_failed_write_is_the_reason(clock: tri
         await peer.send(PROVIDER_ABORT)
         await peer.stream.aclose()
 
-    listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
-    node = Node("peer", "127.0.0.1", listener.socket.getsockname()[1], "PEER", Timeouts.all(WAIT_S))
-    async with listener, trio.open_nursery() as nursery:
-
-        async def serve() -> None:
-            async with await listener.accept() as stream:
-                await script(Peer(stream))
-
-        nursery.start_soon(serve)
+    async with scripted(script) as node:
         with pytest.raises(Aborted):
             async with associate(node, LOCAL, VERIFICATION_CONTEXTS) as association:
                 context = association.context(VERIFICATION)
@@ -380,3 +387,38 @@ async def test_an_abort_that_came_before_a_failed_write_is_the_reason(clock: tri
                     )
                     await association.send(context, command)
                     await trio.lowlevel.checkpoint()
+
+
+async def test_after_our_abort_the_table_still_answers(clock: trio.testing.MockClock) -> None:
+    """Sta13: a request is answered by A-ABORT (AA-7), all else is ignored (AA-6), and the peer's close ends it."""
+    request = pdu.AssociateRequest("A", "B", (pdu.ProposedContext(1, "1.2", ("1.2",)),)).encode()
+
+    async def script(peer: Peer) -> None:
+        await peer.expect(1)
+        await peer.send(RELEASE_RP)
+        await peer.expect(7)
+        await peer.send(response() + RELEASE_RQ + request)
+        await peer.expect(7)
+        await peer.stream.send_eof()
+
+    outcome, sent, seconds = await converse(script)
+    assert isinstance(outcome, RemoteProtocolError)
+    assert sent == b"" and seconds < ARTIM_S
+
+
+async def test_a_response_in_another_context_is_not_ours(clock: trio.testing.MockClock) -> None:
+    """Both contexts are accepted; id and command match, the context does not."""
+    both = tuple(pdu.ContextResult(number, 0, IMPLICIT_VR_LITTLE_ENDIAN) for number in (1, 3))
+    contexts = (*VERIFICATION_CONTEXTS, (MODALITY_WORKLIST_FIND, (IMPLICIT_VR_LITTLE_ENDIAN,)))
+
+    async def script(peer: Peer) -> None:
+        await peer.expect(1)
+        await peer.send(pdu.AssociateAccept("A", "B", both).encode())
+        await peer.expect(4)
+        await peer.send(data(response()[12:], context_id=3))
+        await peer.expect(7)
+
+    async with scripted(script) as node:
+        with pytest.raises(RemoteProtocolError, match="in context 3 instead of message 1 in context 1"):
+            async with associate(node, LOCAL, contexts) as association:
+                await echo_once(association)
