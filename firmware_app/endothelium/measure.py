@@ -83,7 +83,7 @@ def segment(image: FloatImage, um_per_px: float | None, parameters: Parameters) 
         first.contrast, first.usable, limits, parameters.spectral_tilt, parameters.spacing_candidates
     )
     if not spacing.candidates_px:
-        return refused(MEASUREMENT_FAILURE, "no repeating cell pattern was found")
+        return refused(MEASUREMENT_FAILURE, "no repeating cell pattern was found: not an endothelium, or out of focus")
     division, trust, believed = best_division(image, spacing.candidates_px, limits, parameters)
     return decide(image, division, trust, believed, parameters)
 

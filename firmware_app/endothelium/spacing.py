@@ -31,8 +31,10 @@ def radial_spectrum(
     octaves = np.log2(longest_px / shortest_px)
     edges = np.geomspace(1 / longest_px, 1 / shortest_px, int(octaves * _BINS_PER_OCTAVE) + 1)
     ring = np.digitize(frequency.ravel(), edges)
-    count = np.bincount(ring, minlength=edges.size + 1)[1:-1]
-    total = np.bincount(ring, power.ravel().astype(np.float64), minlength=edges.size + 1)[1:-1]
+    # the half plane leaves out the mirror images of all columns but the first: without this a turned image differs
+    weight = np.where(np.arange(power.shape[1]) == 0, 1.0, 2.0) * np.ones(power.shape)
+    count = np.bincount(ring, weight.ravel(), minlength=edges.size + 1)[1:-1]
+    total = np.bincount(ring, (weight * power).ravel(), minlength=edges.size + 1)[1:-1]
     keep = count > 0
     periods = 1 / np.sqrt(edges[1:] * edges[:-1])
     return periods[keep], total[keep] / count[keep]

@@ -1,0 +1,159 @@
+"""The core on frames of our own instrument, whose truth is known exactly: accuracy, invariance, refusals, focus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from firmware_app.endothelium.filters import Plane
+from firmware_app.endothelium.measure import measure
+from firmware_app.endothelium.sharpness import sharpness
+from firmware_app.model import Eye, Morphometry, Position
+from hw.sim.eye import SimulatedHead
+
+UM_PER_PX = 0.85
+Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+
+
+@lru_cache(maxsize=8)
+def head(seed: int) -> SimulatedHead:
+    return SimulatedHead(seed)
+
+
+def frame(seed: int, eye: Eye, bits: int = 8, defocus_um: float = 0.0) -> Pixels:
+    focus = head(seed).focus(eye)
+    return head(seed).render(Position(focus.x_um, focus.y_um, focus.z_um + defocus_um), 1.0, bits)
+
+
+def numbers_of(pixels: Pixels, bits: int = 8) -> Morphometry:
+    measurement = measure(pixels, bits, UM_PER_PX)
+    assert measurement.refusal is None, measurement.refusal
+    assert measurement.morphometry is not None
+    assert measurement.mosaic is not None
+    assert measurement.mosaic.labels.shape == pixels.shape
+    return measurement.morphometry
+
+
+@pytest.mark.parametrize("eye", list(Eye))
+@pytest.mark.parametrize("seed", [2, 17])  # 2 is dense; 17 was the hardest of 1..20 for HEX
+def test_numbers_agree_with_the_truth(seed: int, eye: Eye) -> None:
+    truth = head(seed).truth(eye)
+    numbers = numbers_of(frame(seed, eye))
+    assert numbers.cd_per_mm2 == pytest.approx(truth.cd_per_mm2, rel=0.03)
+    assert numbers.cv_percent == pytest.approx(truth.cv_percent, abs=4)
+    assert numbers.hex_percent == pytest.approx(truth.hex_percent, abs=8)
+    assert numbers.n > 0.8 * truth.n * (1 - 4 * (truth.area_mean_um2**0.5) / 408)
+
+
+def test_twelve_bits_give_the_same_numbers() -> None:
+    eight, twelve = numbers_of(frame(2, Eye.RIGHT)), numbers_of(frame(2, Eye.RIGHT, 12), 12)
+    assert twelve.cd_per_mm2 == pytest.approx(eight.cd_per_mm2, rel=0.01)
+    assert twelve.cv_percent == pytest.approx(eight.cv_percent, abs=1)
+
+
+TRANSFORMS: dict[str, Callable[[Pixels], Pixels]] = {
+    "turned by 90": lambda pixels: np.rot90(pixels),
+    "mirrored": lambda pixels: pixels[:, ::-1],
+    "upside down": lambda pixels: pixels[::-1],
+    "gain": lambda pixels: pixels.astype(np.uint16) * 9,
+    "offset": lambda pixels: pixels.astype(np.uint16) + 500,
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_what_does_not_change_the_cells_does_not_change_the_numbers(name: str) -> None:
+    pixels = frame(5, Eye.LEFT)[40:380, 100:420]
+    before = numbers_of(pixels)
+    after = numbers_of(TRANSFORMS[name](pixels), 16)
+    assert after.cd_per_mm2 == pytest.approx(before.cd_per_mm2, rel=0.01)
+    assert after.cv_percent == pytest.approx(before.cv_percent, abs=1)
+    assert after.hex_percent == pytest.approx(before.hex_percent, abs=1)
+    assert after.n == pytest.approx(before.n, rel=0.01)
+
+
+def test_a_known_scale_and_none_count_the_same_cells() -> None:
+    pixels = frame(3, Eye.RIGHT)
+    bare = measure(pixels, 8)
+    assert bare.morphometry is not None
+    assert bare.morphometry.cd_per_mm2 is None
+    assert bare.morphometry.mean_area_px == pytest.approx(numbers_of(pixels).mean_area_px, rel=0.01)
+
+
+def test_the_labels_alone_reproduce_the_numbers() -> None:
+    measurement = measure(frame(1, Eye.LEFT), 8, UM_PER_PX)
+    assert measurement.mosaic is not None
+    assert measurement.morphometry is not None
+    labels = measurement.mosaic.labels
+    area = np.bincount(labels.ravel())[1:]
+    assert area.size == measurement.morphometry.n
+    assert measurement.morphometry.cd_per_mm2 == pytest.approx(1e6 / (area.mean() * UM_PER_PX**2))
+    assert measurement.morphometry.cv_percent == pytest.approx(100 * area.std() / area.mean())
+    edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    assert not edge.any()
+
+
+def smooth_noise(sigma_px: float) -> Pixels:
+    noise = Plane(np.random.default_rng(4).normal(size=(300, 400)).astype(np.float32), 40).gaussian(sigma_px)
+    return np.clip(128 + 40 * noise / noise.std(), 0, 255).astype(np.uint8)
+
+
+def squares() -> Pixels:
+    row, column = np.mgrid[:300, :400]
+    return (128 + 100 * np.sin(row / 4) * np.sin(column / 4)).astype(np.uint8)
+
+
+NOT_ENDOTHELIUM: dict[str, Callable[[], Pixels]] = {
+    "blank": lambda: np.full((300, 400), 90, np.uint8),
+    "black": lambda: np.zeros((300, 400), np.uint8),
+    "gradient": lambda: np.tile(np.arange(400) // 2, (300, 1)).astype(np.uint8),
+    "white noise": lambda: np.random.default_rng(5).integers(0, 256, (300, 400)).astype(np.uint8),
+    "fine clouds": lambda: smooth_noise(2.0),
+    "clouds": lambda: smooth_noise(4.0),
+    "coarse clouds": lambda: smooth_noise(10.0),
+    "stripes": lambda: np.tile(128 + 100 * np.sin(np.arange(400) / 4), (300, 1)).astype(np.uint8),
+    "a grid of squares": squares,
+    "far out of focus": lambda: frame(1, Eye.RIGHT, defocus_um=150.0),
+    "nearly all of it hidden": lambda: np.pad(frame(1, Eye.RIGHT)[200:260, 200:260], 100),
+    "too small": lambda: frame(1, Eye.RIGHT)[:50, :300],
+    "too large": lambda: np.zeros((70, 3000), np.uint8),
+}
+
+
+@pytest.mark.parametrize("name", NOT_ENDOTHELIUM)
+def test_what_cannot_be_measured_is_refused_with_a_reason(name: str) -> None:
+    measurement = measure(NOT_ENDOTHELIUM[name](), 8, UM_PER_PX)
+    assert measurement.refusal is not None, measurement.morphometry
+    assert measurement.refusal.reason
+    assert measurement.morphometry is None
+    assert measurement.mosaic is None
+
+
+def test_the_reason_is_the_true_one() -> None:
+    def reason(name: str) -> str:
+        refusal = measure(NOT_ENDOTHELIUM[name](), 8, UM_PER_PX).refusal
+        assert refusal is not None
+        return refusal.reason
+
+    assert "too small: 300x50" in reason("too small")
+    assert "too large: 3000x70" in reason("too large")
+    assert "no structure" in reason("blank")
+    assert "out of focus" in reason("far out of focus")
+
+
+def test_a_little_defocus_is_measured_and_graded_lower() -> None:
+    sharp, soft = (measure(frame(3, Eye.RIGHT, defocus_um=dz), 8, UM_PER_PX) for dz in (0.0, 50.0))
+    assert sharp.quality.grade == "A"
+    assert soft.quality.focus < sharp.quality.focus
+
+
+@pytest.mark.parametrize("eye", list(Eye))
+def test_sharpness_leads_to_the_focus_from_half_a_millimetre(eye: Eye) -> None:
+    for side in (-1, 1):
+        scores = [sharpness(frame(4, eye, defocus_um=side * dz)) for dz in (0, 25, 50, 100, 200, 300, 500)]
+        assert scores == sorted(scores, reverse=True)
+    fine = {dz: sharpness(frame(4, eye, defocus_um=dz)) for dz in range(-40, 41, 5)}
+    assert abs(max(fine, key=lambda dz: fine[dz])) <= 10

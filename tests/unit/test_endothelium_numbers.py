@@ -1,0 +1,116 @@
+"""Cells of known shape: areas, neighbours, rings, and the numbers made of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from firmware_app.endothelium.morphometry import morphometry
+from firmware_app.endothelium.mosaic import build_mosaic, whole_regions
+from firmware_app.endothelium.parameters import Parameters
+from firmware_app.endothelium.watershed import Labels
+
+
+def bricks(rows: int, columns: int, height: int = 12, width: int = 14) -> Labels:
+    """A wall: every second course is shifted by half a brick, so each inner brick has six neighbours."""
+    row, column = np.mgrid[: rows * height, : columns * width]
+    course = row // height
+    brick = (column + (course % 2) * (width // 2)) // width
+    _, labels = np.unique(course * (columns + 1) + brick, return_inverse=True)
+    return (labels.reshape(row.shape) + 1).astype(np.int32)
+
+
+def all_of(labels: Labels) -> np.ndarray:
+    keep = np.ones(int(labels.max()) + 1, bool)
+    keep[0] = False
+    return keep
+
+
+def test_a_wall_of_bricks_is_all_hexagons_inside() -> None:
+    labels = bricks(9, 9)
+    whole = whole_regions(labels, np.ones(labels.shape, bool))
+    mosaic = build_mosaic(labels, whole, 0.6)
+    assert mosaic.n == whole.sum()
+    assert np.all(mosaic.area_px == 12 * 14)
+    ringed = mosaic.sides[mosaic.sides > 0]
+    assert ringed.size > 20
+    assert np.all(ringed == 6)
+    assert mosaic.labels.max() == mosaic.n
+    assert mosaic.labels.dtype == np.int32
+
+
+def test_cells_at_the_edge_or_in_the_dark_are_not_whole() -> None:
+    labels = bricks(6, 6)
+    usable = np.ones(labels.shape, bool)
+    usable[30, 40] = False
+    whole = whole_regions(labels, usable)
+    assert not whole[labels[0]].any()
+    assert not whole[labels[:, -1]].any()
+    assert not whole[labels[30, 40]]
+
+
+def test_a_cell_beside_a_dropped_one_has_no_complete_ring() -> None:
+    labels = bricks(9, 9)
+    whole = whole_regions(labels, np.ones(labels.shape, bool))
+    dropped = int(labels[54, 63])
+    before = build_mosaic(labels, whole, 0.6)
+    whole[dropped] = False
+    after = build_mosaic(labels, whole, 0.6)
+    assert (before.sides > 0).sum() - (after.sides > 0).sum() == 7  # the cell and its six neighbours
+
+
+def test_centroids_and_areas_belong_to_their_labels() -> None:
+    labels = np.zeros((40, 50), np.int32)
+    labels[5:15, 10:30] = 7
+    labels[20:30, 2:8] = 3
+    keep = np.zeros(8, bool)
+    keep[[3, 7]] = True
+    mosaic = build_mosaic(labels, keep, 0.6)
+    for index in range(2):
+        at = np.argwhere(mosaic.labels == index + 1)
+        assert mosaic.area_px[index] == len(at)
+        assert mosaic.centroid_px[index] == pytest.approx(at.mean(axis=0))
+
+
+def test_a_corner_where_four_cells_meet_is_no_side() -> None:
+    labels = np.ones((60, 60), np.int32)
+    labels[:, 20:40] += 1
+    labels[:, 40:] += 2
+    labels[20:40] += 3
+    labels[40:] += 6
+    mosaic = build_mosaic(labels, all_of(labels), 1.0)
+    assert mosaic.sides[4] == 4
+
+
+def test_numbers_in_um_need_a_scale() -> None:
+    labels = bricks(12, 12)
+    mosaic = build_mosaic(labels, whole_regions(labels, np.ones(labels.shape, bool)), 0.6)
+    bare = morphometry(mosaic, None, Parameters())
+    scaled = morphometry(mosaic, 0.5, Parameters())
+    assert bare.cd_per_mm2 is None
+    assert bare.area_mean_um2 is None
+    assert bare.analysed_area_mm2 is None
+    assert bare.mean_area_px == 168
+    assert scaled.cd_per_mm2 == pytest.approx(1e6 / (168 * 0.25))
+    assert scaled.area_min_um2 == scaled.area_max_um2 == pytest.approx(42)
+    assert scaled.area_sd_um2 == 0
+    assert scaled.analysed_area_mm2 == pytest.approx(mosaic.n * 42e-6)
+    assert (scaled.cv_percent, scaled.hex_percent) == (0, 100)
+    assert scaled.sides == {3: 0, 4: 0, 5: 0, 6: scaled.n_complete_ring, 7: 0, 8: 0, 9: 0, 10: 0}
+    assert scaled.warnings == ()
+
+
+def test_few_cells_are_said_to_be_few() -> None:
+    labels = bricks(7, 7)
+    mosaic = build_mosaic(labels, whole_regions(labels, np.ones(labels.shape, bool)), 0.6)
+    assert mosaic.n < 75
+    assert any("fewer than 75" in warning for warning in morphometry(mosaic, None, Parameters()).warnings)
+
+
+def test_no_hex_from_a_handful_of_rings() -> None:
+    labels = bricks(5, 5)
+    mosaic = build_mosaic(labels, whole_regions(labels, np.ones(labels.shape, bool)), 0.6)
+    numbers = morphometry(mosaic, None, Parameters())
+    assert 0 < numbers.n_complete_ring < 12
+    assert numbers.hex_percent is None
+    assert any("HEX" in warning for warning in numbers.warnings)
