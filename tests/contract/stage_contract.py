@@ -152,6 +152,24 @@ async def check_cancelling_stops_and_keeps_the_position(make: Make) -> None:
         await require_at(rig, stage, target)
 
 
+async def check_cancelling_everything_stops(make: Make) -> None:
+    """Also when the scope that opened the stage is cancelled together with the move."""
+    async with make() as rig:
+        with trio.CancelScope() as everything:
+            async with rig.open() as stage:
+                await stage.home()
+                start, target = await stage.move_to(at_share(stage, 1.0)), at_share(stage, 0.0)
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(stage.move_to, target)
+                    await until_under_way(stage, start)
+                    everything.cancel()
+        rest = rig.truth() if rig.truth is not None else None
+        async with rig.open() as stage:
+            if rig.truth is not None and rest is not None:
+                assert distance_um(rest, target) > 100.0
+                assert rig.truth() == rest
+
+
 async def check_cancelling_before_the_first_step_moves_nothing_afterwards(make: Make) -> None:
     """At whatever await the cancel comes, the stage rests when the scope has been left."""
     async with make() as rig, rig.open() as stage:
@@ -283,6 +301,7 @@ CHECKS: tuple[Check, ...] = (
     check_move_by,
     check_limits_are_refused_before_anything_moves,
     check_cancelling_stops_and_keeps_the_position,
+    check_cancelling_everything_stops,
     check_cancelling_before_the_first_step_moves_nothing_afterwards,
     check_stop,
     check_one_motion_at_a_time,

@@ -263,10 +263,22 @@ async def test_a_motion_that_does_not_end_is_a_deadline_and_is_cancelled(monkeyp
     async with real_stage({}) as (board, stage):
         await stage.home()
         board.after = {JOG_TO_1100: report(b"Jog"), b"\x85": report(b"Idle")}
-        with pytest.raises(Deadline, match="still moving 0.05 s after the motion should have ended"):
+        with pytest.raises(Deadline, match=r"still moving 0\.05 s after the motion should have ended"):
             await stage.move_to(Position(-1100.0, -1000.0, -1000.0))
         assert board.heard[-2:] == [b"\x85", b"?"]
         assert stage.homed
+
+
+async def test_a_cancel_before_the_jog_was_acknowledged_is_sent_again_at_once() -> None:
+    """The first one may have overtaken the jog, which Grbl takes from its buffer later."""
+    async with real_stage({JOG_TO_1100: b"", b"\x85": b"ok\r\n"}) as (board, stage):
+        await stage.home()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stage.move_to, Position(-1100.0, -1000.0, -1000.0))
+            while board.heard[-1] != JOG_TO_1100:
+                await trio.testing.wait_all_tasks_blocked(0.005)
+            nursery.cancel_scope.cancel()
+        assert board.heard[-4:] == [JOG_TO_1100, b"\x85", b"\x85", b"?"]
 
 
 async def test_a_cancel_that_overtook_its_jog_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -358,6 +370,30 @@ async def test_a_board_that_falls_silent_is_a_deadline_and_not_a_hang(monkeypatc
                 await stage.position()
         await instrument.command("silence off")
         assert (await stage.home()) == Position(-1000.0, -1000.0, -1000.0)
+
+
+async def test_a_cancelled_question_does_not_answer_the_next_one() -> None:
+    async with real_stage({}) as (board, stage):
+        board.answers[b"?"] = b""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stage.position)
+            await trio.testing.wait_all_tasks_blocked(0.005)
+            nursery.cancel_scope.cancel()
+            os.write(board.fd, b"<Idle|MPos:-9.000,-9.000,-9.000|FS:0,0>\r\n")
+        board.answers |= report(b"Idle")
+        assert (await stage.position()).x_um == -1050.0
+
+
+async def test_homing_right_after_a_hard_limit_waits_until_a_reset_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For half a second after alarm 1 or 2 the board swallows resets; here there is no second try."""
+    async with simulated_stage() as (instrument, stage):
+        await stage.home()
+        monkeypatch.setattr(grbl_link, "RESET_TRIES", 1)
+        await instrument.command("alarm 1")
+        while stage.homed:
+            await trio.testing.wait_all_tasks_blocked(0.005)
+        await stage.home()
+        assert stage.homed
 
 
 async def test_cancelled_homing_leaves_the_stage_still_and_not_homed() -> None:

@@ -194,6 +194,18 @@ def test_sixty_lines_at_once_lose_bytes_silently_and_counted_lines_do_not() -> N
     assert acknowledged + board.until_quiet().count("ok") == 60
 
 
+def test_rare_fields_come_at_grbls_pace_and_never_together() -> None:
+    board = homed()
+    board.send(b"\x18")
+    reports = [board.status() for _ in range(31)]
+    assert [index for index, report in enumerate(reports) if "WCO:" in report] == [0, 10, 20, 30]
+    assert [index for index, report in enumerate(reports) if "Ov:" in report] == [1, 11, 21]
+    board.send(b"G4P99\nG0X-1\n\x18$J=G91X-15F1\n")
+    reports = [board.status() for _ in range(62)]
+    assert [index for index, report in enumerate(reports) if "WCO:" in report] == [0, 30, 60]
+    assert [index for index, report in enumerate(reports) if "Ov:" in report] == [1, 21, 41, 61]
+
+
 def test_two_questions_at_once_get_one_answer() -> None:
     assert len(homed().send(b"??")) == 1
 
