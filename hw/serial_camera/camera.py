@@ -181,9 +181,14 @@ class SerialCamera:
                 while self._sequence not in self._replies:
                     await self._changed.wait()
                     self._check_open()
-                reply = self._replies.pop(self._sequence)
-                if isinstance(reply, Rejected):
-                    raise DeviceFault(str(reply.code), f"{self._port}: the camera refuses {kind.name}: {reply.text}")
+            if self._sequence not in self._replies:
+                # Bytes lost inside a frame leave the decoder waiting for its end, and that swallows every reply.
+                for event in self._decoder.give_up():
+                    self._take(event)
+            reply = self._replies.pop(self._sequence, None)
+            if isinstance(reply, Rejected):
+                raise DeviceFault(str(reply.code), f"{self._port}: the camera refuses {kind.name}: {reply.text}")
+            if reply is not None:
                 return reply
         raise Deadline(f"{self._port}: no reply to {kind.name} within {REPLY_S:g} s, {ATTEMPTS} times")
 

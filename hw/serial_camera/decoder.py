@@ -96,6 +96,16 @@ class Decoder:
             self._finish(self._packet, events)
         return events
 
+    def give_up(self) -> list[Event]:
+        """What is under way will not be finished, because bytes of it were lost: look for packets inside it."""
+        packet, self._packet = self._packet, None
+        if packet is None:
+            return []
+        sequence = packet.header.sequence if packet.header.kind == Kind.FRAME else None
+        events: list[Event] = [Corrupt(f"unfinished packet of kind {Kind(packet.header.kind).name}", sequence)]
+        self._search_again(packet)
+        return events + self.feed(b"")
+
     def _find_header(self, events: list[Event]) -> None:
         """Drop what is no packet; leave `_packet` set, or at most an unfinished header in the search buffer."""
         while self._packet is None:
@@ -167,12 +177,14 @@ class Decoder:
                 events.append(Corrupt(" ".join(str(error).split()), sequence))
             return
         events.append(Corrupt(f"payload checksum of a packet of kind {Kind(header.kind).name}", sequence))
-        if packet.second_search:
-            return
-        # Bytes were changed, or lost: then the next packet begins inside this one.
-        self._search[:0] = packet.body
-        self._suspect = len(packet.body)
-        self._lookalikes = 0
+        self._search_again(packet)
+
+    def _search_again(self, packet: Packet) -> None:
+        """Bytes were changed, or lost: then the next packet begins inside this one. Done once for any byte."""
+        if not packet.second_search:
+            self._search[:0] = packet.body[: packet.filled]
+            self._suspect = packet.filled
+            self._lookalikes = 0
 
     def _skip(self, count: int) -> None:
         del self._search[:count]

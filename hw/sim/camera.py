@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -162,7 +163,16 @@ class CameraFirmware:
                 try:
                     left = left[os.write(self._fd, left) :]
                 except BlockingIOError:
+                    if hung_up(self._fd):  # the rest is lost, as on a cable that leads nowhere
+                        return
                     await trio.lowlevel.wait_writable(self._fd)
+
+
+def hung_up(fd: int) -> bool:
+    """Whether nobody has the other end of this pty open; trio then calls it writable although it is full."""
+    poller = select.poll()
+    poller.register(fd, 0)
+    return any(events & select.POLLHUP for _, events in poller.poll(0))
 
 
 def problem_of(command: Command) -> str:

@@ -38,6 +38,7 @@ class ScriptedCamera:
         self.ignored: set[Kind] = set()
         self.refused: dict[Kind, str] = {}
         self.started = trio.Event()
+        self.before_start = b""  # what is still on the line when START comes
 
     async def serve(self) -> None:
         decoder = Decoder()
@@ -61,7 +62,8 @@ class ScriptedCamera:
         elif command.kind in self.refused:
             await self.send(encode_reply(Rejected(command.sequence, 0, 7, self.refused[command.kind])))
         else:
-            await self.send(encode_reply(Accepted(command.sequence, 0)))
+            before = self.before_start if command.kind is Kind.START else b""
+            await self.send(before + encode_reply(Accepted(command.sequence, 0)))
             if command.kind is Kind.START:
                 self.started.set()
 
@@ -152,6 +154,20 @@ async def test_rubbish_on_the_line_at_the_start_costs_nothing(far_end: ScriptedC
         assert camera.corrupt <= 1
 
 
+async def test_bytes_lost_before_a_reply_cost_one_wait(far_end: ScriptedCamera, clock: trio.testing.MockClock) -> None:
+    async with opened(far_end) as camera, aclosing(camera.frames()) as frames, trio.open_nursery() as nursery:
+        far_end.before_start = encode_frame(np.zeros((64, 64), np.uint8), 8, 1, 0)[:700]
+        nursery.start_soon(send_after_start, far_end, b"")
+
+        async def later() -> None:
+            await trio.sleep(1.5)
+            await far_end.send(frame(2))
+
+        nursery.start_soon(later)
+        assert (await anext(frames)).sequence == 2
+        assert far_end.heard.count(Kind.START) == 1
+
+
 async def test_a_stream_that_stands_still_is_a_deadline(far_end: ScriptedCamera, clock: trio.testing.MockClock) -> None:
     """And a camera that was reset meanwhile is told to stream again by the next call."""
     async with opened(far_end) as camera:
@@ -174,10 +190,53 @@ async def test_a_frame_begun_before_the_call_is_never_yielded(far_end: ScriptedC
         await far_end.send(frame(2)[:40])
         await until(lambda: camera._decoder.frames_begun == 2)
         late = camera.frames()
+        got: list[int] = []
+
+        async def look() -> None:
+            got.append((await anext(late)).sequence)
+
         # 2 was on the wire at the call, 3 may have been exposed meanwhile: 4 is the first that is surely new.
         async with aclosing(late), trio.open_nursery() as nursery:
-            nursery.start_soon(far_end.send, frame(2)[40:] + frame(3) + frame(4))
-            assert (await anext(late)).sequence == 4
+            nursery.start_soon(look)
+            for arrived, data in ((2, frame(2)[40:]), (3, frame(3))):
+                await far_end.send(data)
+                await until(lambda arrived=arrived: camera._latest[0] == arrived)
+                await trio.testing.wait_all_tasks_blocked()
+                assert got == []
+            await far_end.send(frame(4))
+        assert got == [4]
+
+
+async def test_a_frame_of_an_earlier_stream_is_not_of_this_one(far_end: ScriptedCamera) -> None:
+    far_end.before_start = frame(9)
+    async with opened(far_end) as camera, aclosing(camera.frames()) as frames, trio.open_nursery() as nursery:
+        nursery.start_soon(send_after_start, far_end, b"")
+
+        async def later() -> None:
+            await until(lambda: camera._latest[0] == 1)
+            await trio.testing.wait_all_tasks_blocked()
+            await far_end.send(frame(1))
+
+        nursery.start_soon(later)
+        assert (await anext(frames)).sequence == 1
+
+
+async def test_a_long_exposure_is_waited_for_and_not_stopped(
+    far_end: ScriptedCamera, clock: trio.testing.MockClock
+) -> None:
+    async with opened(far_end) as camera:
+        await camera.configure(bits_stored=8, exposure_us=6_000_000)
+        async with aclosing(camera.frames()) as frames, trio.open_nursery() as nursery:
+
+            async def expose() -> None:
+                await far_end.started.wait()
+                for piece in (frame(1)[:10], frame(1)[10:40], frame(1)[40:]):
+                    await trio.sleep(IDLE_S + 0.5)
+                    await far_end.send(piece)
+
+            nursery.start_soon(expose)
+            assert (await anext(frames)).sequence == 1
+        assert far_end.heard[-1] is Kind.START
 
 
 async def send_after_start(far_end: ScriptedCamera, data: bytes) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import sys
+import termios
 import tty
 from collections.abc import Iterator
 from functools import partial
@@ -135,18 +138,49 @@ async def test_it_stops_when_told(host: Host, head: SimulatedHead, nursery: trio
     assert sum(isinstance(event, FrameReceived) for event in events) <= 1
 
 
-async def test_a_host_that_goes_away_and_comes_back(host: Host, head: SimulatedHead, nursery: trio.Nursery) -> None:
+async def answered(host: Host, sequence: int) -> list[Event]:
+    """Ask for the identity and read up to the answer."""
+    host.send(Kind.IDENTIFY, sequence)
+    events: list[Event] = []
+    while not any(isinstance(event, IdentityReply) and event.sequence == sequence for event in events):
+        events += await host.events(1)
+    return events
+
+
+async def test_a_host_that_goes_away_stops_the_stream(host: Host, head: SimulatedHead, nursery: trio.Nursery) -> None:
     nursery.start_soon(host.serve, head)
     host.send(Kind.START)
     await host.events(2)
     path = os.ttyname(host.slave)
     os.close(host.slave)
-    host.slave = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-    host.send(Kind.STOP, 5)
-    host.send(Kind.IDENTIFY, 6)
-    events = await host.events(1)
-    while not any(isinstance(event, IdentityReply) and event.sequence == 6 for event in events):
-        events = await host.events(1)
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    host.slave, host.decoder = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK), Decoder()
+    tty.setraw(host.slave)
+    await answered(host, 6)  # behind what was still on its way
+    later = [event for sequence in range(7, 37) for event in await answered(host, sequence)]
+    assert [event for event in later if isinstance(event, FrameReceived)] == []
+
+
+async def test_a_reply_never_lands_inside_a_frame(host: Host, head: SimulatedHead, nursery: trio.Nursery) -> None:
+    nursery.start_soon(host.serve, head)
+    host.send(Kind.SHOT, 1)
+    host.send(Kind.SHOT, 2)
+    # Nobody reads: the first frame fills the line. The answer to 3 has to wait for its end.
+    while waiting_bytes(host) < 4000:
+        await trio.lowlevel.checkpoint()
+    host.send(Kind.IDENTIFY, 3)
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    events = await host.events(5)
+    assert sorted(type(event).__name__ for event in events) == sorted(
+        ["Accepted", "Accepted", "FrameReceived", "FrameReceived", "IdentityReply"]
+    )
+
+
+def waiting_bytes(host: Host) -> int:
+    """What the kernel holds for the host, without reading it."""
+    count = bytearray(4)
+    fcntl.ioctl(host.slave, termios.FIONREAD, count)
+    return int.from_bytes(count, sys.byteorder)
 
 
 @pytest.mark.parametrize("streaming", [False, True])

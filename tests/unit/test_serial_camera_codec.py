@@ -232,6 +232,25 @@ def test_a_packet_full_of_magic_costs_a_bounded_search() -> None:
     assert events[-1] == MESSAGES[0][0]
 
 
+def test_an_unfinished_packet_is_given_up_and_what_it_swallowed_is_found() -> None:
+    decoder = Decoder()
+    assert decoder.give_up() == []
+    lost = encode_frame(picture(32, 32, 8), 8, 6, 0)[:500]
+    assert decoder.feed(lost + MESSAGES[5][1] + MESSAGES[6][1][:20]) == []
+    assert decoder.give_up() == [Corrupt("unfinished packet of kind FRAME", 6), IDENTITY]
+    assert decoder.feed(MESSAGES[6][1][20:]) == [MESSAGES[6][0]]
+
+
+def test_packets_nested_in_a_broken_one_are_given_up_together() -> None:
+    """Each nested header announces the rest of the stream: were every one followed up, work would be quadratic."""
+    nested = b""
+    for _ in range(40):
+        nested = encode_frame(np.frombuffer(nested.ljust(64, b"."), np.uint8).reshape(1, -1), 8, 5, 0)[:-1] + b"!"
+    events = Decoder().feed(nested + MESSAGES[0][1] * 3)
+    assert len([event for event in events if isinstance(event, Corrupt)]) == 2
+    assert events[-1] == MESSAGES[0][0]
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 9))
 @settings(deadline=None, max_examples=60)
 def test_twelve_bit_packing_is_exact(seed: int, rows: int, columns: int) -> None:
