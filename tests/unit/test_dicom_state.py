@@ -19,9 +19,7 @@ LIMIT = (MaximumLength(16384),)
 REQUEST = pdu.AssociateRequest(
     "CALLED", "CALLING", (pdu.ProposedContext(1, VERIFICATION, (IMPLICIT_VR_LITTLE_ENDIAN,)),), LIMIT
 )
-ACCEPT = pdu.AssociateAccept(
-    "CALLED", "CALLING", (pdu.ContextResult(1, 0, IMPLICIT_VR_LITTLE_ENDIAN),), LIMIT
-)
+ACCEPT = pdu.AssociateAccept("CALLED", "CALLING", (pdu.ContextResult(1, 0, IMPLICIT_VR_LITTLE_ENDIAN),), LIMIT)
 REJECT = pdu.AssociateReject(1, 1, 7)
 DATA = pdu.DataTransfer((pdu.PresentationDataValue(1, pdu.COMMAND_FRAGMENT, b"\0\0"),))  # not the last: no message yet
 RELEASE_RQ, RELEASE_RP, ABORT = pdu.ReleaseRequest(), pdu.ReleaseReply(), pdu.Abort(0)
