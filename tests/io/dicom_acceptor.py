@@ -31,6 +31,7 @@ class Acceptor:
     messages: list[Message] = field(default_factory=list)
     ends: list[str] = field(default_factory=list)
     associations: int = 0
+    on_octets: Callable[[int], None] | None = None  # told how many octets have come on the connection so far
 
 
 class Conversation:
@@ -40,12 +41,16 @@ class Conversation:
         self.stream = stream
         self.acceptor = acceptor
         self.handler = handler
-        self.core = Association.acceptor(16384)
+        self.core = Association.acceptor(16384, max_data_set=64 * 1024 * 1024)
+        self.received = 0
 
     async def run(self) -> None:
         self.core.transport_accepted()
         try:
             async for octets in self.stream:
+                self.received += len(octets)
+                if self.acceptor.on_octets is not None:
+                    self.acceptor.on_octets(self.received)
                 self.core.receive_data(octets)
                 while (event := self.core.next_event()) is not None:
                     if not await self.handle(event):

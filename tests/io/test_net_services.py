@@ -132,13 +132,29 @@ async def test_a_peer_that_stops_reading_is_left_in_time(tmp_path: Path, clock: 
     assert (result.category, result.reason) == ("retry", f"{node.label}: no room to send within 7 s")
 
 
-async def test_a_file_cut_while_it_is_sent_costs_only_itself(files: list[InstanceFile]) -> None:
-    """The rest goes over a new association: half a data set cannot be taken back, only aborted."""
+async def test_a_file_cut_before_it_is_sent_costs_not_even_the_association(files: list[InstanceFile]) -> None:
     files[1].path.write_bytes(files[1].path.read_bytes()[:-100])
     async with run_acceptor(lambda message: [0]) as acceptor:
         results = await store_all(acceptor, files)
     assert [one.category for one in results] == ["stored", "permanent", "stored", "stored"]
     assert "has changed" in results[1].reason
+    assert acceptor.associations == 1
+
+
+async def test_a_file_cut_while_it_is_sent_costs_only_itself(files: list[InstanceFile], tmp_path: Path) -> None:
+    """Half a data set cannot be taken back, only aborted: the rest goes over a new association."""
+    long = write_instance(tmp_path / "long.dcm", 99, 32 * net_association.BLOCK_LENGTH)
+
+    def cut(received: int) -> None:
+        if received > net_association.BLOCK_LENGTH:
+            os.truncate(long.path, 2 * net_association.BLOCK_LENGTH)
+
+    async with run_acceptor(lambda message: [0]) as acceptor:
+        acceptor.on_octets = cut
+        results = await store_all(acceptor, [files[0], long, files[1]])
+    assert [one.category for one in results] == ["stored", "permanent", "stored"]
+    assert results[1].reason == f"{long.path}: shorter than it was"
+    assert acceptor.associations == 2 and acceptor.ends == ["aborted", "released"]
 
 
 @pytest.mark.parametrize(
