@@ -144,6 +144,7 @@ async def check_unplug_while_waiting(make: Make) -> None:
                         rig.unplug()
             except DeviceError as error:
                 heard.append(error)
+            assert await camera.wait_lost() == str(heard[0])
             with pytest.raises(DeviceLost):
                 await take(camera, 1)
             with pytest.raises(DeviceLost):

@@ -188,6 +188,25 @@ def test_length_must_be_what_the_geometry_needs() -> None:
     assert events[0] == Corrupt("307201 payload bytes in a frame of 480 rows x 640 columns of 8 bits")
 
 
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ((2, Kind.START, 0, 0, 0, 0), "protocol version 2: this is version 1"),
+        ((1, 0x7F, 0, 0, 0, 0), "unknown packet kind 0x7f"),
+        ((1, Kind.START, 0, 0, 0, 3), "3 payload bytes in a packet of kind START"),
+        ((1, Kind.REFUSED, 0, 0, 0, 513), "513 payload bytes in a packet of kind REFUSED"),
+        ((1, Kind.FRAME, 8, 0, 640, 0), "no frame has 0 rows x 640 columns of 8 bits"),
+        ((1, Kind.FRAME, 8, 4097, 1, 4097), "no frame has 4097 rows x 1 columns of 8 bits"),
+        ((1, Kind.FRAME, 17, 4, 4, 32), "no frame has 4 rows x 4 columns of 17 bits"),
+    ],
+)
+def test_headers_that_make_no_sense_are_named(fields: tuple[int, ...], reason: str) -> None:
+    version, kind, bits, rows, columns, length = fields
+    head = HEADER.pack(MAGIC, version, kind, bits, 0, 1, 0, rows, columns, length, 0)[:-4]
+    events = Decoder().feed(head + struct.pack("<I", zlib.crc32(head)) + MESSAGES[0][1])
+    assert events == [Corrupt(reason), Noise(HEADER.size - len(MAGIC)), MESSAGES[0][0]]
+
+
 def test_values_beyond_the_depth_are_refused_both_ways() -> None:
     wide = np.full((2, 2), 1 << 10, np.uint16)
     with pytest.raises(ValueError, match="does not fit into 10 bits"):
