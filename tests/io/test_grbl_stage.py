@@ -372,16 +372,40 @@ async def test_a_board_that_falls_silent_is_a_deadline_and_not_a_hang(monkeypatc
         assert (await stage.home()) == Position(-1000.0, -1000.0, -1000.0)
 
 
-async def test_a_cancelled_question_does_not_answer_the_next_one() -> None:
+async def test_a_cancelled_question_is_heard_to_its_end() -> None:
+    """Otherwise its late answer would be taken for the answer to the next one."""
     async with real_stage({}) as (board, stage):
         board.answers[b"?"] = b""
+        asking, ended = trio.CancelScope(), trio.Event()
+
+        async def ask() -> None:
+            with asking:
+                await stage.position()
+            ended.set()
+
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(stage.position)
+            nursery.start_soon(ask)
             await trio.testing.wait_all_tasks_blocked(0.005)
-            nursery.cancel_scope.cancel()
+            asking.cancel()
+            await trio.testing.wait_all_tasks_blocked(0.005)
+            assert not ended.is_set()
             os.write(board.fd, b"<Idle|MPos:-9.000,-9.000,-9.000|FS:0,0>\r\n")
         board.answers |= report(b"Idle")
         assert (await stage.position()).x_um == -1050.0
+
+
+async def test_homing_after_an_alarm_waits_for_the_banner_that_comes_by_itself() -> None:
+    """A reset of ours would bring a second banner, which looks like a restart in the middle of homing."""
+    async with real_stage({b"$H\n": b"ALARM:9\r\nok\r\n"}) as (board, stage):
+        with pytest.raises(DeviceFault, match="ALARM:9"):
+            await stage.home()
+        board.answers[b"$H\n"] = b"ok\r\n"
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stage.home)
+            await trio.testing.wait_all_tasks_blocked(0.005)
+            os.write(board.fd, BANNER)
+        assert stage.homed
+        assert board.heard.count(b"\x18") == 1
 
 
 async def test_homing_right_after_a_hard_limit_waits_until_a_reset_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
