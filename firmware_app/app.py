@@ -33,6 +33,7 @@ from firmware_app.services.events import EventBus
 from firmware_app.services.exam import ExamService, run_recorder, wake
 from firmware_app.services.hardware import DeviceSlot, DeviceStatus
 from firmware_app.services.health import LoopLag, run_watchdog
+from firmware_app.services.listening import ListenerService
 from firmware_app.services.log import configure_log, run_log
 from firmware_app.services.notify import sd_notify
 from firmware_app.services.peers import contexts_of, local_entity, node_of
@@ -150,8 +151,19 @@ class Service:
             now,
             self.bus.publish,
         )
+        self.listener = ListenerService(
+            local_entity(config, profile, address, "verification"), config.instrument.port, self.bus.publish
+        )
         self.status = StatusService(
-            config.profile, address, self._devices, self.capture, self.exams, self.worklist, records, self.lag
+            config.profile,
+            address,
+            self._devices,
+            self.listener,
+            self.capture,
+            self.exams,
+            self.worklist,
+            records,
+            self.lag,
         )
 
     def commands(self) -> CommandTable:
@@ -190,6 +202,7 @@ async def serve(config: Config) -> None:
                 analysis.start_soon(run_recorder, service.analysed_out, records, service.exams, service.bus.publish)
                 delivery.start_soon(deliver, service)
                 front.start_soon(service.worklist.run)
+                front.start_soon(service.listener.run)
                 await front.start(open_console, service)
                 watching.start_soon(run_watchdog)
                 service.bus.publish(Event("service.ready", f"specular {__version__} ready on {address}"))

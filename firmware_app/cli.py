@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from firmware_app import __version__
+from firmware_app.services.causes import causes, in_one_line
 
 if TYPE_CHECKING:
     from firmware_app.config import Config
@@ -63,26 +64,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise
 
 
-def causes(error: BaseException) -> Iterator[BaseException]:
-    """The errors inside any depth of groups; a nursery raises groups."""
-    if isinstance(error, BaseExceptionGroup):
-        for each in error.exceptions:
-            yield from causes(each)
-    else:
-        yield error
-
-
 @contextmanager
 def stopping(status: int, *expected: type[BaseException]) -> Iterator[None]:
     """Turn errors of these kinds, alone or in groups, into `Stop` with their text in one line."""
     try:
         yield
     except BaseException as error:
-        found = list(causes(error))
-        if not all(isinstance(cause, expected) for cause in found):
+        if not all(isinstance(cause, expected) for cause in causes(error)):
             raise
-        texts = dict.fromkeys(" ".join(str(cause).split()) or type(cause).__name__ for cause in found)
-        raise Stop(status, "; ".join(texts)) from error
+        raise Stop(status, in_one_line(error)) from error
 
 
 @contextmanager

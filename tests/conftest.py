@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,10 @@ SHARED = Path(os.environ.get("SPECULAR_SHARED", Path(__file__).resolve().parents
 
 
 def missing_programs(peer: str) -> list[str]:
-    search_path = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
+    # Without our own virtual environment: pynetdicom puts Python programs of DCMTK's names there.
+    own = str(Path(sys.prefix) / "bin")
+    folders = [folder for folder in os.environ.get("PATH", "").split(":") if folder != own]
+    search_path = ":".join([*folders, "/usr/sbin", "/usr/local/sbin"])
     return [program for program in PEER_PROGRAMS[peer] if shutil.which(program, path=search_path) is None]
 
 

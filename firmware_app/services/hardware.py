@@ -16,6 +16,7 @@ from typing import Generic, Protocol, TypeVar
 import trio
 
 from firmware_app.model import Event
+from firmware_app.services.causes import in_one_line
 from hw.abc import Identity
 from hw.errors import DeviceError, Refused
 
@@ -93,17 +94,17 @@ class DeviceSlot(Generic[DeviceT]):
     ) -> tuple[str, bool]:
         """Until the device is lost. Returns why, and whether it had been ready."""
         was_ready = False
-        reasons: list[str] = []
+        reason = ""
         try:
             async with open_device() as device:
                 was_ready = True
                 label, firmware = device.identity.label, device.identity.firmware
                 self._set(device, DeviceState.READY, label)
                 publish(Event(f"{self.name}.ready", f"{self.name} ready: {label} ({firmware})", {"label": label}))
-                reasons.append(await device.wait_lost())
+                reason = await device.wait_lost()
         except* DeviceError as group:
-            reasons.extend(one_line(error) for error in leaves(group))
-        return "; ".join(dict.fromkeys(reasons)), was_ready
+            reason = reason or in_one_line(group)  # what the device said first is the cause
+        return reason, was_ready
 
     def _set(self, device: DeviceT | None, state: DeviceState, detail: str) -> None:
         self._device = device
@@ -111,15 +112,3 @@ class DeviceSlot(Generic[DeviceT]):
             self.status = DeviceStatus(self.name, state, self._now().isoformat(timespec="seconds"), detail)
         self._changed.set()
         self._changed = trio.Event()
-
-
-def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    """The exceptions themselves, out of any depth of groups."""
-    found: list[BaseException] = []
-    for error in group.exceptions:
-        found.extend(leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
-    return found
-
-
-def one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

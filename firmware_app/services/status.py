@@ -13,6 +13,7 @@ from firmware_app.services.capture import CaptureService
 from firmware_app.services.exam import ExamService
 from firmware_app.services.hardware import DeviceStatus
 from firmware_app.services.health import LoopLag
+from firmware_app.services.listening import ListenerService
 from firmware_app.services.worklist import WorklistService
 
 
@@ -23,6 +24,7 @@ class InstrumentStatus:
     address: str
     up_s: float
     devices: tuple[DeviceStatus, ...]
+    listener: str
     busy: str
     exam_id: str
     interrupted_exams: tuple[str, ...]
@@ -40,6 +42,7 @@ class StatusService:
         profile: str,
         address: str,
         devices: Callable[[], tuple[DeviceStatus, ...]],
+        listener: ListenerService,
         capture: CaptureService,
         exams: ExamService,
         worklist: WorklistService,
@@ -49,6 +52,7 @@ class StatusService:
         self._profile = profile
         self._address = address
         self._devices = devices
+        self._listener = listener
         self._capture = capture
         self._exams = exams
         self._worklist = worklist
@@ -65,6 +69,7 @@ class StatusService:
             address=self._address,
             up_s=round(trio.current_time() - self._started_s, 3),
             devices=self._devices(),
+            listener=self._listener.detail,
             busy=self._capture.busy,
             exam_id=exam.exam_id if exam else "",
             interrupted_exams=await self._exams.interrupted(),

@@ -249,3 +249,22 @@ def test_a_configuration_that_does_not_fit(around: Bench, old: str, new: str, na
     assert refused.stderr.count("\n") == 1
     assert named in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_our_own_port_answers_an_echo_and_a_taken_port_stops_nobody(around: Bench) -> None:
+    paths = around.paths("listening")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        text = paths.configuration.read_text(encoding="utf-8")
+        paths.configuration.write_text(
+            text.replace("[instrument]\n", f"[instrument]\nport = {port}\n"), encoding="utf-8"
+        )
+        with service(paths) as running:
+            running.wait("told", lambda: f"127.0.0.1:{port} cannot be listened on" in running.run("status")["listener"])
+            taken.close()
+            running.wait("opened", lambda: "answers C-ECHO" in running.run("status")["listener"])
+            echo = run_verb("echo", f"TP_AM_SP1P_001@127.0.0.1:{port}")
+            assert echo.returncode == 0, echo.stderr
+            stranger = run_verb("echo", f"SOMEBODY@127.0.0.1:{port}")
+            assert stranger.returncode == 1
+            assert "called AE title" in stranger.stderr
