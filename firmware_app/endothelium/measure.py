@@ -12,7 +12,7 @@ from firmware_app.endothelium.contours import redraw
 from firmware_app.endothelium.division import Division, settle
 from firmware_app.endothelium.filters import FloatImage
 from firmware_app.endothelium.morphometry import morphometry
-from firmware_app.endothelium.mosaic import build_mosaic
+from firmware_app.endothelium.mosaic import build_mosaic, untouched_by_edge
 from firmware_app.endothelium.normalise import normalise
 from firmware_app.endothelium.parameters import Parameters
 from firmware_app.endothelium.quality import assess_quality
@@ -51,6 +51,11 @@ def measure(
 
 def refused(code: Code, reason: str, clarity: float = 0.0) -> Segmentation:
     return Segmentation(None, clarity, Refusal(code, reason))
+
+
+def too_few(count: int, parameters: Parameters, clarity: float) -> Segmentation:
+    reason = f"only {count} whole cells with clear borders: at least {parameters.cells_min} are needed"
+    return refused(CALCULATION_FAILURE, reason, clarity)
 
 
 def spacing_limits_px(um_per_px: float | None, shape: tuple[int, ...], parameters: Parameters) -> tuple[float, float]:
@@ -137,17 +142,16 @@ def decide(
             MEASUREMENT_FAILURE, "no cell borders stand out: not an endothelium, or out of focus or hazy", score
         )
     if count < parameters.cells_min:
-        return refused(
-            CALCULATION_FAILURE,
-            f"only {count} whole cells with clear borders: at least {parameters.cells_min} are needed",
-            score,
-        )
+        return too_few(count, parameters, score)
     if float(trust[believed].mean()) < parameters.mean_trust_min:
         return refused(
             MEASUREMENT_FAILURE, "the cell borders are too faint: out of focus, hazy, or not an endothelium", score
         )
     labels = redraw(image, division.labels, division.spacing_px, parameters)
-    mosaic = build_mosaic(labels, believed, parameters.side_length_min_px)
+    # a redrawn cell may have reached the edge; then it is cut after all
+    mosaic = build_mosaic(labels, believed & untouched_by_edge(labels), parameters.side_length_min_px)
+    if mosaic.n < parameters.cells_min:
+        return too_few(mosaic.n, parameters, score)
     ringed = mosaic.sides[mosaic.sides > 0]
     usual = int(np.count_nonzero((ringed >= 5) & (ringed <= 7)))
     if ringed.size >= parameters.ringed_cells_min and usual < parameters.five_to_seven_min * ringed.size:

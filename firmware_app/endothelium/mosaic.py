@@ -10,12 +10,18 @@ from firmware_app.endothelium.watershed import Labels, graph
 from firmware_app.model import Mosaic
 
 
+def untouched_by_edge(labels: Labels) -> npt.NDArray[np.bool_]:
+    """By label (index 0 unused): True where the region has no pixel at the image's edge."""
+    untouched = np.ones(int(labels.max(initial=0)) + 1, bool)
+    untouched[0] = False
+    for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        untouched[edge] = False
+    return untouched
+
+
 def whole_regions(labels: Labels, usable: BoolImage) -> npt.NDArray[np.bool_]:
     """By label (index 0 unused): True where the region is cut neither by the image's edge nor by unusable pixels."""
-    whole = np.ones(int(labels.max(initial=0)) + 1, bool)
-    whole[0] = False
-    for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
-        whole[edge] = False
+    whole = untouched_by_edge(labels)
     whole[labels[~usable]] = False
     return whole
 
