@@ -10,7 +10,7 @@ line by line and between the same two commands. What is not compared as text, an
   a switch, until homing. The positions agree within `CUT_SHORT_MM`.
 * `STOPPING`: two reports caught the recorded board in the last instant of a stop that the simulator has finished.
 * The second recording lacks what the host sent between 2.8 s and 17.6 s and between 18 s and 33.4 s. `PREPARED` puts
-  the board into the state that it is in afterwards.
+  the board into the state that it is in afterwards; where the three reports of `UNKNOWN_MOTION` saw it is not compared.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ MODES = "grbl11h_errors_overflow_modes.jsonl"
 O = Outcome  # noqa: E741
 CLOCK = 0.9
 PATIENCE_S = 1.0
-CUT_SHORT_MM = 2.0  # at 16.7 mm/s, the fastest motion in the recordings, 0.12 s
+CUT_SHORT_MM = 1.0  # at 16.7 mm/s, the fastest motion in the recordings, 0.06 s
 STOPPING = {11.957: ("Jog", "Idle"), 46.49: ("Hold:1", "Hold:0")}
 SWITCH_HIT_S = 25.57  # the recorder pulled the limit pin in the middle of a motion
+UNKNOWN_MOTION = frozenset({34.425, 34.7274, 36.6825})
 PREPARED = (
     (14.0, b"\x18"),
     (14.1, b"G0X-2\n"),
@@ -126,6 +127,9 @@ def compare(recorded: list[Gap], simulated: list[Gap]) -> tuple[int, int]:
                 expected = expected.replace(*STOPPING[want.sent_s]).replace("Bf:14", "Bf:15")
             assert masked(said) == masked(expected), where
             assert under_way or cut_short, f"{where}: {said} instead of {expected}"
+            if want.sent_s in UNKNOWN_MOTION:
+                approximate += 1
+                continue
             distances = [abs(a - b) for a, b in zip(machine_mm(said), machine_mm(expected), strict=True)]
             assert max(distances) <= CUT_SHORT_MM, f"{where}: {said} instead of {expected}"
             approximate += 1
