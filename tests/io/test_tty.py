@@ -51,6 +51,9 @@ async def test_bytes_go_both_ways_unchanged(pty: Pty) -> None:
 
 async def test_the_port_waits_for_bytes_and_keeps_dtr_when_closed(pty: Pty) -> None:
     """VMIN=1 tells quiet from gone; HUPCL would reset an Arduino at every close."""
+    attributes = termios.tcgetattr(pty.device_fd)
+    attributes[2] |= termios.HUPCL
+    termios.tcsetattr(pty.device_fd, termios.TCSANOW, attributes)
     port = await Tty.open(pty.port)
     attributes = termios.tcgetattr(pty.device_fd)
     assert attributes[6][termios.VMIN] in (1, b"\x01")
