@@ -96,6 +96,18 @@ def test_the_labels_alone_reproduce_the_numbers() -> None:
     assert not edge.any()
 
 
+def test_cells_are_counted_only_where_their_borders_are_seen() -> None:
+    pixels = frame(3, Eye.RIGHT)
+    hazy = Plane(pixels.astype(np.float32), 30).gaussian(7.0) + np.random.default_rng(6).normal(0, 2, pixels.shape)
+    mixed = np.where(np.arange(640) < 400, pixels, np.clip(hazy, 0, 255)).astype(np.uint8)
+    measurement = measure(mixed, 8, UM_PER_PX)
+    assert measurement.mosaic is not None
+    assert measurement.morphometry is not None
+    assert np.mean(measurement.mosaic.labels[:, 440:] > 0) < 0.05
+    assert np.mean(measurement.mosaic.labels[:, 40:380] > 0) > 0.8
+    assert measurement.morphometry.cd_per_mm2 == pytest.approx(head(3).truth(Eye.RIGHT).cd_per_mm2, rel=0.03)
+
+
 def smooth_noise(sigma_px: float) -> Pixels:
     noise = Plane(np.random.default_rng(4).normal(size=(300, 400)).astype(np.float32), 40).gaussian(sigma_px)
     return np.clip(128 + 40 * noise / noise.std(), 0, 255).astype(np.uint8)

@@ -86,6 +86,8 @@ def test_a_plateau_is_one_basin() -> None:
     height = np.ones((7, 9), np.float32)
     height[3, 4] = 2.0
     assert merge_by_depth(basins(height), height, 0.0).max() == 1
+    # a black or clipped area must not become a basin per pixel: the merging would loop over all of them
+    assert basins(np.zeros((40, 50), np.float32)).max() == 1
 
 
 def test_depth_decides_which_basins_join() -> None:
