@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware_app.endothelium.borders import border_map
-from firmware_app.endothelium.filters import FloatImage
+from firmware_app.endothelium.filters import BoolImage, FloatImage, box_mean
 from firmware_app.endothelium.merging import merge_pieces
 from firmware_app.endothelium.mosaic import whole_regions
 from firmware_app.endothelium.normalise import normalise
@@ -55,11 +55,17 @@ def divide(image: FloatImage, spacing_px: float, parameters: Parameters) -> Divi
         spacing_px=spacing_px,
         labels=labels,
         network=network,
-        whole=whole_regions(labels, flat.usable),
+        whole=whole_regions(labels, away_from_unusable(flat.usable, parameters.field_margin_rel * spacing_px)),
         area_px=area,
         clarity=outline - inside,
         roundness=4 * np.pi * area / np.maximum(length, 1.0) ** 2,
     )
+
+
+def away_from_unusable(usable: BoolImage, margin_px: float) -> BoolImage:
+    """The usable area less a margin: the edge of a black frame looks like a cell border, and cuts cells."""
+    unusable: FloatImage = (~usable).astype(np.float32)
+    return np.equal(box_mean(unusable, max(1, round(margin_px))), 0)
 
 
 def per_region(network: Graph, value: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.float64]:

@@ -53,6 +53,7 @@ class Parameters:
     roundness_typical: float = 0.8
     patch_cells_min: int = 10
     # cells
+    field_margin_rel: float = 0.25  # cells this near to a black frame or a clipped band are cut by it
     area_min_rel: float = 0.15  # of the mean cell area expected from T
     area_max_rel: float = 4.0
     side_length_min_px: float = 0.6  # a shared border shorter than this is a four-fold vertex, not a side
