@@ -1,9 +1,9 @@
 """The image divided into cells, and the spacing at which that division agrees with itself.
 
-The merging expects cells of the size that the spacing predicts, but the borders have their say: started at 0.7 to
-1.5 times the true spacing, the cells that come out are within 3 % of it after one or two repetitions (measured on
-three annotated sets). So the spectrum only has to name a candidate in that range, and of several candidates the
-best division wins.
+The merging expects cells of the size that the spacing predicts, but the borders have their say: one division started
+at 0.8 of the true spacing gives cells of 0.87 to 0.95 of it, one started at 1.25 gives 1.02 to 1.07 (means over a third
+of gavet, confoscan52 and cwru). Repeating it therefore closes in on the truth, more surely from above; started at half
+it can stop early. So the spectrum only has to name a candidate in that range, and of several the best division wins.
 """
 
 from __future__ import annotations

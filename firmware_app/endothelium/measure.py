@@ -98,7 +98,8 @@ def best_division(
 ) -> tuple[Division, FloatArray, BoolArray]:
     """The division worth most, and how far its cells are trusted, and which are believed.
 
-    Over the 69 annotated images of five sets all three candidates together gave the right spacing every time.
+    Three candidates from 1.25 times the peak: the spacing within 8 % on 69 annotated images of five sets. That was the
+    best of 36 settings tried on the same images, without the early end, so expect a little less on others.
     """
     best: tuple[Division, FloatArray, BoolArray] | None = None
     best_worth = -1.0
@@ -119,8 +120,8 @@ def best_division(
 def worth_of(area_px: FloatArray, trust: FloatArray, pixels: int) -> float:
     """The share of the image in trusted cells times their trust above 1, times how alike their areas are.
 
-    Halved or doubled cells are less clear and much less alike: at the true spacing 0.4 to 1.3, at half of it at most
-    0.7 of that.
+    Halved or doubled cells are less clear and much less alike: in the eight hard images
+    looked at closely, half the spacing was worth at most 0.7 of the true one.
     """
     if area_px.size == 0:
         return 0.0

@@ -58,7 +58,7 @@ def peer_pipeline(pixels: npt.NDArray[np.generic]) -> Mosaic | None:
     edges = np.geomspace(1 / 80, 1 / 8, 60)
     ring = np.digitize(frequency, edges)
     means = np.bincount(ring.ravel(), power.ravel(), 61) / np.maximum(np.bincount(ring.ravel(), minlength=61), 1)
-    tilted = gaussian_filter(means[1:-1] * edges[:-1] ** 1.5, 1.0)  # the tilt that serves it best on these sets
+    tilted = gaussian_filter(means[1:-1] * edges[:-1] ** 1.5, 1.0)  # untilted it locks onto shading; about our own tilt
     spacing = 1 / edges[int(np.argmax(tilted))]
     smooth = gaussian_filter(image, 0.20 * spacing)
     peaks = peak_local_max(smooth, min_distance=max(1, int(0.25 * spacing)), exclude_border=False)
