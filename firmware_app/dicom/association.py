@@ -76,6 +76,7 @@ class Association:
         self._max_received_length = min(max_received_length or MAX_RECEIVED_LENGTH, MAX_RECEIVED_LENGTH)
         self._assembler = MessageAssembler(max_data_set)
         self._received = bytearray()
+        self._values: deque[pdu.PresentationDataValue] = deque()  # of the last P-DATA-TF, not looked at yet
         self._deaf = False  # behind an invalid PDU nobody can tell where the next one starts
         self._events: deque[events.AssociationEvent | RemoteProtocolError] = deque()
         self._outgoing = bytearray()
@@ -168,6 +169,9 @@ class Association:
     def next_event(self) -> events.AssociationEvent | None:
         """The next thing that happened, None when more octets are needed; RemoteProtocolError for a violation."""
         while not self._events:
+            if self._values:
+                self._take_value()
+                continue
             try:
                 received = self._take_pdu()
             except RemoteProtocolError as error:
@@ -184,6 +188,21 @@ class Association:
         return event
 
     # ------------------------------------------------------------------ received PDUs
+
+    def _take_value(self) -> None:
+        """One value at a time, so that the state is always that of the event which the user has seen last."""
+        value = self._values.popleft()
+        if self.state not in (State.ESTABLISHED, State.AWAIT_RELEASE_REPLY):
+            return  # we have aborted in between
+        try:
+            message = self._assembler.add(value)
+        except RemoteProtocolError as error:
+            # The PDU is right, the message in it is not: that is for the service user to abort (PS3.8 7.3).
+            self._events.append(error)
+            self.abort()
+            return
+        if message is not None:
+            self._events.append(events.Received(message))
 
     def _take_pdu(self) -> Pdu | None:
         if len(self._received) < pdu.HEADER.size:
@@ -280,15 +299,7 @@ class Association:
         for value in cause.values:
             if value.context_id not in self.accepted:
                 raise RemoteProtocolError(f"P-DATA-TF in context {value.context_id}, which was not accepted")
-            try:
-                message = self._assembler.add(value)
-            except RemoteProtocolError as error:
-                # The PDU is right, the message in it is not: that is for the service user to abort (PS3.8 7.3).
-                self._events.append(error)
-                self.abort()
-                return
-            if message is not None:
-                self._events.append(events.Received(message))
+        self._values.extend(cause.values)
 
     def _send_release(self, cause: Cause) -> None:  # AR-1
         self._send(pdu.ReleaseRequest().encode())
