@@ -64,7 +64,10 @@ class Parameters:
     five_to_seven_min: float = 0.85  # of the ringed cells; 0.88 beside 0.80
     # decision
     clarity_of_sharp_image: float = 2.2
-    cells_min: int = 30
-    cells_for_confidence: int = 75
+    # Fewer than this is no sample at all. A cornea at 600 cells/mm2 shows 25 in one picture, and it is the cornea whose
+    # density matters most: it gets its number, with what the number is worth said beside it.
+    cells_min: int = 12
+    cells_for_density: int = 30  # contiguous cells from which ECD is reliable (Cornea 2017, 28834820)
+    cells_for_confidence: int = 75  # CV then within 3.4 points in normals (Doughty 2020, acemap 16011103)
     ringed_cells_min: int = 12
     spacing_to_root_area: float = 0.93  # measured on six annotated sets

@@ -44,7 +44,8 @@ def test_density_agrees_with_the_manual_outlines(
     for path in images(shared, name, step):
         measurement = measure(load(path), 8)
         if measurement.refusal is not None:
-            # these crops show fewer than 30 whole cells; nothing else is a reason to refuse here
+            # some confoscan52 crops show a dozen whole cells; nothing else is a reason to refuse here
+            assert name != "gavet", path.name
             assert "whole cells" in measurement.refusal.reason, path.name
             continue
         outlines = np.asarray(Image.open(path.parents[1] / "labels" / path.name)).astype(np.int32)

@@ -104,7 +104,10 @@ def test_few_cells_are_said_to_be_few() -> None:
     labels = bricks(7, 7)
     mosaic = build_mosaic(labels, whole_regions(labels, np.ones(labels.shape, bool)), 0.6)
     assert mosaic.n < 75
-    assert any("fewer than 75" in warning for warning in morphometry(mosaic, None, Parameters()).warnings)
+    warning = morphometry(mosaic, None, Parameters(cells_for_density=mosaic.n)).warnings[0]
+    assert warning == f"only {mosaic.n} cells: fewer than 75, low confidence"
+    warning = morphometry(mosaic, None, Parameters(cells_for_density=mosaic.n + 1)).warnings[0]
+    assert warning == f"only {mosaic.n} cells: fewer than {mosaic.n + 1}, a rough estimate"
 
 
 def test_no_hex_from_a_handful_of_rings() -> None:
