@@ -273,7 +273,7 @@ def analyze(arguments: argparse.Namespace) -> int:
             overlay_dir=arguments.overlay,
         )
     if not arguments.json:
-        print(f"{'CD/mm2':>8} {'CV %':>6} {'HEX %':>6} {'N':>5}  Q  file")
+        print(f"{'CD/mm2':>8} {'area px':>8} {'CV %':>6} {'HEX %':>6} {'N':>5}  Q  file")
     for number, result in enumerate(_until_output_fails(results), start=1):
         _show(arguments.json, result, _analysis_line(result))
         _progress(f"{number}/{len(arguments.images)}")
@@ -293,14 +293,18 @@ def _until_output_fails(results: Iterator[dict[str, object]]) -> Iterator[dict[s
 
 
 def _analysis_line(result: dict[str, object]) -> str:
-    numbers = [
-        "-" if result[key] is None else format(result[key], form)
-        for key, form in (("cd_per_mm2", ".0f"), ("cv_percent", ".1f"), ("hex_percent", ".1f"), ("n", "d"))
-    ]
-    cd, cv, hexagonality, count = numbers
+    """Without a scale there is no density: the mean cell area in pixels then stands for it."""
+    forms = (
+        ("cd_per_mm2", ".0f", 8),
+        ("mean_area_px", ".0f", 8),
+        ("cv_percent", ".1f", 6),
+        ("hex_percent", ".1f", 6),
+        ("n", "d", 5),
+    )
+    numbers = " ".join(("-" if result[key] is None else format(result[key], form)).rjust(w) for key, form, w in forms)
     reason = f": {result['reason']}" if result["reason"] else ""
     quality = result["quality"] or "-"
-    return f"{cd:>8} {cv:>6} {hexagonality:>6} {count:>5}  {quality}  {result['file']}{reason}"
+    return f"{numbers}  {quality}  {result['file']}{reason}"
 
 
 def echo(arguments: argparse.Namespace) -> int:
