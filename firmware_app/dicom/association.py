@@ -16,14 +16,20 @@ owns the clock and tells `artim_expired()`, and `transport_closed()` when the co
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 
 from firmware_app.dicom import events, pdu
 from firmware_app.dicom.command import Command, encode_command
 from firmware_app.dicom.errors import AbortReason, LocalProtocolError, RemoteProtocolError
-from firmware_app.dicom.message import MAX_RECEIVED_DATA_SET, MessageAssembler, fragment_length, fragments
-from firmware_app.dicom.negotiation import AcceptedContext, RejectedContext, match_contexts
+from firmware_app.dicom.message import (
+    MAX_RECEIVED_DATA_SET,
+    MessageAssembler,
+    data_set_fragments,
+    fragment_length,
+    fragments,
+)
+from firmware_app.dicom.negotiation import AcceptedContext, Agreement, RejectedContext, agree, match_contexts
 from firmware_app.dicom.pdu import AssociateAccept, AssociateReject, AssociateRequest, Pdu
 from firmware_app.dicom.reasons import ABORT_SOURCE_PROVIDER, ABORT_SOURCE_USER, REJECTED_PERMANENT, SOURCE_ACSE
 from firmware_app.dicom.state import ACTIONS, TRANSITIONS, Action, Event, State
@@ -72,6 +78,7 @@ class Association:
         self.accept_pdu: AssociateAccept | None = None
         self.accepted: dict[int, AcceptedContext] = {}
         self.rejected: tuple[RejectedContext, ...] = ()
+        self.agreement = Agreement()
         self.fragment_length = 0
         self._max_received_length = min(max_received_length or MAX_RECEIVED_LENGTH, MAX_RECEIVED_LENGTH)
         self._assembler = MessageAssembler(max_data_set)
@@ -125,6 +132,16 @@ class Association:
         self._perform(Event.DATA_REQUEST)
         control = (pdu.COMMAND_FRAGMENT if is_command else 0) | (pdu.LAST_FRAGMENT if is_last else 0)
         return pdu.encode_data_header(context_id, control, length), fragment
+
+    def send_block(
+        self, context_id: int, block: memoryview, *, is_last: bool
+    ) -> Iterator[tuple[bytes, bytes | memoryview]]:
+        """Header and fragment of each P-DATA-TF of a piece of a data set, which ends with it where `is_last`."""
+        length = self._sendable_length(context_id)
+        if len(block) % 2:
+            raise LocalProtocolError(f"a piece of a data set of {len(block)} octets, not even")
+        self._perform(Event.DATA_REQUEST)
+        return data_set_fragments(context_id, block, length, is_last=is_last)
 
     def release(self) -> None:
         """A-RELEASE request."""
@@ -228,6 +245,7 @@ class Association:
         self.fragment_length = fragment_length(pdu.maximum_length(other.user_items))
         self.accept_pdu = answer
         self.accepted, self.rejected = match_contexts(request.contexts, answer.contexts)
+        self.agreement = agree(request.user_items, answer.user_items)
 
     def _sendable_length(self, context_id: int) -> int:
         if context_id not in self.accepted:

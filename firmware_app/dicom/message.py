@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from firmware_app.dicom.command import MAX_COMMAND_LENGTH, Command, decode_command
 from firmware_app.dicom.errors import RemoteProtocolError
-from firmware_app.dicom.pdu import PDV_OVERHEAD, PresentationDataValue
+from firmware_app.dicom.pdu import LAST_FRAGMENT, PDV_OVERHEAD, PresentationDataValue, encode_data_header
 
 # The longest P-DATA-TF we send, also to a peer without a limit: two of these fit the usual socket buffer.
 MAX_SENT_LENGTH = 128 * 1024
@@ -43,6 +43,19 @@ def fragments(octets: bytes | memoryview, length: int) -> Iterator[tuple[memoryv
     end = len(view)
     for start in range(0, end or 1, length):
         yield view[start : start + length], start + length >= end
+
+
+def data_set_fragments(
+    context_id: int, block: memoryview, length: int, *, is_last: bool
+) -> Iterator[tuple[bytes, memoryview]]:
+    """Header and fragment of each P-DATA-TF for this part of a data set; full fragments share one header."""
+    full = encode_data_header(context_id, 0, length)
+    for fragment, ends_block in fragments(block, length):
+        control = LAST_FRAGMENT if is_last and ends_block else 0
+        if control or len(fragment) < length:
+            yield encode_data_header(context_id, control, len(fragment)), fragment
+        else:
+            yield full, fragment
 
 
 class MessageAssembler:

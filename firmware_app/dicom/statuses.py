@@ -9,12 +9,16 @@ PENDING = 0xFF00
 PENDING_WARNING = 0xFF01  # a match all the same: optional keys were not supported
 CANCELLED = 0xFE00
 PROCESSING_FAILURE = 0x0110
+NO_SUCH_SOP_INSTANCE = 0x0112
+NO_SUCH_EVENT_TYPE = 0x0113
+INVALID_ARGUMENT_VALUE = 0x0115
 RESOURCE_LIMITATION = 0x0213
 SOP_CLASS_NOT_SUPPORTED = 0x0122
 UNRECOGNIZED_OPERATION = 0x0211
 
 StoreCategory = Literal["stored", "warning", "retry", "permanent"]
 FindCategory = Literal["pending", "success", "cancelled", "retry", "permanent"]
+NormalizedCategory = Literal["success", "warning", "failure"]
 
 GENERAL_WARNINGS = frozenset({0x0001, 0x0107, 0x0116})
 # The peer is overloaded, shutting the operation down, or failed inside: the same message may succeed later.
@@ -93,3 +97,10 @@ def find_category(status: int) -> FindCategory:
     if status & 0xFF00 == 0xA700 or status in GENERAL_TRANSIENT:
         return "retry"
     return "permanent"
+
+
+def normalized_category(status: int) -> NormalizedCategory:
+    """Of an N- service: after `success` and `warning` the operation has been done."""
+    if status == SUCCESS:
+        return "success"
+    return "warning" if status & 0xF000 == 0xB000 or status in GENERAL_WARNINGS else "failure"

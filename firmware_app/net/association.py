@@ -6,9 +6,10 @@ exception or a cancellation, it is aborted (A-ABORT) and closed. In every case t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 import trio
 
@@ -17,11 +18,19 @@ from firmware_app.dicom import errors as dicom_errors
 from firmware_app.dicom import events
 from firmware_app.dicom.command import Command, CommandField
 from firmware_app.dicom.items import ImplementationClassUid, ImplementationVersionName, UserItem
-from firmware_app.dicom.message import Message, fragments
-from firmware_app.dicom.negotiation import AcceptedContext, RejectedContext, propose_contexts
+from firmware_app.dicom.message import Message
+from firmware_app.dicom.negotiation import (
+    AcceptedContext,
+    Agreement,
+    RejectedContext,
+    check_proposal,
+    propose_contexts,
+)
+from firmware_app.dicom.operations import Operations
 from firmware_app.dicom.pdu import AssociateRequest
 from firmware_app.dicom.state import State
-from firmware_app.dicom.statuses import UNRECOGNIZED_OPERATION
+from firmware_app.dicom.uids import uid_name
+from firmware_app.net.data_source import DataSource, send_message
 from firmware_app.net.errors import (
     Aborted,
     AssociationRejected,
@@ -33,50 +42,32 @@ from firmware_app.net.errors import (
     TimedOut,
 )
 from firmware_app.net.node import ARTIM_S, LocalApplicationEntity, Node
+from firmware_app.net.performer import EventHandler, PeerIdentity, expect_no_report, perform
 from firmware_app.net.transport import Transport, bounded, connect
 
 ContextPair = tuple[str, tuple[str, ...]]  # abstract syntax, transfer syntaxes
-LAST_MESSAGE_ID = 65535
-BLOCK_LENGTH = 1024 * 1024  # what is read of a file in one go: memory stays this flat
-
-
-class DataSource(Protocol):
-    """A data set on its way out. `length` is even and known beforehand."""
-
-    @property
-    def length(self) -> int: ...
-
-    async def read_into(self, view: memoryview) -> None:
-        """Fill the whole view with the next octets."""
-        ...
-
-
-class OctetSource:
-    """A data set that is in memory."""
-
-    def __init__(self, octets: bytes) -> None:
-        self._octets = memoryview(octets)
-        self._offset = 0
-
-    @property
-    def length(self) -> int:
-        return len(self._octets)
-
-    async def read_into(self, view: memoryview) -> None:
-        view[:] = self._octets[self._offset : self._offset + len(view)]
-        self._offset += len(view)
+# Responses kept for operations that are not being waited for; only with a negotiated window can there be any.
+MAX_EARLY_RESPONSES = 1000
 
 
 class Association:
-    """An established association; one operation at a time. Obtained from `associate`."""
+    """An established association, of one task. Obtained from `associate`.
 
-    def __init__(self, node: Node, local: LocalApplicationEntity, upper_layer: core.Association) -> None:
+    One operation at a time, unless an Asynchronous Operations Window was proposed and accepted. While we wait, the peer
+    may ask us too: C-ECHO is answered, N-EVENT-REPORT is handed to the handler that `associate` was given.
+    """
+
+    def __init__(
+        self, node: Node, local: LocalApplicationEntity, upper_layer: core.Association, on_event: EventHandler
+    ) -> None:
         self.node = node
         self.local = local
         self.release_failure: NetworkError | None = None
         self._core = upper_layer
+        self._on_event = on_event
         self._transport: Transport | None = None
-        self._message_id = 0
+        self._operations = Operations()
+        self._early: deque[tuple[int, Message]] = deque()  # message id and response
 
     # ------------------------------------------------------------------ what was negotiated
 
@@ -94,15 +85,35 @@ class Association:
         return self._core.state is State.ESTABLISHED
 
     @property
+    def fragment_length(self) -> int:
+        """The longest fragment that the peer takes in one P-DATA-TF."""
+        return self._core.fragment_length
+
+    @property
+    def agreement(self) -> Agreement:
+        """Roles, window, extended negotiation and user identity, as both sides have them."""
+        return self._core.agreement
+
+    @property
+    def peer_items(self) -> tuple[UserItem, ...]:
+        """The user items of the peer's answer, in wire order."""
+        return self._core.accept_pdu.user_items if self._core.accept_pdu else ()
+
+    @property
     def peer_implementation(self) -> tuple[str, str]:
         """Implementation Class UID and Version Name of the peer; empty where it did not say."""
-        items = self._core.accept_pdu.user_items if self._core.accept_pdu else ()
-        class_uid = next((item.uid for item in items if isinstance(item, ImplementationClassUid)), "")
-        version_name = next((item.name for item in items if isinstance(item, ImplementationVersionName)), "")
+        class_uid = next((item.uid for item in self.peer_items if isinstance(item, ImplementationClassUid)), "")
+        version_name = next((item.name for item in self.peer_items if isinstance(item, ImplementationVersionName)), "")
         return class_uid, version_name
 
-    def context(self, abstract_syntax: str, transfer_syntaxes: Sequence[str] = ()) -> AcceptedContext:
+    def context(
+        self, abstract_syntax: str, transfer_syntaxes: Sequence[str] = (), *, as_scp: bool = False
+    ) -> AcceptedContext:
         """The accepted context, the earlier in `transfer_syntaxes` the better; NoUsableContext names the answers."""
+        roles = self.agreement.roles_for(abstract_syntax)
+        if not (roles.scp if as_scp else roles.scu):
+            why = f"we may not be the {'SCP' if as_scp else 'SCU'} of {uid_name(abstract_syntax)}"
+            raise NoUsableContext(self.node.label, (), why)
         candidates = [context for context in self.accepted if context.abstract_syntax == abstract_syntax]
         if not transfer_syntaxes and candidates:
             return candidates[0]
@@ -117,24 +128,30 @@ class Association:
     # ------------------------------------------------------------------ messages
 
     def next_message_id(self) -> int:
-        """1 to 65535 and round again; with one operation at a time none is in use twice."""
-        self._message_id = self._message_id % LAST_MESSAGE_ID + 1
-        return self._message_id
+        """1 to 65535 and round again; none is in use twice."""
+        return self._operations.next_message_id()
 
     async def send(self, context: AcceptedContext, command: Command, data_set: DataSource | None = None) -> None:
         """Send one message. The data set goes from its source to the socket in blocks, never as a whole."""
         if command.has_data_set != (data_set is not None):
             raise dicom_errors.LocalProtocolError(f"{command.command_field.words}: data set type and data set differ")
+        self._operations.begin(context.context_id, command)
         doing = f"sending {command.command_field.words}"
         try:
-            await self._wire.send(self._core.send_command(context.context_id, command))
-            if data_set is not None:
-                await self._send_data_set(context, data_set)
+            octets = self._core.send_command(context.context_id, command)
+            if data_set is None:
+                await self._wire.send(octets)
+            else:
+                await send_message(self._core, self._wire, context.context_id, octets, data_set)
         except (OSError, TimedOut) as error:
             self._explain_loss(doing, error)
 
     async def receive_response(self, context: AcceptedContext, request: CommandField, message_id: int) -> Message:
         """The next response to that request, matched by context, command and id."""
+        for kept in self._early:
+            if kept[0] == message_id:
+                self._early.remove(kept)
+                return kept[1]
         what = request.response.words
         doing = f"waiting for {what}"
         with bounded(self.node.label, what, self.node.timeouts.response_s):
@@ -142,12 +159,8 @@ class Association:
                 event = await self._next_event(doing)
                 if not isinstance(event, events.Received):
                     self._raise_for(event, doing)
-                message = event.message
-                if not message.command.command_field.is_response:
-                    await self._decline(message)
-                    continue
-                self._check_match(message, context, request, message_id)
-                return message
+                if await self._take(event.message, doing, awaited=message_id):
+                    return event.message
         raise AssertionError("bounded() raises when its body did not return")
 
     async def request(self, context: AcceptedContext, command: Command, data_set: DataSource | None = None) -> Message:
@@ -155,6 +168,23 @@ class Association:
         await self.send(context, command, data_set)
         assert command.message_id is not None
         return await self.receive_response(context, command.command_field, command.message_id)
+
+    async def attend(self, seconds: float, done: Callable[[], bool]) -> bool:
+        """Do what the peer asks until `done()`, at most for `seconds`; whether it was done.
+
+        For reports that come later on the same association; PeerReleased when the peer has nothing more to say.
+        """
+        doing = "waiting for what it reports"
+        deadline = trio.current_time() + seconds
+        while not done():
+            with trio.move_on_at(deadline) as patience:
+                event = await self._next_event(doing)
+            if patience.cancelled_caught:
+                return False
+            if not isinstance(event, events.Received):
+                self._raise_for(event, doing)
+            await self._take(event.message, doing)
+        return True
 
     def abandon(self, error: NetworkError) -> None:
         """What was asked is answered, but this association is of no more use: it ends by A-ABORT, `error` is kept."""
@@ -167,20 +197,6 @@ class Association:
     def _wire(self) -> Transport:
         assert self._transport is not None
         return self._transport
-
-    async def _send_data_set(self, context: AcceptedContext, data_set: DataSource) -> None:
-        length = self._core.fragment_length
-        remaining = data_set.length
-        block = memoryview(bytearray(min(max(BLOCK_LENGTH // length, 1) * length, remaining)))
-        while True:
-            view = block[:remaining]
-            await data_set.read_into(view)
-            remaining -= len(view)
-            for fragment, ends_block in fragments(view, length):
-                is_last = ends_block and remaining == 0
-                await self._wire.send(*self._core.send_fragment(context.context_id, fragment, is_last=is_last))
-            if remaining == 0:
-                return
 
     async def _next_event(self, doing: str) -> events.AssociationEvent:
         while True:
@@ -232,33 +248,32 @@ class Association:
         self._core.transport_closed()
         raise ConnectionLost(self.node.label, doing, reason_of(error)) from error
 
-    async def _decline(self, message: Message) -> None:
-        """A request to us, who perform nothing on this association (PS3.7 annex C.5.23)."""
-        request = message.command
-        if request.command_field is CommandField.C_CANCEL_RQ:
-            return
-        answer = Command(
-            command_field=request.command_field.response,
-            message_id_being_responded_to=request.message_id,
-            affected_sop_class_uid=request.affected_sop_class_uid or request.requested_sop_class_uid,
-            status=UNRECOGNIZED_OPERATION,
-        )
-        await self._wire.send(self._core.send_command(message.context_id, answer))
+    async def _take(self, message: Message, doing: str, awaited: int | None = None) -> bool:
+        """Perform a request of the peer; keep a response that is not `awaited`. Whether it is the awaited one."""
+        if not message.command.command_field.is_response:
+            await self._perform(message)
+            return False
+        try:
+            answered = self._operations.match(message).message_id
+        except dicom_errors.RemoteProtocolError as error:
+            raise RemoteProtocolError(self.node.label, doing, str(error)) from error
+        if answered == awaited:
+            return True
+        if len(self._early) == MAX_EARLY_RESPONSES:
+            why = f"more than {MAX_EARLY_RESPONSES} responses that are not waited for yet"
+            raise RemoteProtocolError(self.node.label, doing, why)
+        self._early.append((answered, message))
+        return False
 
-    def _check_match(self, message: Message, context: AcceptedContext, request: CommandField, message_id: int) -> None:
-        got = message.command
-        if (
-            got.command_field is request.response
-            and got.message_id_being_responded_to == message_id
-            and message.context_id == context.context_id
-        ):
+    async def _perform(self, message: Message) -> None:
+        context = self._core.accepted[message.context_id]
+        answer = await perform(message, context, PeerIdentity(self.node.ae_title, self.node.host), self._on_event)
+        if answer is None or not self.usable:  # behind the request the same PDU may have broken the association
             return
-        raise RemoteProtocolError(
-            self.node.label,
-            f"waiting for {request.response.words}",
-            f"{got.command_field.words} to message {got.message_id_being_responded_to} in context {message.context_id}"
-            f" instead of message {message_id} in context {context.context_id}",
-        )
+        try:
+            await self._wire.send(self._core.send_command(message.context_id, answer))
+        except (OSError, TimedOut) as error:
+            self._explain_loss(f"sending {answer.command_field.words}", error)
 
     async def _open(self) -> None:
         self._core.request()
@@ -274,6 +289,7 @@ class Association:
             event = await self._next_event(doing)
         if not isinstance(event, events.Accepted):
             self._raise_for(event, doing)
+        self._operations.window = self.agreement.operations_invoked
         if not self.accepted:
             await self._release()
             raise NoUsableContext(self.node.label, self.rejected)
@@ -340,15 +356,22 @@ async def associate(
     contexts: Sequence[ContextPair],
     *,
     user_items: Sequence[UserItem] = (),
+    on_event: EventHandler = expect_no_report,
 ) -> AsyncIterator[Association]:
-    """An association for the body of the scope; a NetworkError says why there is none, or why it ended."""
+    """An association for the body of the scope; a NetworkError says why there is none, or why it ended.
+
+    `user_items` are proposed beside our own: RoleSelection, AsynchronousOperationsWindow, ExtendedNegotiation,
+    CommonExtendedNegotiation, UserIdentity. What became of them is in `Association.agreement`. `on_event` answers the
+    N-EVENT-REPORTs that come on this association.
+    """
     request = AssociateRequest(
         called_ae_title=node.ae_title,
         calling_ae_title=local.ae_title,
         contexts=propose_contexts(contexts),
         user_items=(*local.user_items, *user_items),
     )
-    association = Association(node, local, core.Association.requestor(request))
+    check_proposal(request.contexts, request.user_items)
+    association = Association(node, local, core.Association.requestor(request), on_event)
     try:
         await association._open()
         try:

@@ -2,6 +2,7 @@
 
 NetworkError
 ├── ConnectFailed         no TCP connection: refused, unreachable, unknown host, our own address is not there
+├── TlsFailed             no TLS, or no more: the text says which certificate, ours or the peer's, and why
 ├── AssociationRejected   A-ASSOCIATE-RJ: `result`, `source`, `reason`, `permanent`
 ├── NoUsableContext       accepted, but not with anything we need; the text says what the peer answered
 ├── Aborted               A-ABORT from the peer: `source`, `reason`
@@ -35,6 +36,13 @@ class ConnectFailed(NetworkError):
         super().__init__(f"{label}: cannot connect: {why}")
 
 
+class TlsFailed(NetworkError):
+    worth_retrying = False
+
+    def __init__(self, label: str, doing: str, why: str) -> None:
+        super().__init__(f"{label}: TLS: {why}, while {doing}")
+
+
 class AssociationRejected(NetworkError):
     def __init__(self, label: str, calling_ae_title: str, result: int, source: int, reason: int) -> None:
         super().__init__(f"{label}: association of {calling_ae_title} {describe_rejection(result, source, reason)}")
@@ -47,8 +55,10 @@ class AssociationRejected(NetworkError):
 class NoUsableContext(NetworkError):
     worth_retrying = False
 
-    def __init__(self, label: str, rejected: Sequence[RejectedContext]) -> None:
-        answers = "; ".join(context.words for context in rejected) or "no presentation context was proposed for it"
+    def __init__(self, label: str, rejected: Sequence[RejectedContext], why: str = "") -> None:
+        answers = (
+            "; ".join(context.words for context in rejected) or why or "no presentation context was proposed for it"
+        )
         super().__init__(f"{label}: accepts nothing that is needed here: {answers}")
         self.rejected = tuple(rejected)
 
@@ -83,11 +93,25 @@ class RemoteProtocolError(NetworkError):
 
 
 class DimseFailure(NetworkError):
-    def __init__(self, label: str, operation: str, status: int, comment: str | None = None) -> None:
+    """`offending_elements` are the tags that the peer named, for example the missing ones with 0120H."""
+
+    def __init__(
+        self,
+        label: str,
+        operation: str,
+        status: int,
+        comment: str | None = None,
+        offending_elements: Sequence[int] = (),
+    ) -> None:
         remark = f" ({comment!r})" if comment else ""
-        super().__init__(f"{label}: {operation} failed with status {describe_status(status)}{remark}")
+        tags = ", ".join(f"({tag >> 16:04X},{tag & 0xFFFF:04X})" for tag in offending_elements)
+        super().__init__(
+            f"{label}: {operation} failed with status {describe_status(status)}{remark}"
+            + (f", because of {tags}" if tags else "")
+        )
         self.status = status
         self.comment = comment or ""
+        self.offending_elements = tuple(offending_elements)
 
 
 def is_worth_retrying(error: NetworkError) -> bool:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from firmware_app.dicom.command import DATA_SET_PRESENT, Command, CommandField, Priority
 from firmware_app.dicom.negotiation import AcceptedContext
 from firmware_app.dicom.statuses import PENDING_WARNING, describe_status, find_category
-from firmware_app.net.association import Association, OctetSource
+from firmware_app.net.association import Association
+from firmware_app.net.data_source import OctetSource
 from firmware_app.net.errors import DimseFailure, NetworkError, RemoteProtocolError
 from firmware_app.net.transport import bounded
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-
-import trio
 
 from firmware_app.dicom.part10 import FRONT_LENGTH, NotAnInstance, meta_length, read_meta
 from firmware_app.dicom.uids import IMPLICIT_VR_LITTLE_ENDIAN
+from firmware_app.net.data_source import Blocks, result_of, start_in_thread
 
 
 class InstanceUnreadable(Exception):
@@ -52,52 +54,78 @@ def read_instance_file(path: Path) -> InstanceFile:
 
 
 class FileSource:
-    """A data set in a file, read block by block in a thread. Close it."""
+    """A data set in a file, read by a thread one block ahead of whoever takes the blocks. Close it.
 
-    def __init__(self, file: io.FileIO, instance: InstanceFile) -> None:
-        self._file = file
+    The file is opened and its first block read as soon as the source exists. `then`, if somebody sets it, is called
+    when the last block is taken: there is nothing left to read ahead here.
+    """
+
+    def __init__(self, instance: InstanceFile, blocks: Blocks) -> None:
+        self.then: Callable[[], None] | None = None
         self._instance = instance
-
-    @classmethod
-    async def open(cls, instance: InstanceFile) -> FileSource:
-        try:
-            return await trio.to_thread.run_sync(cls._open, instance)
-        except OSError as error:
-            raise InstanceUnreadable(f"{instance.path}: {reason_of(error)}") from error
-
-    @classmethod
-    def _open(cls, instance: InstanceFile) -> FileSource:
-        file = io.FileIO(instance.path, "rb")
-        try:
-            size = os.fstat(file.fileno()).st_size
-            if size != instance.data_set_offset + instance.data_set_length:
-                raise InstanceUnreadable(f"{instance.path}: has changed: now {size} octets")
-            file.seek(instance.data_set_offset)
-        except BaseException:
-            file.close()
-            raise
-        return cls(file, instance)
+        self._blocks = blocks
+        self._unread = instance.data_set_length
+        self._file: io.FileIO | None = None
+        self._given: bytearray | None = None  # the block that whoever sends it has in hand
+        self._ahead = self._read_ahead()
 
     @property
     def length(self) -> int:
         return self._instance.data_set_length
 
-    async def read_into(self, view: memoryview) -> None:
-        try:
-            await trio.to_thread.run_sync(self._fill, view)
-        except OSError as error:
-            raise InstanceUnreadable(f"{self._instance.path}: {reason_of(error)}") from error
+    async def ready(self) -> None:
+        """Wait until the first block can be had. InstanceUnreadable."""
+        await result_of(self._ahead)
 
-    def _fill(self, view: memoryview) -> None:
-        while view:
-            count = self._file.readinto(view)
-            if not count:
-                raise InstanceUnreadable(f"{self._instance.path}: shorter than it was")
-            view = view[count:]
+    async def next_block(self) -> memoryview:
+        block, length = await result_of(self._ahead)
+        if self._given is not None:
+            self._blocks.give_back(self._given)
+        self._given = block
+        self._unread -= length
+        if self._unread:
+            self._ahead = self._read_ahead()
+        elif self.then is not None:
+            self.then()
+        return memoryview(block)[:length]
 
     def close(self) -> None:
-        with suppress(OSError):
-            self._file.close()
+        """Where the thread is still at it, it leaves the file open until it is done, and nobody waits for that."""
+        if self._given is not None:
+            self._blocks.give_back(self._given)
+            self._given = None
+        self._ahead.add_done_callback(self._close_file)
+
+    def _close_file(self, done: object) -> None:
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+
+    def _read_ahead(self) -> Future[tuple[bytearray, int]]:
+        block = self._blocks.take()
+        return start_in_thread(partial(self._read, block, min(len(block), self._unread)))
+
+    def _read(self, block: bytearray, length: int) -> tuple[bytearray, int]:
+        try:
+            if self._file is None:
+                self._open()
+            assert self._file is not None
+            view = memoryview(block)[:length]
+            while view:
+                count = self._file.readinto(view)
+                if not count:
+                    raise InstanceUnreadable(f"{self._instance.path}: shorter than it was")
+                view = view[count:]
+        except OSError as error:
+            raise InstanceUnreadable(f"{self._instance.path}: {reason_of(error)}") from error
+        return block, length
+
+    def _open(self) -> None:
+        self._file = io.FileIO(self._instance.path, "rb")
+        size = os.fstat(self._file.fileno()).st_size
+        if size != self._instance.data_set_offset + self._instance.data_set_length:
+            raise InstanceUnreadable(f"{self._instance.path}: has changed: now {size} octets")
+        self._file.seek(self._instance.data_set_offset)
 
 
 def transcode_uncompressed(instance: InstanceFile, transfer_syntax_uid: str) -> bytes:

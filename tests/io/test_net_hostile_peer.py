@@ -16,8 +16,8 @@ import trio
 import trio.testing
 
 from firmware_app.dicom import pdu
-from firmware_app.dicom.command import Command, CommandField, encode_command
-from firmware_app.dicom.items import MaximumLength
+from firmware_app.dicom.command import Command, CommandField, decode_command, encode_command
+from firmware_app.dicom.items import AsynchronousOperationsWindow, MaximumLength
 from firmware_app.dicom.uids import IMPLICIT_VR_LITTLE_ENDIAN, MODALITY_WORKLIST_FIND, VERIFICATION
 from firmware_app.net.association import associate
 from firmware_app.net.errors import (
@@ -41,6 +41,10 @@ LOCAL = LocalApplicationEntity("SPECULAR", "127.0.0.1", "1.2.3.4", "TEST")
 
 ACCEPT = pdu.AssociateAccept(
     "PEER", "SPECULAR", (pdu.ContextResult(1, 0, IMPLICIT_VR_LITTLE_ENDIAN),), (MaximumLength(16384),)
+).encode()
+ANY_NUMBER = AsynchronousOperationsWindow(0, 1)
+ACCEPT_ANY_NUMBER = pdu.AssociateAccept(
+    "PEER", "SPECULAR", (pdu.ContextResult(1, 0, IMPLICIT_VR_LITTLE_ENDIAN),), (MaximumLength(16384), ANY_NUMBER)
 ).encode()
 RELEASE_RQ, RELEASE_RP = pdu.ReleaseRequest().encode(), pdu.ReleaseReply().encode()
 USER_ABORT, PROVIDER_ABORT = pdu.Abort(0).encode(), pdu.Abort(2, 1).encode()
@@ -68,15 +72,17 @@ class Peer:
         self.received = bytearray()
         self.farewell = b""
 
-    async def expect(self, pdu_type: int) -> None:
-        """The next PDU from the client is of this type."""
+    async def expect(self, pdu_type: int) -> bytes:
+        """The next PDU from the client, which is of this type."""
         while len(self.received) < 6 or len(self.received) < 6 + struct.unpack_from(">I", self.received, 2)[0]:
             octets = await self.stream.receive_some()
             assert octets, f"the client closed instead of sending PDU {pdu_type:02X}H"
             self.received += octets
         end = 6 + struct.unpack_from(">I", self.received, 2)[0]
         assert self.received[0] == pdu_type
+        expected = bytes(self.received[:end])
         del self.received[:end]
+        return expected
 
     async def send(self, octets: bytes) -> None:
         await self.stream.send_all(octets)
@@ -340,20 +346,28 @@ async def test_a_dribbling_peer_is_not_waited_for_longer_than_a_silent_one(clock
     assert WAIT_S <= seconds <= WAIT_S + ARTIM_S
 
 
-async def test_a_request_to_us_is_declined_and_the_response_still_taken(clock: trio.testing.MockClock) -> None:
-    seen: list[bytes] = []
+ECHO_TO_US = Command(command_field=CommandField.C_ECHO_RQ, message_id=9, affected_sop_class_uid=VERIFICATION)
+FIND_TO_US = Command(
+    command_field=CommandField.C_FIND_RQ, message_id=9, affected_sop_class_uid=VERIFICATION, priority=0
+)
+
+
+@pytest.mark.parametrize(("theirs", "status"), [(ECHO_TO_US, 0x0000), (FIND_TO_US, 0x0211)])
+async def test_a_request_to_us_is_answered_and_our_response_still_taken(
+    theirs: Command, status: int, clock: trio.testing.MockClock
+) -> None:
+    answers: list[Command] = []
 
     async def script(peer: Peer) -> None:
         await peer.accept_echo()
-        theirs = Command(command_field=CommandField.C_ECHO_RQ, message_id=9, affected_sop_class_uid=VERIFICATION)
         await peer.send(data(encode_command(theirs)) + response())
-        while b"\x11\x02" not in peer.received:  # status 0211H
-            peer.received += await peer.stream.receive_some()
-        seen.append(bytes(peer.received))
+        answers.append(decode_command((await peer.expect(4))[pdu.P_DATA_HEADER.size :]))
+        await peer.expect(5)
         await peer.send(RELEASE_RP)
 
     outcome, _, _ = await converse(script)
     assert isinstance(outcome, EchoResult)
+    assert (answers[0].status, answers[0].message_id_being_responded_to) == (status, 9)
 
 
 async def test_the_message_names_what_was_waited_for(clock: trio.testing.MockClock) -> None:
@@ -371,13 +385,14 @@ async def test_an_abort_that_came_before_a_failed_write_is_the_reason(clock: tri
     """The peer aborts and resets while we still send: EPIPE hides the A-ABORT that is already here."""
 
     async def script(peer: Peer) -> None:
-        await peer.accept()
+        await peer.expect(1)
+        await peer.send(ACCEPT_ANY_NUMBER)
         await peer.send(PROVIDER_ABORT)
         await peer.stream.aclose()
 
     async with scripted(script) as node:
         with pytest.raises(Aborted):
-            async with associate(node, LOCAL, VERIFICATION_CONTEXTS) as association:
+            async with associate(node, LOCAL, VERIFICATION_CONTEXTS, user_items=(ANY_NUMBER,)) as association:
                 context = association.context(VERIFICATION)
                 while True:
                     command = Command(

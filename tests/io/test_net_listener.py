@@ -17,7 +17,8 @@ from firmware_app.dicom.uids import (
     MODALITY_WORKLIST_FIND,
     VERIFICATION,
 )
-from firmware_app.net.association import OctetSource, associate
+from firmware_app.net.association import associate
+from firmware_app.net.data_source import OctetSource
 from firmware_app.net.errors import AssociationRejected, NoUsableContext
 from firmware_app.net.listener import InboundAssociation, ListenerLimits, serve
 from firmware_app.net.node import ARTIM_S, LocalApplicationEntity, Node, Timeouts

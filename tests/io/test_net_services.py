@@ -17,8 +17,8 @@ from trio.testing import MockClock
 from firmware_app.dicom import pdu
 from firmware_app.dicom.command import CommandField
 from firmware_app.dicom.uids import IMPLICIT_VR_LITTLE_ENDIAN, SECONDARY_CAPTURE_STORAGE
-from firmware_app.net import association as net_association
 from firmware_app.net.association import associate
+from firmware_app.net.data_source import BLOCK_LENGTH
 from firmware_app.net.errors import ConnectFailed, DimseFailure, TimedOut, is_worth_retrying
 from firmware_app.net.instance_file import InstanceFile, InstanceUnreadable, read_instance_file
 from firmware_app.net.node import LocalApplicationEntity, Node, Timeouts
@@ -88,7 +88,7 @@ async def test_what_arrives_is_the_file(files: list[InstanceFile]) -> None:
 
 
 async def test_a_file_longer_than_a_block(tmp_path: Path) -> None:
-    file = write_instance(tmp_path / "long.dcm", 1, 2 * net_association.BLOCK_LENGTH + 12346)
+    file = write_instance(tmp_path / "long.dcm", 1, 2 * BLOCK_LENGTH + 12346)
     async with run_acceptor(lambda message: [0]) as acceptor:
         (result,) = await store_all(acceptor, [file])
     assert result.category == "stored"
@@ -114,7 +114,7 @@ async def test_a_silent_archive_is_left_in_time(files: list[InstanceFile], clock
 
 async def test_a_peer_that_stops_reading_is_left_in_time(tmp_path: Path, clock: MockClock) -> None:
     """Its window closes; what was meanwhile sent to us is not waited for either."""
-    file = write_instance(tmp_path / "long.dcm", 1, 16 * net_association.BLOCK_LENGTH)
+    file = write_instance(tmp_path / "long.dcm", 1, 16 * BLOCK_LENGTH)
     accept = pdu.AssociateAccept("A", "B", (pdu.ContextResult(1, 0, IMPLICIT_VR_LITTLE_ENDIAN),)).encode()
     listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
     node = Node("deaf", "127.0.0.1", listener.socket.getsockname()[1], "DEAF", Timeouts(write_s=7))
@@ -143,11 +143,11 @@ async def test_a_file_cut_before_it_is_sent_costs_not_even_the_association(files
 
 async def test_a_file_cut_while_it_is_sent_costs_only_itself(files: list[InstanceFile], tmp_path: Path) -> None:
     """Half a data set cannot be taken back, only aborted: the rest goes over a new association."""
-    long = write_instance(tmp_path / "long.dcm", 99, 32 * net_association.BLOCK_LENGTH)
+    long = write_instance(tmp_path / "long.dcm", 99, 32 * BLOCK_LENGTH)
 
     def cut(received: int) -> None:
-        if received > net_association.BLOCK_LENGTH:
-            os.truncate(long.path, 2 * net_association.BLOCK_LENGTH)
+        if received > BLOCK_LENGTH:
+            os.truncate(long.path, 2 * BLOCK_LENGTH)
 
     async with run_acceptor(lambda message: [0]) as acceptor:
         acceptor.on_octets = cut

@@ -1,0 +1,49 @@
+"""Attributes of N- services: pydicom's Dataset to octets in a transfer syntax, and back. pydicom is imported late."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from firmware_app.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, uid_name
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+SYNTAXES = (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
+
+
+class AttributesUnreadable(ValueError):
+    """What a peer sent is no data set in the transfer syntax that was agreed on."""
+
+
+def encode_attributes(attributes: Dataset, transfer_syntax: str) -> bytes:
+    """The octets. ValueError for a transfer syntax that messages are not written in."""
+    from pydicom.filebase import DicomBytesIO
+    from pydicom.filewriter import write_dataset
+
+    if transfer_syntax not in SYNTAXES:
+        raise ValueError(f"data sets of messages are not written in {uid_name(transfer_syntax)}")
+    buffer = DicomBytesIO()
+    buffer.is_little_endian = True
+    buffer.is_implicit_VR = transfer_syntax == IMPLICIT_VR_LITTLE_ENDIAN
+    write_dataset(buffer, attributes)
+    return bytes(buffer.getvalue())
+
+
+def decode_attributes(octets: bytes | None, transfer_syntax: str) -> Dataset:
+    """The data set, every element read; an absent one is empty. AttributesUnreadable says what is wrong with it."""
+    from pydicom.dataset import Dataset
+    from pydicom.filereader import read_dataset
+
+    if not octets:
+        return Dataset()
+    is_implicit_vr = transfer_syntax == IMPLICIT_VR_LITTLE_ENDIAN
+    try:
+        attributes = read_dataset(BytesIO(octets), is_implicit_VR=is_implicit_vr, is_little_endian=True)
+        for _ in attributes.iterall():
+            pass  # pydicom converts a value when it is first asked for, and only then finds it broken
+    except Exception as error:  # pydicom has no common base for what foreign octets can do to it
+        syntax = uid_name(transfer_syntax)
+        raise AttributesUnreadable(f"{len(octets)} octets are no {syntax} data set: {error}") from error
+    return attributes
