@@ -31,7 +31,9 @@ from firmware_app.dicom.statuses import SUCCESS, UNRECOGNIZED_OPERATION
 from firmware_app.dicom.uids import APPLICATION_CONTEXT, UNCOMPRESSED, VERIFICATION
 from firmware_app.net.errors import TimedOut
 from firmware_app.net.node import ARTIM_S, LocalApplicationEntity
-from firmware_app.net.transport import Transport
+from firmware_app.net.tls import ListenerTls, TlsSession
+from firmware_app.net.tls_reasons import TlsFault
+from firmware_app.net.transport import TLS_HANDSHAKE, Transport, accept_transport, bounded
 
 ABSTRACT_SYNTAX_NOT_SUPPORTED = 3
 TRANSFER_SYNTAXES_NOT_SUPPORTED = 4
@@ -48,7 +50,7 @@ SHORTAGE_PAUSE_S = 0.1
 class ListenerLimits:
     max_associations: int = 4
     max_connections: int = 16  # also those that have not asked yet; one more is closed without a word
-    first_pdu_s: float = 10.0  # ARTIM in Sta2
+    first_pdu_s: float = 10.0  # ARTIM in Sta2; and before it a TLS handshake
     idle_s: float = 60.0  # between two messages of a peer
     write_s: float = 10.0
 
@@ -72,11 +74,14 @@ async def serve(
     port: int,
     *,
     limits: ListenerLimits | None = None,
+    tls: ListenerTls | None = None,
     observe: Callable[[InboundAssociation], None] = ignore,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Listen on our one interface until cancelled; the started value is the port. OSError when it cannot be had."""
     limits = limits or ListenerLimits()
+    if tls is not None:
+        TlsSession.acceptor(tls)  # TlsFault, an OSError, where our certificate cannot be used
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((local.source_address, port))
@@ -90,7 +95,12 @@ async def serve(
                 if len(nursery.child_tasks) >= limits.max_connections:
                     connected.close()
                     continue
-                inbound = Inbound(connected, address[0], local, limits, room)
+                try:
+                    transport = accept_transport(connected, address[0], limits.write_s, tls)
+                except TlsFault as fault:
+                    observe(InboundAssociation(address[0], "", 0, str(fault)))
+                    continue
+                inbound = Inbound(transport, address[0], local, limits, room)
                 nursery.start_soon(inbound.run, observe)
 
 
@@ -113,13 +123,13 @@ class Inbound:
 
     def __init__(
         self,
-        connected: socket.socket,
+        transport: Transport,
         address: str,
         local: LocalApplicationEntity,
         limits: ListenerLimits,
         room: trio.CapacityLimiter,
     ) -> None:
-        self._transport = Transport(connected, address, limits.write_s)
+        self._transport = transport
         self._core = core.Association.acceptor(local.max_pdu_length)
         self._address = address
         self._local = local
@@ -133,6 +143,8 @@ class Inbound:
         """Never raises but for cancellation: one peer's trouble is not another's."""
         try:
             self._core.transport_accepted()
+            with bounded(self._address, TLS_HANDSHAKE, self._limits.first_pdu_s):
+                await self._transport.secure()
             await self._converse()
         except RemoteProtocolError as error:
             self._outcome = f"broke the DICOM protocol: {error}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from firmware_app.dicom.items import ImplementationClassUid, ImplementationVersionName, MaximumLength, UserItem
+from firmware_app.net.tls import ClientTls
 
 DEFAULT_MAX_PDU_LENGTH = 16384
 # ARTIM in Sta13 (PS3.8 9.1.4): how long a peer may take to close after our A-ABORT or A-RELEASE-RP, before we do.
@@ -15,7 +16,7 @@ ARTIM_S = 0.5
 class Timeouts:
     """The longest wait for each thing a peer owes us, in seconds. None of them is ever infinite."""
 
-    connect_s: float = 5.0
+    connect_s: float = 5.0  # to the TCP connection, and once more from there to the end of a TLS handshake
     association_s: float = 10.0
     write_s: float = 30.0  # one PDU into the socket
     response_s: float = 30.0  # one DIMSE response, from its request or from the response before it
@@ -35,13 +36,14 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One peer. `name` is what the configuration calls it."""
+    """One peer. `name` is what the configuration calls it; without `tls` the connection is plain TCP."""
 
     name: str
     host: str
     port: int
     ae_title: str
     timeouts: Timeouts = Timeouts()
+    tls: ClientTls | None = None
 
     @property
     def label(self) -> str:

@@ -3,6 +3,8 @@
 DCMTK and others write a PDU in two pieces with Nagle's algorithm on, so each small answer of theirs waits for our
 acknowledgement, which the kernel delays by 40 ms. TCP_QUICKACK is not permanent: the kernel leaves the mode by itself,
 so it is set again around every receive. The same trap on our side is closed by TCP_NODELAY and one write per PDU.
+
+`TlsTransport` does the same with TLS in between. Whoever has a transport need not know which of the two it is.
 """
 
 from __future__ import annotations
@@ -15,10 +17,13 @@ from contextlib import contextmanager, suppress
 
 import trio
 
-from firmware_app.net.errors import ConnectFailed, TimedOut
+from firmware_app.net.errors import ConnectFailed, TimedOut, TlsFailed
 from firmware_app.net.node import Node
+from firmware_app.net.tls import ListenerTls, TlsSession
+from firmware_app.net.tls_reasons import TlsFault
 
 RECEIVE_SIZE = 64 * 1024
+TLS_HANDSHAKE = "TLS handshake"
 Buffer = bytes | bytearray | memoryview
 
 
@@ -41,6 +46,9 @@ class Transport:
         self._label = label
         self._write_s = write_s
         self._inside_pdu = False  # a PDU is half written: nothing else may follow it
+
+    async def secure(self) -> None:
+        """Before the first PDU. TlsFault or OSError; the connection is then good only for closing."""
 
     async def send(self, *buffers: Buffer) -> None:
         """Write one PDU. TimedOut or OSError; the connection is then good only for closing."""
@@ -100,15 +108,147 @@ class Transport:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
+class TlsTransport(Transport):
+    """The same over TLS. The peer's FIN ends the stream with or without close_notify: DICOM has its own ends.
+
+    A `TlsFault` is raised once; after it the stream has ended, and nothing more is written.
+    """
+
+    def __init__(self, connected: socket.socket, label: str, write_s: float, session: TlsSession) -> None:
+        super().__init__(connected, label, write_s)
+        self._session = session
+        self._is_secure = False
+        self._unsent = b""  # ciphertext that the kernel had no room for when nobody could wait
+        self._read_ahead = b""
+
+    @property
+    def session(self) -> TlsSession:
+        return self._session
+
+    async def secure(self) -> None:
+        try:
+            while not self._session.shake_hands():
+                await self._send_ciphertext()
+                octets = await super().receive()
+                if not octets:
+                    raise TlsFault("the peer closed the connection during the handshake")
+                self._session.receive_ciphertext(octets)
+            await self._send_ciphertext()
+        except TlsFault:
+            self._flush_at_once()  # an alert tells the peer why
+            raise
+        self._is_secure = True
+
+    async def send(self, *buffers: Buffer) -> None:
+        # One copy, so that a PDU's header does not become a record of its own.
+        self._session.write(buffers[0] if len(buffers) == 1 else b"".join(buffers))
+        try:
+            await self._send_ciphertext()
+        except OSError:
+            # A TLS 1.3 client learns only after its handshake that it is refused, and by then may write: why, if the
+            # peer said so before it closed.
+            self._session.receive_ciphertext(super().receive_pending())
+            self._read_ahead = self._read()
+            raise
+
+    async def receive(self) -> bytes:
+        while True:
+            octets = self._read()
+            if octets or self._session.ended:
+                await trio.lowlevel.checkpoint()
+                return octets
+            ciphertext = await super().receive()
+            if not ciphertext:
+                return b""
+            self._session.receive_ciphertext(ciphertext)
+
+    def receive_pending(self) -> bytes:
+        self._session.receive_ciphertext(super().receive_pending())
+        with suppress(TlsFault):
+            return self._read()
+        return b""
+
+    def send_at_once(self, octets: bytes) -> None:
+        if octets and self._is_secure and not self._inside_pdu:
+            with suppress(TlsFault):
+                self._session.write(octets)
+            self._flush_at_once()
+
+    def close(self) -> None:
+        if self._socket.fileno() != -1 and self._is_secure and not self._inside_pdu:
+            self._session.say_goodbye()
+            self._flush_at_once()
+        super().close()
+
+    async def _send_ciphertext(self) -> None:
+        ciphertext = self._unsent + self._session.ciphertext_to_send()
+        self._unsent = b""
+        if ciphertext:
+            await super().send(ciphertext)
+
+    def _flush_at_once(self) -> None:
+        """What the kernel has no room for goes before the next PDU: a record must not be torn."""
+        if self._inside_pdu:
+            return
+        self._unsent += self._session.ciphertext_to_send()
+        if self._unsent:
+            with suppress(OSError):
+                self._unsent = self._unsent[self._socket.send(self._unsent) :]
+
+    def _read(self) -> bytes:
+        octets, self._read_ahead = self._read_ahead, b""
+        if self._session.ended:
+            return octets
+        try:
+            octets += self._session.read()
+        except TlsFault:
+            self._session.ended = True
+            self._is_secure = False
+            raise
+        finally:
+            self._flush_at_once()  # an alert, or the answer to a key update
+        return octets
+
+
 async def connect(node: Node, source_address: str) -> Transport:
-    """A connection to the node from our own address; ConnectFailed or TimedOut."""
+    """A connection to the node from our own address, and TLS where the node has it; a NetworkError says why not."""
+    connected = await connect_tcp(node, source_address)
+    try:
+        if node.tls is None:
+            return Transport(connected, node.label, node.timeouts.write_s)
+        session = TlsSession.client(node.tls, node.host)
+        transport = TlsTransport(connected, node.label, node.timeouts.write_s, session)
+        with bounded(node.label, TLS_HANDSHAKE, node.timeouts.connect_s):
+            await transport.secure()
+            return transport
+    except OSError as error:
+        connected.close()
+        raise TlsFailed(node.label, f"during the {TLS_HANDSHAKE}", error.strerror or str(error)) from error
+    except BaseException:
+        connected.close()
+        raise
+    raise AssertionError("bounded() raises when its body did not return")
+
+
+def accept_transport(connected: socket.socket, address: str, write_s: float, tls: ListenerTls | None) -> Transport:
+    """The acceptor's end, still to be secured. TlsFault, with the socket closed, where our certificate cannot be used."""
+    if tls is None:
+        return Transport(connected, address, write_s)
+    try:
+        return TlsTransport(connected, address, write_s, TlsSession.acceptor(tls))
+    except TlsFault:
+        connected.close()
+        raise
+
+
+async def connect_tcp(node: Node, source_address: str) -> socket.socket:
     with bounded(node.label, f"TCP connection from {source_address}", node.timeouts.connect_s):
         try:
             address = await resolve(node)
             connecting = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
             try:
                 await connect_socket(connecting, source_address, address)
-                return Transport(connecting, node.label, node.timeouts.write_s)
+                return connecting
             except BaseException:
                 connecting.close()
                 raise
