@@ -40,9 +40,11 @@ from firmware_app.net.errors import (
     PeerReleased,
     RemoteProtocolError,
     TimedOut,
+    TlsFailed,
 )
 from firmware_app.net.node import ARTIM_S, LocalApplicationEntity, Node
 from firmware_app.net.performer import EventHandler, PeerIdentity, expect_no_report, perform
+from firmware_app.net.tls_reasons import TlsFault
 from firmware_app.net.transport import Transport, bounded, connect
 
 ContextPair = tuple[str, tuple[str, ...]]  # abstract syntax, transfer syntaxes
@@ -211,7 +213,7 @@ class Association:
                 octets = await self._wire.receive()
             except OSError as error:
                 self._core.transport_closed()
-                raise ConnectionLost(self.node.label, doing, reason_of(error)) from error
+                raise connection_lost(self.node.label, doing, error) from error
             if not octets:
                 self._core.transport_closed()
                 return self._core.next_event() or events.ConnectionLost()
@@ -246,7 +248,7 @@ class Association:
         if isinstance(error, TimedOut):
             raise error
         self._core.transport_closed()
-        raise ConnectionLost(self.node.label, doing, reason_of(error)) from error
+        raise connection_lost(self.node.label, doing, error) from error
 
     async def _take(self, message: Message, doing: str, awaited: int | None = None) -> bool:
         """Perform a request of the peer; keep a response that is not `awaited`. Whether it is the awaited one."""
@@ -314,7 +316,7 @@ class Association:
         except NetworkError as error:
             self.release_failure = error
         except OSError as error:
-            self.release_failure = ConnectionLost(self.node.label, doing, reason_of(error))
+            self.release_failure = connection_lost(self.node.label, doing, error)
 
     async def _end(self) -> None:
         """Abort what is still there and close. The farewell does not wait; the peer's close does, for ARTIM's time."""
@@ -345,8 +347,10 @@ class Association:
             self._wire.send_at_once(self._core.data_to_send())
 
 
-def reason_of(error: OSError) -> str:
-    return error.strerror or str(error)
+def connection_lost(label: str, doing: str, error: OSError) -> NetworkError:
+    if isinstance(error, TlsFault):
+        return TlsFailed(label, doing, str(error))
+    return ConnectionLost(label, doing, error.strerror or str(error))
 
 
 @asynccontextmanager

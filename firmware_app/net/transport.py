@@ -231,7 +231,7 @@ async def connect(node: Node, source_address: str) -> Transport:
 
 
 def accept_transport(connected: socket.socket, address: str, write_s: float, tls: ListenerTls | None) -> Transport:
-    """The acceptor's end, still to be secured. TlsFault, with the socket closed, where our certificate cannot be used."""
+    """The acceptor's end, not secured yet. TlsFault, with the socket closed, where our certificate cannot be used."""
     if tls is None:
         return Transport(connected, address, write_s)
     try:
