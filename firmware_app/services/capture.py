@@ -24,6 +24,9 @@ from hw.errors import Deadline, Refused
 # One frame is exposed and sent in about 0.1 s; a camera that needs twenty times that has stopped.
 FRAME_DEADLINE_S = 2.0
 
+# How far from its nominal place an eye is still that eye. Less than half of the smallest pupillary distance, 48 mm.
+EYE_REACH_UM = 15_000.0
+
 Progress = Callable[[str], None]
 
 
@@ -52,7 +55,6 @@ class CaptureService:
         self._captures = captures
         self._publish = publish
         self._busy = ""
-        self.eye: Eye | None = None
 
     @property
     def busy(self) -> str:
@@ -61,7 +63,6 @@ class CaptureService:
 
     async def home(self) -> Position:
         with self._occupy("homing"):
-            self.eye = None
             return await self._stage.require().home()
 
     async def move_by(self, dx_um: float, dy_um: float, dz_um: float) -> Position:
@@ -78,16 +79,13 @@ class CaptureService:
 
     async def go_to_eye(self, eye: Eye) -> Position:
         with self._occupy(f"going to the {eye.name.lower()} eye"):
-            self.eye = None
-            reached = await self._stage.require().move_to(self._nominal(eye))
-            self.eye = eye
-            return reached
+            return await self._stage.require().move_to(self._nominal(eye))
 
     async def find_focus(self, progress: Progress) -> focus.FocusPoint:
         """Contrast autofocus around the eye's nominal plane. Raises `Refused` where no endothelium stands out."""
         with self._occupy("focusing"):
             stage = self._stage.require()
-            eye = self._at_an_eye()
+            eye = await self._eye_here(stage)
             centre_um = self._nominal(eye).z_um
             range_um = self._config.capture.focus_range_um
             points = await self._scan(stage, focus.coarse_positions(centre_um, range_um))
@@ -106,9 +104,10 @@ class CaptureService:
     async def capture(self, exam: Exam, eye: Eye, progress: Progress) -> Captured:
         """A burst, the sharpest kept. When this returns, the capture is on disk and fsynced."""
         with self._occupy(f"capturing the {eye.name.lower()} eye"):
-            if self._at_an_eye() is not eye:
-                raise Refused(f"capture: the stage is at the {self._at_an_eye().name.lower()} eye, not the {eye.name}")
             stage, camera = self._stage.require(), self._camera.require()
+            here = await self._eye_here(stage)
+            if here is not eye:
+                raise Refused(f"capture: the stage is at the {here.name.lower()} eye, not the {eye.name.lower()}")
             frames = await next_frames(camera, self._config.capture.burst)
             frame, score = await trio.to_thread.run_sync(sharpest, frames)
             progress(f"the sharpest of {len(frames)} frames kept, sharpness {score:.3g}")
@@ -117,7 +116,7 @@ class CaptureService:
                 frame,
                 eye=eye,
                 position=await stage.position(),
-                um_per_px=self._config.camera.um_per_px if self._config.camera else None,
+                um_per_px=(self._config.camera.um_per_px if self._config.camera else 0.0) or None,
                 sharpness=score,
                 simulated=stage.identity.simulated or camera.identity.simulated,
             )
@@ -161,10 +160,16 @@ class CaptureService:
         x_um, y_um, z_um = self._config.stage.right_eye_um if eye is Eye.RIGHT else self._config.stage.left_eye_um
         return Position(x_um, y_um, z_um)
 
-    def _at_an_eye(self) -> Eye:
-        if self.eye is None:
-            raise Refused("the stage is at neither eye: go to one first (eye R, eye L)")
-        return self.eye
+    async def _eye_here(self, stage: Stage) -> Eye:
+        """Right or left by where the stage is, whoever moved it: a picture cannot get the other eye's name."""
+        if not stage.homed:
+            raise Refused("the stage is not homed, so nobody knows which eye is in front of it: home it first")
+        here = await stage.position()
+        for eye in Eye:
+            apex = self._nominal(eye)
+            if max(abs(here.x_um - apex.x_um), abs(here.y_um - apex.y_um)) <= EYE_REACH_UM:
+                return eye
+        raise Refused("the stage is at neither eye: go to one first (eye R, eye L)")
 
     @contextmanager
     def _occupy(self, what: str) -> Iterator[None]:

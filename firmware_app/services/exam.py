@@ -14,6 +14,7 @@ import trio
 from firmware_app.model import Event, Exam, Eye, Measurement, Patient, WorklistItem
 from firmware_app.objects.identifiers import new_uid
 from firmware_app.records.documents import ObjectRecord
+from firmware_app.records.errors import RecordsError
 from firmware_app.records.store import Records
 from firmware_app.services.analysis import Analysed
 from firmware_app.services.capture import Captured, CaptureService, Progress
@@ -55,6 +56,7 @@ class ExamService:
         self._accepted: dict[Eye, Captured] = {}
         self._measurements: dict[str, Measurement] = {}
         self._measured = trio.Event()
+        self._closing = False
         self.exam: Exam | None = None
 
     def require(self) -> Exam:
@@ -107,9 +109,16 @@ class ExamService:
 
     async def finish(self, progress: Progress) -> FinishedExam:
         """Write report and instances, queue them for the archive, close the exam."""
-        exam = self.require()
+        exam = self._closable()
         if not self._accepted:
             raise Refused(f"exam {exam.exam_id} has no capture: capture an eye, or abandon the exam")
+        self._closing = True
+        try:
+            return await self._finish(exam, progress)
+        finally:
+            self._closing = False
+
+    async def _finish(self, exam: Exam, progress: Progress) -> FinishedExam:
         results = {eye: await self.result(eye) for eye in self.captured_eyes}
         progress("writing report and objects")
         deliverables, drawn = await trio.to_thread.run_sync(self._build, exam, results, self._now())
@@ -156,7 +165,7 @@ class ExamService:
 
     async def abandon(self) -> Exam:
         """Close the exam without delivering anything; its captures stay on disk."""
-        exam = self.require()
+        exam = self._closable()
         await self._records.finish_exam(exam.exam_id)
         self._close()
         self._publish(Event("exam.abandoned", f"exam {exam.exam_id} abandoned", {"exam_id": exam.exam_id}))
@@ -184,6 +193,15 @@ class ExamService:
         self._publish(Event("exam.resumed", f"exam {exam_id} open again", {"exam_id": exam_id}))
         return exam
 
+    def _closable(self) -> Exam:
+        """The open exam, if nothing that belongs to it is still under way."""
+        exam = self.require()
+        if self._closing:
+            raise Refused(f"exam {exam.exam_id} is being finished")
+        if self._capture.busy:
+            raise Refused(f"exam {exam.exam_id} stays open while the instrument is busy {self._capture.busy}")
+        return exam
+
     def _open(self, exam: Exam) -> None:
         self.exam = exam
         self._accepted.clear()
@@ -201,11 +219,15 @@ async def run_recorder(
     exams: ExamService,
     publish: Callable[[Event], None],
 ) -> None:
-    """Keep every measurement before anybody is told the numbers."""
+    """Keep every measurement, then tell the numbers."""
     async with analysed:
         async for item in analysed:
             capture, measurement = item.captured.capture, item.measurement
-            await records.save_measurement(capture.capture_id, measurement)
+            try:
+                await records.save_measurement(capture.capture_id, measurement)
+            except RecordsError as error:
+                # The capture is safe and can be measured again; whoever waits for the numbers must not wait for ever.
+                publish(Event("records.failed", f"the measurement was not kept: {error}", level="error"))
             exams.measured(item)
             data: dict[str, object] = {"capture_id": capture.capture_id, "seconds": round(measurement.seconds, 3)}
             eye = capture.eye.name.lower()

@@ -152,6 +152,53 @@ def test_cancelling_a_move_stops_the_stage(instrument: Running) -> None:
     instrument.run("eye R")  # position kept: no homing needed
 
 
+def test_the_eye_is_where_the_stage_is_not_where_it_was_sent(instrument: Running) -> None:
+    instrument.run("exam unscheduled P2")
+    with pytest.raises(CommandRefused, match="at neither eye"):
+        instrument.run("capture R")
+    instrument.run("eye R")
+    with pytest.raises(CommandRefused, match="at the right eye, not the left"):
+        instrument.run("capture L")
+    instrument.run("goto -18000 -20000 -20000")
+    with pytest.raises(CommandRefused, match="at the left eye, not the right"):
+        instrument.run("capture R")
+    assert instrument.run("capture L")["eye"] == "L"
+
+
+def test_an_exam_is_not_closed_under_a_running_operation(instrument: Running) -> None:
+    capture_one_eye(instrument)
+    with socket.socket(socket.AF_UNIX) as second:
+        second.connect(str(instrument.paths.console))
+        second.sendall(encode_request(Run(1, "focus")))
+        instrument.wait("focusing", lambda: instrument.run("status")["busy"] == "focusing")
+        with pytest.raises(CommandRefused, match="busy focusing"):
+            instrument.run("exam finish")
+        with pytest.raises(CommandRefused, match="busy focusing"):
+            instrument.run("exam abandon")
+        with pytest.raises(CommandRefused, match="busy focusing"):
+            instrument.run("home")
+    instrument.wait("idle", lambda: not instrument.run("status")["busy"])
+    instrument.run("exam finish")
+
+
+def test_without_calibration_no_number_in_um(around: Bench) -> None:
+    paths = around.paths("uncalibrated")
+    text = paths.configuration.read_text(encoding="utf-8")
+    paths.configuration.write_text(re.sub(r"um_per_px = [0-9.]+", "um_per_px = 0.0", text), encoding="utf-8")
+    with service(paths) as running:
+        running.wait_ready()
+        running.run("home")
+        running.run("exam unscheduled P3")
+        running.run("eye R")
+        running.run("focus")
+        running.run("capture R")
+        numbers = running.run("results R")["morphometry"]
+        assert numbers["n"] > 100
+        assert numbers["cd_per_mm2"] is None
+        assert numbers["area_mean_um2"] is None
+        assert len(running.run("exam finish")["instances"]) == 2
+
+
 def test_the_last_worklist_stays_while_the_information_system_is_away(around: Bench, instrument: Running) -> None:
     items = instrument.run("worklist")["items"]
     refreshed_at = instrument.run("status")["worklist_refreshed_at"]
