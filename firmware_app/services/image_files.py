@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pydicom
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels.processing import apply_color_lut
 
@@ -31,7 +31,7 @@ FILE_BYTES_MAX = 256 * 2**20
 PIXELS_MAX = 64 * 10**6
 # BT.601, as Pillow's own conversion; 8-bit weights would lose the low bits of 16-bit colour.
 LUMINANCE = np.array([0.299, 0.587, 0.114])
-PICTURE_FORMATS = ("PNG", "TIFF", "JPEG", "MPO")
+PICTURE_FORMATS = ("PNG", "TIFF", "JPEG")
 # What the decoders are known to throw at damaged files, beside their own errors. MemoryError: a header that lies.
 DECODER_ERRORS = (
     OSError,
@@ -211,6 +211,8 @@ def read_image(file: Path, *, scale_given: bool = False) -> ImageFile:
             return read_dicom(file, scale_given) if is_dicom else read_picture(file)
     except ImageFileError:
         raise
+    except UnidentifiedImageError as error:
+        raise ImageFileError("the file is none of PNG, TIFF, JPEG and DICOM") from error
     except DECODER_ERRORS as error:
         text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         detail = (text or type(error).__name__).splitlines()[0]
