@@ -61,6 +61,9 @@ def _own_address(config: Config) -> Iterator[Finding]:
     address = config.instrument.ip_address
     if address and not _is_host(address):
         yield Finding("instrument.ip_address", f"{address} is not the address of one host")
+    for accepted in config.instrument.accepted_addresses:
+        if not _is_host(accepted):
+            yield Finding("instrument.accepted_addresses", f"{accepted} is not the address of one host")
 
 
 def _is_host(address: str) -> bool:

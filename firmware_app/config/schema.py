@@ -26,6 +26,14 @@ AeTitle = Annotated[str, Meta(pattern=rf"\A(?=.*[^ ]){_AE_CHARACTERS}\Z", descri
 OptionalAeTitle = Annotated[
     str, Meta(pattern=rf"\A(?:(?=.*[^ ]){_AE_CHARACTERS})?\Z", description=f'{AE_TITLE_WORDS}; or ""')
 ]
+AeTitles = Annotated[
+    tuple[AeTitle, ...],
+    Meta(max_length=100, description=f'a list of AE titles such as ["PACS"], each {AE_TITLE_WORDS}'),
+]
+Addresses = Annotated[
+    tuple[Annotated[str, Meta(pattern=rf"\A(?:{_OCTET}\.){{3}}{_OCTET}\Z")], ...],
+    Meta(max_length=100, description='a list of IPv4 addresses such as ["192.168.1.20"]'),
+]
 # PS3.5 table 6.2-1: LO and PN 64 characters, SH 16; the backslash separates values.
 LongText = Annotated[
     str, Meta(max_length=64, pattern=_TEXT, description="at most 64 characters, no backslash, no control characters")
@@ -69,6 +77,8 @@ class InstrumentConfig(Struct, frozen=True, forbid_unknown_fields=True):
     station_name: ShortText = ""
     device_serial_number: LongText = ""
     operator: LongText = ""
+    accepted_ae_titles: AeTitles = ()  # who may call us; empty: everybody
+    accepted_addresses: Addresses = ()
 
 
 class NetworkConfig(Struct, frozen=True, forbid_unknown_fields=True):

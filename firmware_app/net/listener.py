@@ -1,7 +1,9 @@
-"""The acceptor on the instrument's own port: answers C-ECHO, refuses everything else with the reason the standard has.
+"""The acceptor on the instrument's own port: C-ECHO and the reports of storage commitment, and nothing else.
 
-Every connection is bounded: ARTIM before its A-ASSOCIATE-RQ, a longest silence between messages, and a number of
-associations, beyond which peers are told "local limit exceeded" (transient) rather than left hanging.
+What is refused is refused with the reason that the standard has for it. Every connection is bounded: ARTIM before its
+A-ASSOCIATE-RQ is whole, a longest time from message to message, and a number of associations, beyond which peers are
+told "local limit exceeded" (transient). Beyond a number of connections, the one that has asked for nothing for longest
+makes room: whoever opens them all and stays silent keeps nobody out.
 """
 
 from __future__ import annotations
@@ -10,14 +12,18 @@ import errno
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import trio
 
 from firmware_app.dicom import association as core
 from firmware_app.dicom import events
-from firmware_app.dicom.command import Command, CommandField
-from firmware_app.dicom.errors import RemoteProtocolError
+from firmware_app.dicom.command import CommandField
+from firmware_app.dicom.errors import LocalProtocolError, RemoteProtocolError
+from firmware_app.dicom.items import RoleSelection, UserIdentity
 from firmware_app.dicom.message import Message
+from firmware_app.dicom.negotiation import Roles, items_of
+from firmware_app.dicom.octets import encode_ae_title
 from firmware_app.dicom.pdu import AssociateAccept, AssociateReject, AssociateRequest, ContextResult, ProposedContext
 from firmware_app.dicom.reasons import (
     CONTEXT_ACCEPTED,
@@ -25,22 +31,28 @@ from firmware_app.dicom.reasons import (
     REJECTED_TRANSIENT,
     SOURCE_PRESENTATION,
     SOURCE_USER,
+    describe_rejection,
 )
 from firmware_app.dicom.state import State
-from firmware_app.dicom.statuses import SUCCESS, UNRECOGNIZED_OPERATION
-from firmware_app.dicom.uids import APPLICATION_CONTEXT, UNCOMPRESSED, VERIFICATION
+from firmware_app.dicom.statuses import PROCESSING_FAILURE
+from firmware_app.dicom.uids import APPLICATION_CONTEXT, STORAGE_COMMITMENT_PUSH_MODEL, UNCOMPRESSED, VERIFICATION
 from firmware_app.net.errors import TimedOut
 from firmware_app.net.node import ARTIM_S, LocalApplicationEntity
+from firmware_app.net.performer import EventHandler, EventReport, PeerIdentity, expect_no_report, perform
 from firmware_app.net.tls import ListenerTls, TlsSession
 from firmware_app.net.tls_reasons import TlsFault
 from firmware_app.net.transport import TLS_HANDSHAKE, Transport, accept_transport, bounded
 
+# What we accept, and which roles the peer may have in it: it verifies us, and it reports what we asked for.
+ROLES_OF_PEERS = {VERIFICATION: Roles(scu=True, scp=False), STORAGE_COMMITMENT_PUSH_MODEL: Roles(scu=False, scp=True)}
+REJECTED_BY_USER = 1
 ABSTRACT_SYNTAX_NOT_SUPPORTED = 3
 TRANSFER_SYNTAXES_NOT_SUPPORTED = 4
 NO_APPLICATION_CONTEXT = AssociateReject(REJECTED_PERMANENT, SOURCE_USER, 2)
 NOT_OUR_AE_TITLE = AssociateReject(REJECTED_PERMANENT, SOURCE_USER, 7)
+STRANGER = AssociateReject(REJECTED_PERMANENT, SOURCE_USER, 3)
 TOO_MANY = AssociateReject(REJECTED_TRANSIENT, SOURCE_PRESENTATION, 2)
-BACKLOG = 8
+BACKLOG = 32
 # accept() fails with these when we, not the peer, are short of something; it passes.
 SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 SHORTAGE_PAUSE_S = 0.1
@@ -49,10 +61,23 @@ SHORTAGE_PAUSE_S = 0.1
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerLimits:
     max_associations: int = 4
-    max_connections: int = 16  # also those that have not asked yet; one more is closed without a word
+    max_connections: int = 32  # also those that have not asked yet, or have been rejected
     first_pdu_s: float = 10.0  # ARTIM in Sta2; and before it a TLS handshake
-    idle_s: float = 60.0  # between two messages of a peer
+    idle_s: float = 60.0  # from one message of a peer to the end of its next
     write_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerRules:
+    """Who may associate with us; empty is everybody."""
+
+    accepted_ae_titles: frozenset[str] = frozenset()
+    accepted_addresses: frozenset[str] = frozenset()
+
+    def admit(self, calling_ae_title: str, address: str) -> bool:
+        return calling_ae_title in (self.accepted_ae_titles or (calling_ae_title,)) and address in (
+            self.accepted_addresses or (address,)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +88,7 @@ class InboundAssociation:
     calling_ae_title: str
     echoes: int
     outcome: str
+    reports: int = 0
 
 
 def ignore(ended: InboundAssociation) -> None:
@@ -74,11 +100,16 @@ async def serve(
     port: int,
     *,
     limits: ListenerLimits | None = None,
+    rules: ListenerRules | None = None,
+    on_event: EventHandler = expect_no_report,
     tls: ListenerTls | None = None,
     observe: Callable[[InboundAssociation], None] = ignore,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Listen on our one interface until cancelled; the started value is the port. OSError when it cannot be had."""
+    """Listen on our one interface until cancelled; the started value is the port. OSError when it cannot be had.
+
+    `on_event` gets each N-EVENT-REPORT; what it raises is told to the peer as 0110H, and in `InboundAssociation`.
+    """
     limits = limits or ListenerLimits()
     if tls is not None:
         TlsSession.acceptor(tls)  # TlsFault, an OSError, where our certificate cannot be used
@@ -90,9 +121,10 @@ async def serve(
         async with trio.open_nursery() as nursery:
             task_status.started(listening.getsockname()[1])
             room = trio.CapacityLimiter(limits.max_associations)
+            connections: dict[Inbound, None] = {}
             while True:
                 connected, address = await accept(listening)
-                if len(nursery.child_tasks) >= limits.max_connections:
+                if len(connections) >= limits.max_connections and not make_room(connections):
                     connected.close()
                     continue
                 try:
@@ -100,8 +132,20 @@ async def serve(
                 except TlsFault as fault:
                     observe(InboundAssociation(address[0], "", 0, str(fault)))
                     continue
-                inbound = Inbound(transport, address[0], local, limits, room)
+                inbound = Inbound(transport, address[0], local, limits, rules or ListenerRules(), room, on_event)
+                connections[inbound] = None
+                inbound.on_end = partial(connections.pop, inbound, None)
                 nursery.start_soon(inbound.run, observe)
+
+
+def make_room(connections: dict[Inbound, None]) -> bool:
+    """Close the oldest connection that has asked for nothing yet, if there is one."""
+    for inbound in connections:
+        if inbound.is_waiting:
+            del connections[inbound]
+            inbound.give_way()
+            return True
+    return False
 
 
 async def accept(listening: socket.socket) -> tuple[socket.socket, tuple[str, int]]:
@@ -127,27 +171,44 @@ class Inbound:
         address: str,
         local: LocalApplicationEntity,
         limits: ListenerLimits,
+        rules: ListenerRules,
         room: trio.CapacityLimiter,
+        on_event: EventHandler,
     ) -> None:
+        self.on_end: Callable[[], None] = lambda: None
         self._transport = transport
         self._core = core.Association.acceptor(local.max_pdu_length)
-        self._address = address
+        self._peer = PeerIdentity("", address)
         self._local = local
         self._limits = limits
+        self._rules = rules
         self._room = room
         self._has_room = False
-        self._echoes = 0
+        self._on_event = on_event
+        self._scope = trio.CancelScope()
+        self._deadline = 0.0
+        self._echoes = self._reports = 0
         self._outcome = "closed by the peer"
+        self._trouble = ""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether nothing has been asked yet."""
+        return self._core.state in (State.IDLE, State.AWAIT_REQUEST)
+
+    def give_way(self) -> None:
+        """End at once, for somebody else."""
+        self._outcome = "asked for nothing and made room for another connection"
+        self._scope.cancel()
 
     async def run(self, observe: Callable[[InboundAssociation], None]) -> None:
         """Never raises but for cancellation: one peer's trouble is not another's."""
         try:
-            self._core.transport_accepted()
-            with bounded(self._address, TLS_HANDSHAKE, self._limits.first_pdu_s):
-                await self._transport.secure()
-            await self._converse()
-        except RemoteProtocolError as error:
-            self._outcome = f"broke the DICOM protocol: {error}"
+            with self._scope:
+                self._core.transport_accepted()
+                with bounded(self._peer.address, TLS_HANDSHAKE, self._limits.first_pdu_s):
+                    await self._transport.secure()
+                await self._converse()
         except TimedOut as error:
             self._outcome = str(error)
         except OSError as error:
@@ -156,39 +217,65 @@ class Inbound:
             self._core.abort()
             self._transport.send_at_once(self._core.data_to_send())
             self._transport.close()
-            if self._has_room:
-                self._room.release_on_behalf_of(self)
-            request = self._core.request_pdu
-            observe(
-                InboundAssociation(
-                    self._address, request.calling_ae_title if request else "", self._echoes, self._outcome
-                )
-            )
+            self._leave_room()
+            self.on_end()
+            ended = self._outcome + self._trouble
+            observe(InboundAssociation(self._peer.address, self._peer.ae_title, self._echoes, ended, self._reports))
 
     async def _converse(self) -> None:
+        self._renew_deadline()
         while not self._core.close_due:
-            with trio.move_on_after(self._patience_s()) as scope:
+            with trio.move_on_at(self._deadline) as patience:
                 octets = await self._transport.receive()
-            if scope.cancelled_caught:
-                self._outcome = f"said nothing for {self._patience_s():g} s"
-                self._core.artim_expired()
-                return
-            if not octets:
+            if patience.cancelled_caught:
+                self._run_out_of_patience()
+            elif octets:
+                self._core.receive_data(octets)
+            else:
                 self._core.transport_closed()
                 return
-            self._core.receive_data(octets)
-            try:
-                while (event := self._core.next_event()) is not None:
-                    await self._handle(event)
-            finally:
-                pending = self._core.data_to_send()
-                if pending:
-                    await self._transport.send(pending)
+            while await self._take_event():
+                # Not with every octet: a peer that dribbles is not waited for longer than a silent one.
+                self._renew_deadline()
+
+    def _renew_deadline(self) -> None:
+        self._deadline = trio.current_time() + self._patience_s()
 
     def _patience_s(self) -> float:
         if self._core.state is State.AWAIT_REQUEST:
             return self._limits.first_pdu_s
         return ARTIM_S if self._core.artim_running else self._limits.idle_s
+
+    def _run_out_of_patience(self) -> None:
+        if self._core.state is not State.AWAIT_CLOSE:
+            self._outcome = f"said nothing for {self._patience_s():g} s"
+        if self._core.artim_running:
+            self._core.artim_expired()
+        else:
+            self._core.abort()
+            self._renew_deadline()
+
+    async def _take_event(self) -> bool:
+        """Handle the next event, if there is one, and send what it makes due before anything else is said."""
+        try:
+            event = self._core.next_event()
+            happened = event is not None
+            if event is not None:
+                await self._handle(event)
+        except RemoteProtocolError as error:
+            happened = True
+            self._outcome = f"broke the DICOM protocol: {error}"
+        pending = self._core.data_to_send()
+        if pending:
+            await self._transport.send(pending)
+        if self._core.state is State.AWAIT_CLOSE:
+            self._leave_room()
+        return happened
+
+    def _leave_room(self) -> None:
+        if self._has_room:
+            self._room.release_on_behalf_of(self)
+            self._has_room = False
 
     async def _handle(self, event: events.AssociationEvent) -> None:
         if isinstance(event, events.Requested):
@@ -202,21 +289,27 @@ class Inbound:
             self._outcome = "aborted by the peer"
 
     def _answer_request(self, request: AssociateRequest) -> None:
+        identities = items_of(request.user_items, UserIdentity)
+        self._peer = PeerIdentity(request.calling_ae_title, self._peer.address, identities[0] if identities else None)
         reason = self._reason_to_reject(request)
         if reason is not None:
             self._core.reject(reason)
-            self._outcome = "rejected"
+            self._outcome = describe_rejection(reason.result, reason.source, reason.reason)
             return
-        results = tuple(answer_context(context) for context in request.contexts)
-        self._core.accept(
-            AssociateAccept(request.called_ae_title, request.calling_ae_title, results, self._local.user_items)
-        )
+        roles = answer_roles(request)
+        results = tuple(answer_context(context, roles) for context in request.contexts)
+        items = (*self._local.user_items, *roles.values())
+        self._core.accept(AssociateAccept(request.called_ae_title, request.calling_ae_title, results, items))
 
     def _reason_to_reject(self, request: AssociateRequest) -> AssociateReject | None:
         if request.application_context != APPLICATION_CONTEXT:
             return NO_APPLICATION_CONTEXT
         if request.called_ae_title != self._local.ae_title:
             return NOT_OUR_AE_TITLE
+        if not is_ae_title(request.calling_ae_title):
+            return STRANGER
+        if not self._rules.admit(request.calling_ae_title, self._peer.address):
+            return STRANGER
         try:
             self._room.acquire_on_behalf_of_nowait(self)
         except trio.WouldBlock:
@@ -225,25 +318,53 @@ class Inbound:
         return None
 
     async def _perform(self, message: Message) -> None:
-        request = message.command
-        if request.command_field.is_response or request.command_field is CommandField.C_CANCEL_RQ:
-            return
-        is_echo = request.command_field is CommandField.C_ECHO_RQ
-        self._echoes += is_echo
-        response = Command(
-            command_field=request.command_field.response,
-            message_id_being_responded_to=request.message_id,
-            affected_sop_class_uid=request.affected_sop_class_uid or request.requested_sop_class_uid,
-            status=SUCCESS if is_echo else UNRECOGNIZED_OPERATION,
-        )
-        await self._transport.send(self._core.send_command(message.context_id, response))
+        context = self._core.accepted[message.context_id]
+        response = await perform(message, context, self._peer, self._hand_over)
+        self._echoes += message.command.command_field is CommandField.C_ECHO_RQ
+        # Behind the request the same PDU may have broken the association.
+        if response is not None and self._core.state is State.ESTABLISHED:
+            await self._transport.send(self._core.send_command(message.context_id, response))
+
+    async def _hand_over(self, report: EventReport) -> int:
+        self._reports += 1
+        try:
+            return await self._on_event(report)
+        except Exception as error:  # noqa: BLE001 - one odd report must not close our port; peer and log are told
+            self._trouble = f"; its report failed here: {type(error).__name__}: {error}"
+            return PROCESSING_FAILURE
 
 
-def answer_context(proposed: ProposedContext) -> ContextResult:
-    """Verification in an uncompressed syntax, and nothing else; the syntax of a refusal is not significant."""
-    if proposed.abstract_syntax != VERIFICATION:
-        return ContextResult(proposed.context_id, ABSTRACT_SYNTAX_NOT_SUPPORTED, "")
+def is_ae_title(title: str) -> bool:
+    try:
+        encode_ae_title(title, "calling AE title")
+    except LocalProtocolError:
+        return False
+    return True
+
+
+def answer_roles(request: AssociateRequest) -> dict[str, RoleSelection]:
+    """Our answer to each role selection for what we accept: the proposed roles that the peer may have here."""
+    answers = {}
+    for proposed in items_of(request.user_items, RoleSelection):
+        uid = proposed.sop_class_uid
+        allowed = ROLES_OF_PEERS.get(uid)
+        if allowed is not None:
+            answers[uid] = RoleSelection(uid, proposed.scu and allowed.scu, proposed.scp and allowed.scp)
+    return answers
+
+
+def answer_context(proposed: ProposedContext, roles: dict[str, RoleSelection]) -> ContextResult:
+    """What we perform, in an uncompressed syntax, unless the peer wants no role but one that we have ourselves.
+
+    Without a role selection a reporting archive is accepted too: many propose none (PS3.7 D.3.3.4 wants one).
+    The syntax of a refusal is not significant.
+    """
     usable = [uid for uid in proposed.transfer_syntaxes if uid in UNCOMPRESSED]
-    if not usable:
-        return ContextResult(proposed.context_id, TRANSFER_SYNTAXES_NOT_SUPPORTED, "")
-    return ContextResult(proposed.context_id, CONTEXT_ACCEPTED, usable[0])
+    role = roles.get(proposed.abstract_syntax)
+    if proposed.abstract_syntax not in ROLES_OF_PEERS:
+        result = ABSTRACT_SYNTAX_NOT_SUPPORTED
+    elif role is not None and not (role.scu or role.scp):
+        result = REJECTED_BY_USER
+    else:
+        result = CONTEXT_ACCEPTED if usable else TRANSFER_SYNTAXES_NOT_SUPPORTED
+    return ContextResult(proposed.context_id, result, usable[0] if result == CONTEXT_ACCEPTED else "")

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import trio
 
 from firmware_app.model import Event
-from firmware_app.net.listener import InboundAssociation, serve
+from firmware_app.net.listener import InboundAssociation, ListenerRules, serve
 from firmware_app.net.node import LocalApplicationEntity
+from firmware_app.net.performer import EventHandler, expect_no_report
 from firmware_app.services.causes import in_one_line
 
 # A port is taken by another program or, for a minute after a crash, by the kernel; asking more often gains nothing.
@@ -16,12 +17,21 @@ RETRY_S = 5.0
 
 
 class ListenerService:
-    """`port` 0 means that this instrument does not listen."""
+    """`port` 0 means that this instrument does not listen. `on_event` answers the reports of storage commitment."""
 
-    def __init__(self, local: LocalApplicationEntity, port: int, publish: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        local: LocalApplicationEntity,
+        port: int,
+        rules: ListenerRules,
+        publish: Callable[[Event], None],
+        on_event: EventHandler = expect_no_report,
+    ) -> None:
         self._local = local
         self._port = port
+        self._rules = rules
         self._publish = publish
+        self._on_event = on_event
         self.detail = "not opened yet" if port else "not listening: instrument.port is 0"
 
     async def run(self) -> None:
@@ -43,9 +53,17 @@ class ListenerService:
             await trio.sleep(RETRY_S)
 
     async def _listen(self, *, task_status: trio.TaskStatus[int]) -> None:
-        await serve(self._local, self._port, observe=self._tell, task_status=task_status)
+        await serve(
+            self._local,
+            self._port,
+            rules=self._rules,
+            on_event=self._on_event,
+            observe=self._tell,
+            task_status=task_status,
+        )
 
     def _tell(self, ended: InboundAssociation) -> None:
         who = f"{ended.calling_ae_title or 'somebody'} from {ended.peer_address}"
         data: dict[str, object] = {"peer_address": ended.peer_address, "calling_ae_title": ended.calling_ae_title}
-        self._publish(Event("listener.association", f"{who}: {ended.echoes} C-ECHO, {ended.outcome}", data))
+        done = f"{ended.echoes} C-ECHO" + (f", {ended.reports} N-EVENT-REPORT" if ended.reports else "")
+        self._publish(Event("listener.association", f"{who}: {done}, {ended.outcome}", data))

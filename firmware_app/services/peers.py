@@ -10,6 +10,7 @@ import msgspec
 from firmware_app.config import Config, NodeConfig
 from firmware_app.config.schema import AE_TITLE_WORDS, AeTitle
 from firmware_app.net.association import ContextPair
+from firmware_app.net.listener import ListenerRules
 from firmware_app.net.node import LocalApplicationEntity, Node, Timeouts
 from firmware_app.profiles import Profile
 
@@ -80,6 +81,12 @@ def local_entity(
         implementation_version_name=entity.implementation_version_name,
         max_pdu_length=entity.max_pdu_length,
     )
+
+
+def listener_rules(config: Config) -> ListenerRules:
+    """Who may associate with our own port. Spaces around an AE title are not significant (PS3.5 6.2)."""
+    titles = frozenset(title.strip(" ") for title in config.instrument.accepted_ae_titles)
+    return ListenerRules(accepted_ae_titles=titles, accepted_addresses=frozenset(config.instrument.accepted_addresses))
 
 
 def contexts_of(profile: Profile, service: Service) -> tuple[ContextPair, ...]:

@@ -135,10 +135,14 @@ async def test_an_idle_association_is_aborted(clock: MockClock) -> None:
     assert ended[0].outcome == "said nothing for 30 s"
 
 
-async def test_connections_that_ask_for_nothing_are_bounded() -> None:
-    async with listening() as (us, _):
+async def test_silent_connections_are_bounded_and_keep_nobody_out() -> None:
+    """The oldest makes room, and with it nobody is held up who asks."""
+    async with listening() as (us, ended):
         streams = [await trio.open_tcp_stream(us.host, us.port) for _ in range(LIMITS.max_connections + 1)]
         with trio.fail_after(10):
-            assert await streams[-1].receive_some() == b""
+            assert await streams[0].receive_some() == b""
+        await until(ended, 1)
+        assert ended[0].outcome == "asked for nothing and made room for another connection"
+        assert (await echo(us, PEER)).count == 1
         for stream in streams:
             await stream.aclose()
