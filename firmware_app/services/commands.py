@@ -223,7 +223,7 @@ class Commands:
     # ------------------------------------------------------------------------------------------- delivery
 
     async def _queue(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
-        return screens.queue(await self.records.deliveries(limit=arguments["limit"]))
+        return screens.queue(await self.records.deliveries(newest_first=True, limit=arguments["limit"]))
 
     async def _retry(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
         uid = arguments["uid"]
