@@ -7,6 +7,7 @@ line; 2 wrong usage or configuration; 130 interrupted. Everything heavy is impor
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -73,6 +74,17 @@ def stopping(status: int, *expected: type[BaseException]) -> Iterator[None]:
         if not all(isinstance(cause, expected) for cause in causes(error)):
             raise
         raise Stop(status, in_one_line(error)) from error
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """For the imports of a short verb: not searched for garbage, now or at the exit. 28 ms of the 190 of an echo."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @contextmanager
@@ -308,13 +320,15 @@ def _analysis_line(result: dict[str, object]) -> str:
 
 
 def echo(arguments: argparse.Namespace) -> int:
-    from firmware_app.services import network_verbs
+    with importing():
+        from firmware_app.services import network_verbs
 
     return _network_verb(arguments, network_verbs.echo_rows(arguments.count))
 
 
 def worklist(arguments: argparse.Namespace) -> int:
-    from firmware_app.services import network_verbs
+    with importing():
+        from firmware_app.services import network_verbs
 
     keys = network_verbs.WorklistKeys(
         arguments.date,
@@ -330,7 +344,9 @@ def worklist(arguments: argparse.Namespace) -> int:
 
 
 def store(arguments: argparse.Namespace) -> int:
-    from firmware_app.services import network_verbs
+    with importing():
+        from firmware_app.net import storage  # noqa: F401
+        from firmware_app.services import network_verbs
 
     return _network_verb(arguments, network_verbs.store_rows(arguments.files))
 
