@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from tls_material import TlsMaterial
 
 PEER_PROGRAMS = {
     "dcmtk": ("storescp", "wlmscpfs", "echoscu"),
     "orthanc": ("Orthanc",),
     "dicom3tools": ("dciodvfy",),
+    "openssl": ("openssl",),
 }
 SHARED = Path(os.environ.get("SPECULAR_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 
@@ -41,6 +43,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         missing = missing_programs(marker.args[0])
         if missing:
             pytest.fail(f"CI lacks the peer {marker.args[0]}: no {', '.join(missing)}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def tls_material(tmp_path_factory: pytest.TempPathFactory) -> TlsMaterial:
+    """For tests that are marked `peer("openssl")`."""
+    return TlsMaterial.make(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(scope="session")

@@ -60,6 +60,7 @@ class TlsSession:
         self._pins = pins
         self._server_name = server_name
         self._peer: Certificate | None = None
+        self._held_back: TlsFault | None = None
         self._begun = False
         # Private, but the only way to the certificate that was refused, and stable since Python 3.8. Without it
         # messages would lack the peer's name. A context for each connection makes it tell whose certificate it is.
@@ -127,24 +128,21 @@ class TlsSession:
             raise self._fault(error) from error
 
     def read(self) -> bytes:
-        """Everything that has arrived; empty when that is nothing, or when `ended`."""
+        """Everything that has arrived; empty when that is nothing, or when `ended`. A fault comes after it, once."""
         parts: list[bytes] = []
-        while True:
+        while not self.ended:
             try:
                 part = self._tls.read(READ_SIZE)
+                parts.append(part)
+                self.ended = not part  # close_notify
             except ssl.SSLWantReadError:
                 break
-            except ssl.SSLZeroReturnError:  # close_notify
-                self.ended = True
-                break
             except ssl.SSLError as error:
-                if parts:  # what came before it counts; the fault comes again at the next read
-                    break
-                raise self._fault(error) from error
-            if not part:
                 self.ended = True
-                break
-            parts.append(part)
+                self._held_back = self._fault(error)
+        if not parts and self._held_back is not None:
+            fault, self._held_back = self._held_back, None
+            raise fault
         return b"".join(parts)
 
     def say_goodbye(self) -> None:

@@ -197,17 +197,13 @@ class TlsTransport(Transport):
 
     def _read(self) -> bytes:
         octets, self._read_ahead = self._read_ahead, b""
-        if self._session.ended:
-            return octets
         try:
-            octets += self._session.read()
+            return octets or self._session.read()
         except TlsFault:
-            self._session.ended = True
             self._is_secure = False
             raise
         finally:
             self._flush_at_once()  # an alert, or the answer to a key update
-        return octets
 
 
 async def connect(node: Node, source_address: str) -> Transport:
