@@ -80,7 +80,9 @@ class Association:
         self.rejected: tuple[RejectedContext, ...] = ()
         self.agreement = Agreement()
         self.fragment_length = 0
-        self._max_received_length = min(max_received_length or MAX_RECEIVED_LENGTH, MAX_RECEIVED_LENGTH)
+        self._max_received_length = max_received_length or MAX_RECEIVED_LENGTH
+        if not pdu.PDV_OVERHEAD + 2 <= self._max_received_length <= MAX_RECEIVED_LENGTH:
+            raise LocalProtocolError(f"a Maximum Length of {max_received_length} is nothing that we can receive")
         self._assembler = MessageAssembler(max_data_set)
         self._received = bytearray()
         self._values: deque[pdu.PresentationDataValue] = deque()  # of the last P-DATA-TF, not looked at yet

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from firmware_app.dicom.errors import LocalProtocolError, RemoteProtocolError
@@ -170,8 +170,8 @@ class UserIdentity:
 
     ITEM_TYPE: ClassVar[int] = 0x58
     kind: int
-    primary: bytes
-    secondary: bytes = b""
+    primary: bytes = field(repr=False)  # tickets, assertions and passcodes are not for the log
+    secondary: bytes = field(default=b"", repr=False)
     positive_response_requested: bool = False
 
     def encode_body(self) -> bytes:
