@@ -10,10 +10,12 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 ESC = 0x1B
 DEFAULT_FALLBACKS = ("ISO_IR 192", "ISO_IR 100")  # UTF-8 recognizes itself; Latin-1 takes what is left
+LAST_RESORT = "iso8859_1"
 
 # Single-octet and self-contained repertoires, by ISO-IR number or term.
 CODECS = {
@@ -99,7 +101,7 @@ class TextDecoder:
         ]
         self.problem = f"unknown Specific Character Set {', '.join(map(repr, unknown))}" if unknown else None
         self._initial_codec = CODECS.get(numbers[0], "ascii")
-        self._fallbacks = (*(CODECS[repertoire_number(term)] for term in fallbacks), "iso8859_1")
+        self._fallbacks = tuple(CODECS[repertoire_number(term)] for term in fallbacks)
 
     def decode(self, octets: bytes, *, person_name: bool = False) -> DecodedText:
         if octets.isascii() and ESC not in octets:
@@ -113,13 +115,11 @@ class TextDecoder:
 
     def _decode_by_fallback(self, octets: bytes) -> DecodedText:
         declared = "\\".join(self._terms) or "absent"
+        problem = f"does not fit its character set ({declared}), read as "
         for codec in self._fallbacks:
-            try:
-                text = decode_piece(octets, codec)
-            except UnicodeDecodeError:
-                continue
-            return DecodedText(text, f"does not fit its character set ({declared}), read as {codec}")
-        raise AssertionError("Latin-1 reads every octet")
+            with suppress(UnicodeDecodeError):
+                return DecodedText(decode_piece(octets, codec), problem + codec)
+        return DecodedText(octets.decode(LAST_RESORT), problem + LAST_RESORT)
 
     def _decode_extended(self, octets: bytes, delimiters: re.Pattern[bytes]) -> DecodedText:
         """ISO 2022: pieces between escape sequences, each by what is designated there."""

@@ -67,6 +67,7 @@ def test_examples_of_the_standard(name: str) -> None:
         (("ISO_IR 100",), b"\x1b-L\xbb", "Л", "uses ISO 2022 IR 144 without declaring it"),
         ((), b"\x1b$B\xff\xff", "\x1b$Bÿÿ", "does not fit its character set (absent), read as iso8859_1"),
         ((), b"A\x1b", "A\x1b", "does not fit its character set (absent), read as utf_8"),
+        ((), b"A\x1b(Z", "A\x1b(Z", "does not fit its character set (absent), read as utf_8"),
     ],
 )
 def test_what_does_not_fit_is_read_by_a_fallback_and_said(
@@ -78,6 +79,7 @@ def test_what_does_not_fit_is_read_by_a_fallback_and_said(
 def test_the_fallback_is_configurable() -> None:
     octets = "山田".encode("gbk")
     assert TextDecoder((), ("GB18030",)).decode(octets).text == "山田"
+    assert TextDecoder((), ("ISO_IR 192",)).decode(b"\xff").text == "ÿ"  # Latin-1 ends every chain
 
 
 def test_an_unknown_character_set_is_a_problem_even_of_ascii_text() -> None:

@@ -156,7 +156,9 @@ def test_a_damaged_command_is_a_command_or_a_remote_protocol_error(name: str, da
         return
 
 
-@pytest.mark.parametrize("bad", [{"message_id": 65536}, {"message_id": -1}, {"error_comment": "山"}])
+@pytest.mark.parametrize(
+    "bad", [{"message_id": 65536}, {"message_id": -1}, {"error_comment": "山"}, {"error_comment": "x" * 65536}]
+)
 def test_a_value_that_does_not_fit_is_not_written(bad: dict[str, object]) -> None:
     with pytest.raises(LocalProtocolError):
         encode_command(replace(ECHO, **bad))  # type: ignore[arg-type]

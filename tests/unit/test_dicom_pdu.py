@@ -75,6 +75,15 @@ def test_unknown_items_are_skipped() -> None:
     assert pdu.AssociateRequest.decode_body(memoryview(body)) == request()
 
 
+def test_unknown_sub_items_of_a_context_are_skipped() -> None:
+    unknown = items.encode_item(0x77, b"??")
+    proposed = b"\x01\0\0\0" + unknown + request().contexts[0].encode()[8:] + unknown
+    assert pdu.ProposedContext.decode_body(memoryview(proposed)) == request().contexts[0]
+    answered = b"\x01\0\0\0" + unknown + items.encode_item(0x40, IMPLICIT_VR_LITTLE_ENDIAN.encode())
+    expected = pdu.ContextResult(1, 0, IMPLICIT_VR_LITTLE_ENDIAN)
+    assert pdu.ContextResult.decode_body(memoryview(answered)) == expected
+
+
 # ------------------------------------------------------------------ random primitives, both ways
 
 uids = st.from_regex(r"\A[0-2]\.[1-9][0-9]{0,8}(\.(0|[1-9][0-9]{0,8})){1,4}\Z")

@@ -186,6 +186,13 @@ def test_each_blank_cell(event: Event, state: State) -> None:
     assert association.data_to_send() == b""
 
 
+def test_what_belongs_to_the_other_role_is_refused() -> None:
+    with pytest.raises(LocalProtocolError, match="no request to accept"):
+        Association.acceptor(16384).accept(ACCEPT)
+    with pytest.raises(LocalProtocolError, match="an acceptor requests no association"):
+        Association.acceptor(16384).transport_connected()
+
+
 def test_release_collision_of_the_acceptor() -> None:
     association = acceptor(*OPENED, *COLLISION)
     assert association.state is State.COLLISION_ACCEPTOR_REPLY

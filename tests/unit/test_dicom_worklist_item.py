@@ -113,6 +113,9 @@ def test_padding_goes_and_nothing_else() -> None:
     assert read.problems == ()
 
 
+DELIMITED = struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+
+
 def minimal(*more: bytes, step: bytes = item(b"")) -> bytes:
     required = element(0x00100010, b"A^B ") + element(0x00100020, b"P1") + element(0x0020000D, b"1.2.34")
     return required + b"".join(more) + element(0x00400100, step)
@@ -136,6 +139,7 @@ def minimal(*more: bytes, step: bytes = item(b"")) -> bytes:
         (minimal()[:-4], "data set is broken"),
         (minimal() + b"\0\0", "2 octets are no element"),
         (minimal(step=element(0x00100010, b"")), "holds (0010,0010) instead of an item"),
+        (minimal(struct.pack("<HHI", 0x0008, 0x0050, 0xFFFFFFFF) + DELIMITED), "Number (0008,0050) is a sequence"),
     ],
 )
 def test_garbage_is_kept_and_flagged(octets: bytes, problem: str) -> None:
@@ -148,6 +152,13 @@ def test_a_sequence_that_explicit_vr_hides_in_un_is_implicit() -> None:
     inner = item(element(0x00080060, b"OP"))
     octets = element(0x00100010, b"A^", b"PN") + element(0x00400100, inner, b"UN")
     assert read_worklist_item(octets, explicit_vr=True).modality == "OP"
+
+
+def test_an_element_may_end_inside_its_length() -> None:
+    octets = element(0x00100010, b"A^", b"PN") + struct.pack("<HH2sH", 0x0042, 0x0011, b"OB", 0)
+    read = read_data_set(octets, explicit_vr=True, sequence_tags=frozenset())
+    assert list(read.elements) == [0x00100010]
+    assert read.problems == ("data set is broken, read up to here: (0042,0011) ends inside its length",)
 
 
 def test_nesting_is_bounded() -> None:
