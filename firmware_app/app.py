@@ -36,7 +36,7 @@ from firmware_app.services.health import LoopLag, run_watchdog
 from firmware_app.services.listening import ListenerService
 from firmware_app.services.log import configure_log, run_log
 from firmware_app.services.notify import sd_notify
-from firmware_app.services.peers import contexts_of, listener_rules, local_entity, node_of
+from firmware_app.services.peers import contexts_of, listener_rules, listener_tls, local_entity, node_of
 from firmware_app.services.status import StatusService
 from firmware_app.services.worklist import WorklistService
 from hw.abc import Camera, Stage
@@ -156,6 +156,7 @@ class Service:
             config.instrument.port,
             listener_rules(config),
             self.bus.publish,
+            tls=listener_tls(config.instrument.tls),
         )
         self.status = StatusService(
             config.profile,

@@ -231,15 +231,15 @@ def _count(word: str) -> int:
 # ------------------------------------------------------------------------------------------------ which room does it
 
 
-def _config(arguments: argparse.Namespace) -> Config:
+def _config(arguments: argparse.Namespace, *, with_files: bool = False) -> Config:
     from firmware_app.config import ConfigError, load_config
 
     with stopping(EXIT_USAGE, ConfigError):
-        return load_config(arguments.config)
+        return load_config(arguments.config, with_files=with_files)
 
 
 def run_service(arguments: argparse.Namespace) -> int:
-    config = _config(arguments)  # first: its problems are told before anything heavy is imported
+    config = _config(arguments, with_files=True)  # first: its problems are told before anything heavy is imported
     from firmware_app import app
     from firmware_app.console.listening import ConsoleUnavailable
     from firmware_app.records.errors import RecordsError

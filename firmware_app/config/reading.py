@@ -5,16 +5,19 @@ from __future__ import annotations
 import difflib
 import re
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 import tomli
 
-from firmware_app.config.rules import findings
+from firmware_app.config.rules import Finding, findings
 from firmware_app.config.schema import Config
+from firmware_app.config.tls_files import expiry_findings, tls_findings
 from firmware_app.profiles.loader import available_profiles
 
 FILE_MAX_BYTES = 1 << 20  # a configuration with every key explained has 6 kB
@@ -35,11 +38,15 @@ class ConfigError(Exception):
         self.problems = problems
 
 
-def load_config(path: Path | None) -> Config:
-    """The configuration in `path`, or the built-in defaults without one. Raises `ConfigError`."""
+def load_config(path: Path | None, *, with_files: bool = False) -> Config:
+    """The configuration in `path`, or the built-in defaults without one. Raises `ConfigError`.
+
+    `with_files`: only if the files that it names can be used too. Who merely wants to know where the console is may
+    not be allowed to read them.
+    """
     if path is None:
         return Config()
-    config, problems = _examine(path)
+    config, problems = _examine(path, tls_findings if with_files else None)
     if problems:
         raise ConfigError(path, problems)
     return config
@@ -47,7 +54,9 @@ def load_config(path: Path | None) -> Config:
 
 def check_config(path: Path) -> list[str]:
     """Every problem of the file, one line each; empty when a service may start with it."""
-    return _examine(path)[1]
+    now = datetime.now(UTC)
+    # An expired certificate is told here, and does not stop the service: the instrument can still examine.
+    return _examine(path, lambda config: [*tls_findings(config), *expiry_findings(config, now)])[1]
 
 
 @dataclass(slots=True)
@@ -62,14 +71,14 @@ class _Reading:
         self.bad_keys.add(key_path)
 
 
-def _examine(path: Path) -> tuple[Config, list[str]]:
+def _examine(path: Path, files: Callable[[Config], Iterable[Finding]] | None) -> tuple[Config, list[str]]:
     try:
         document = _document(path)
     except _Unreadable as error:
         return Config(), [f"{path}: {error}"]
     reading = _Reading()
     config = _table(Config, document, "", reading)
-    for finding in findings(config):
+    for finding in chain(findings(config), files(config) if files else ()):
         # A rule about a key whose value was refused would judge the default that stands in for it.
         keys = (finding.key, *finding.also)
         if reading.bad_keys.isdisjoint((*keys, *(key.partition(".")[0] for key in keys))):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from firmware_app.config.schema import Config, NodeConfig, StageConfig
+from firmware_app.config.schema import Config, NodeConfig, NodeTlsConfig, StageConfig
 
 # struct sockaddr_un: sun_path is 108 bytes with the final NUL (unix(7)).
 SUN_PATH_MAX_BYTES = 107
@@ -29,6 +29,9 @@ def findings(config: Config) -> Iterator[Finding]:
         ("patient_query", config.patient_query),
     ):
         yield from _node(name, node)
+        if node.tls is not None:
+            yield from _node_tls(f"{name}.tls", node.tls)
+    yield from _listener_tls(config)
     yield from _simulated(config)
     yield from _own_address(config)
     if config.storage.retry_max_s < config.storage.retry_first_s:
@@ -55,6 +58,21 @@ def _node(name: str, node: NodeConfig) -> Iterator[Finding]:
             yield Finding(f"{name}.{key}", f"is missing, and {' and '.join(keys)} {verb} given", keys)
     if node.ip_address and not _is_host(node.ip_address):
         yield Finding(f"{name}.ip_address", f"{node.ip_address} is not the address of one host")
+
+
+def _node_tls(name: str, tls: NodeTlsConfig) -> Iterator[Finding]:
+    pins, verify = f"{name}.pinned_sha256", f"{name}.verify"
+    if tls.verify == "pinned" and not tls.pinned_sha256:
+        yield Finding(pins, f'is missing, and {verify} is "pinned"', (verify,))
+    if tls.verify == "hostname" and tls.pinned_sha256:
+        yield Finding(pins, f'is given, but {verify} is "hostname": nobody would look at it', (verify,))
+
+
+def _listener_tls(config: Config) -> Iterator[Finding]:
+    tls = config.instrument.tls
+    if tls is not None and tls.pinned_sha256 and not tls.require_client_certificate:
+        also = "instrument.tls.require_client_certificate"
+        yield Finding("instrument.tls.pinned_sha256", f"is given, but {also} is false", (also,))
 
 
 def _own_address(config: Config) -> Iterator[Finding]:

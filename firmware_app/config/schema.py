@@ -66,6 +66,46 @@ PositionVector = Annotated[
     Meta(description="three numbers, um in x, y and z, such as [-82000.0, -20000.0, -20000.0]"),
 ]
 
+HostName = Annotated[
+    str,
+    Meta(
+        pattern=r"\A(?:(?!-)[A-Za-z0-9-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*)?\Z",
+        max_length=253,
+        description='a host name or an IPv4 address such as "pacs.clinic.example", or ""',
+    ),
+]
+Fingerprints = Annotated[
+    tuple[Annotated[str, Meta(pattern=r"\A(?:[0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}\Z")], ...],
+    Meta(
+        max_length=100,
+        description="at most 100 SHA-256 fingerprints of certificates, each of 64 hexadecimal digits, with or without "
+        'colons, such as ["12:AB:...:EF"]',
+    ),
+]
+
+
+class TlsFilesConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """PEM files. They are read at each connection: renewed ones need no restart."""
+
+    certificate: AbsolutePath = "/etc/specular/tls/certificate.pem"
+    key: AbsolutePath = "/etc/specular/tls/key.pem"
+    trusted: AbsolutePath = "/etc/specular/tls/trusted.pem"
+
+
+class NodeTlsConfig(TlsFilesConfig, frozen=True, forbid_unknown_fields=True):
+    """TLS to a node; without the table plain TCP."""
+
+    verify: Literal["hostname", "pinned"] = "hostname"
+    server_name: HostName = ""  # empty: the node's address
+    pinned_sha256: Fingerprints = ()
+
+
+class ListenerTlsConfig(TlsFilesConfig, frozen=True, forbid_unknown_fields=True):
+    """TLS on our own port; without the table plain TCP."""
+
+    require_client_certificate: bool = True
+    pinned_sha256: Fingerprints = ()  # of the peers that are vouched for only these; empty: all of them
+
 
 class InstrumentConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Ourselves. Defaults: 4.7.2, "SP-1P"."""
@@ -79,6 +119,7 @@ class InstrumentConfig(Struct, frozen=True, forbid_unknown_fields=True):
     operator: LongText = ""
     accepted_ae_titles: AeTitles = ()  # who may call us; empty: everybody
     accepted_addresses: Addresses = ()
+    tls: ListenerTlsConfig | None = None
 
 
 class NetworkConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,6 +143,7 @@ class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     port: Port = 0
     ae_title: OptionalAeTitle = ""
     timeouts: TimeoutsConfig = TimeoutsConfig()
+    tls: NodeTlsConfig | None = None
 
 
 class WorklistConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):

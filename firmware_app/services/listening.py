@@ -10,6 +10,7 @@ from firmware_app.model import Event
 from firmware_app.net.listener import InboundAssociation, ListenerRules, serve
 from firmware_app.net.node import LocalApplicationEntity
 from firmware_app.net.performer import EventHandler, expect_no_report
+from firmware_app.net.tls import ListenerTls
 from firmware_app.services.causes import in_one_line
 
 # A port is taken by another program or, for a minute after a crash, by the kernel; asking more often gains nothing.
@@ -26,12 +27,14 @@ class ListenerService:
         rules: ListenerRules,
         publish: Callable[[Event], None],
         on_event: EventHandler = expect_no_report,
+        tls: ListenerTls | None = None,
     ) -> None:
         self._local = local
         self._port = port
         self._rules = rules
         self._publish = publish
         self._on_event = on_event
+        self._tls = tls
         self.detail = "not opened yet" if port else "not listening: instrument.port is 0"
 
     async def run(self) -> None:
@@ -42,7 +45,8 @@ class ListenerService:
             try:
                 async with trio.open_nursery() as nursery:
                     port = await nursery.start(self._listen)
-                    self.detail = f"{self._local.ae_title} on {self._local.source_address}:{port} answers C-ECHO"
+                    over = " over TLS" if self._tls else ""
+                    self.detail = f"{self._local.ae_title} on {self._local.source_address}:{port} answers C-ECHO{over}"
                     self._publish(Event("listener.ready", self.detail, {"port": port}))
                     told = ""
             except* OSError as group:
@@ -58,6 +62,7 @@ class ListenerService:
             self._port,
             rules=self._rules,
             on_event=self._on_event,
+            tls=self._tls,
             observe=self._tell,
             task_status=task_status,
         )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Literal
 
 import msgspec
 
-from firmware_app.config import Config, NodeConfig
+from firmware_app.config import Config, ListenerTlsConfig, NodeConfig, NodeTlsConfig
 from firmware_app.config.schema import AE_TITLE_WORDS, AeTitle
 from firmware_app.net.association import ContextPair
 from firmware_app.net.listener import ListenerRules
 from firmware_app.net.node import LocalApplicationEntity, Node, Timeouts
+from firmware_app.net.tls import ClientTls, ListenerTls
 from firmware_app.profiles import Profile
 
 Service = Literal["verification", "worklist", "patient_query", "storage"]
@@ -34,7 +37,36 @@ def node_of(name: str, table: NodeConfig) -> Node:
         response_s=waits.response_s,
         release_s=waits.release_s,
     )
-    return Node(name, table.ip_address, table.port, table.ae_title, timeouts)
+    return Node(name, table.ip_address, table.port, table.ae_title, timeouts, client_tls(table.tls))
+
+
+def client_tls(table: NodeTlsConfig | None) -> ClientTls | None:
+    if table is None:
+        return None
+    return ClientTls(
+        certificate=table.certificate,
+        key=table.key,
+        trusted=table.trusted,
+        server_name=table.server_name,
+        pinned_sha256=fingerprints(table.pinned_sha256),
+    )
+
+
+def listener_tls(table: ListenerTlsConfig | None) -> ListenerTls | None:
+    if table is None:
+        return None
+    return ListenerTls(
+        certificate=table.certificate,
+        key=table.key,
+        trusted=table.trusted,
+        require_client_certificate=table.require_client_certificate,
+        pinned_sha256=fingerprints(table.pinned_sha256),
+    )
+
+
+def fingerprints(words: Iterable[str]) -> frozenset[str]:
+    """As `openssl x509 -fingerprint` prints them, or bare."""
+    return frozenset(word.replace(":", "").lower() for word in words)
 
 
 def find_node(word: str, config: Config, timeout_s: float | None = None) -> Node:
@@ -43,7 +75,7 @@ def find_node(word: str, config: Config, timeout_s: float | None = None) -> Node
     node = _parse_node(word, sorted(config.nodes())) if table is None else node_of(word, table)
     if timeout_s is None:
         return node
-    return Node(node.name, node.host, node.port, node.ae_title, Timeouts.all(timeout_s))
+    return replace(node, timeouts=Timeouts.all(timeout_s))
 
 
 def _parse_node(word: str, configured: list[str]) -> Node:
