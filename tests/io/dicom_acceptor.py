@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -12,14 +12,15 @@ from firmware_app.dicom import events, pdu
 from firmware_app.dicom.association import Association
 from firmware_app.dicom.command import DATA_SET_PRESENT, NO_DATA_SET, Command, CommandField
 from firmware_app.dicom.errors import RemoteProtocolError
-from firmware_app.dicom.items import MaximumLength
+from firmware_app.dicom.items import MaximumLength, UserItem
 from firmware_app.dicom.message import Message, fragments
 from firmware_app.net.node import Node, Timeouts
 
 HANG_UP = "hang up"
 STALL = "stall"
-# What a handler yields: a status, a status with a data set, or a misdeed.
-Answer = int | tuple[int, bytes] | str
+RELEASE = "release"
+# What a handler yields: a status, a status with a data set, a message of its own, octets as they are, or a misdeed.
+Answer = int | tuple[int, bytes] | Message | bytes | str
 Handler = Callable[[Message], Iterable[Answer]]
 
 
@@ -31,6 +32,8 @@ class Acceptor:
     messages: list[Message] = field(default_factory=list)
     ends: list[str] = field(default_factory=list)
     associations: int = 0
+    user_items: Sequence[UserItem] = ()
+    requests: list[pdu.AssociateRequest] = field(default_factory=list)
     on_octets: Callable[[int], None] | None = None  # told how many octets have come on the connection so far
 
 
@@ -66,7 +69,9 @@ class Conversation:
             results = tuple(
                 pdu.ContextResult(one.context_id, 0, one.transfer_syntaxes[0]) for one in event.request.contexts
             )
-            self.core.accept(pdu.AssociateAccept("A", "B", results, (MaximumLength(16384),)))
+            self.acceptor.requests.append(event.request)
+            items = (MaximumLength(16384), *self.acceptor.user_items)
+            self.core.accept(pdu.AssociateAccept("A", "B", results, items))
         elif isinstance(event, events.ReleaseRequested):
             self.core.confirm_release()
             await self.stream.send_all(self.core.data_to_send())
@@ -74,6 +79,9 @@ class Conversation:
             return False
         elif isinstance(event, events.Aborted):
             self.acceptor.ends.append("aborted")
+            return False
+        elif isinstance(event, events.Released):
+            self.acceptor.ends.append("released by us")
             return False
         elif isinstance(event, events.Received):
             self.acceptor.messages.append(event.message)
@@ -88,6 +96,14 @@ class Conversation:
                 return False
             if answer == STALL:
                 continue
+            if isinstance(answer, Message):
+                await self.send(answer)
+                continue
+            if isinstance(answer, bytes) or answer == RELEASE:
+                if answer == RELEASE:
+                    self.core.release()
+                await self.stream.send_all(self.core.data_to_send() if isinstance(answer, str) else answer)
+                continue
             status, data_set = answer if isinstance(answer, tuple) else (answer, None)
             assert isinstance(status, int)
             await self.respond(message, status, data_set)
@@ -100,20 +116,26 @@ class Conversation:
             status=status,
             data_set_type=NO_DATA_SET if data_set is None else DATA_SET_PRESENT,
         )
-        octets = self.core.send_command(message.context_id, response)
-        if data_set is not None:
-            for fragment, is_last in fragments(data_set, self.core.fragment_length):
+        await self.send(Message(message.context_id, response, data_set))
+
+    async def send(self, message: Message) -> None:
+        octets = self.core.send_command(message.context_id, message.command)
+        if message.data_set is not None:
+            for fragment, is_last in fragments(message.data_set, self.core.fragment_length):
                 header, body = self.core.send_fragment(message.context_id, fragment, is_last=is_last)
                 octets += header + bytes(body)
         await self.stream.send_all(octets)
 
 
 @asynccontextmanager
-async def run_acceptor(handler: Handler, timeouts: Timeouts | None = None) -> AsyncIterator[Acceptor]:
+async def run_acceptor(
+    handler: Handler, timeouts: Timeouts | None = None, user_items: Sequence[UserItem] = ()
+) -> AsyncIterator[Acceptor]:
     """An acceptor on a port of the kernel's choice, until the scope ends."""
     listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
     port = listener.socket.getsockname()[1]
-    acceptor = Acceptor(Node("peer", "127.0.0.1", port, "PEER", timeouts or Timeouts.all(20)))
+    node = Node("peer", "127.0.0.1", port, "PEER", timeouts or Timeouts.all(20))
+    acceptor = Acceptor(node, user_items=user_items)
 
     async def serve(stream: trio.SocketStream) -> None:
         acceptor.associations += 1
