@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 UNDEFINED_LENGTH = 0xFFFFFFFF
 ITEM = 0xFFFEE000
@@ -27,8 +28,7 @@ LENGTH = struct.Struct("<I")
 Elements = dict[int, "bytes | list[Elements]"]
 
 
-@dataclass(frozen=True, slots=True)
-class ReadDataSet:
+class ReadDataSet(msgspec.Struct, frozen=True):
     elements: Elements
     problems: tuple[str, ...]
 

@@ -2,54 +2,46 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from firmware_app.dicom.message import Message
 from firmware_app.dicom.pdu import AssociateAccept, AssociateReject, AssociateRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Requested:
+class Requested(msgspec.Struct, frozen=True):
     """A peer asks for an association: answer with `accept` or `reject`."""
 
     request: AssociateRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True):
     accept: AssociateAccept
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(msgspec.Struct, frozen=True):
     reject: AssociateReject
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(msgspec.Struct, frozen=True):
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseRequested:
+class ReleaseRequested(msgspec.Struct, frozen=True):
     """The peer wants to release: answer with `confirm_release`, also when both sides asked at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Released:
+class Released(msgspec.Struct, frozen=True):
     """The peer has confirmed our release."""
 
 
-@dataclass(frozen=True, slots=True)
-class Aborted:
+class Aborted(msgspec.Struct, frozen=True):
     """A-ABORT from the peer."""
 
     source: int
     reason: int
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionLost:
+class ConnectionLost(msgspec.Struct, frozen=True):
     """The transport went away under an association that still existed (A-P-ABORT)."""
 
 

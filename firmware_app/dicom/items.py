@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import msgspec
+
 from firmware_app.dicom.errors import LocalProtocolError, RemoteProtocolError
 from firmware_app.dicom.octets import U16, U32, OctetReader, decode_text, encode_uid
 
@@ -42,8 +44,7 @@ def counted(field: bytes, what: str) -> bytes:
     return U16.pack(len(field)) + field
 
 
-@dataclass(frozen=True, slots=True)
-class MaximumLength:
+class MaximumLength(msgspec.Struct, frozen=True):
     """The longest P-DATA-TF variable field the sender of this item receives; 0 is no limit (PS3.8 D.1)."""
 
     ITEM_TYPE: ClassVar[int] = 0x51
@@ -57,8 +58,7 @@ class MaximumLength:
         return cls(OctetReader(body, "Maximum Length item").u32("maximum length"))
 
 
-@dataclass(frozen=True, slots=True)
-class ImplementationClassUid:
+class ImplementationClassUid(msgspec.Struct, frozen=True):
     ITEM_TYPE: ClassVar[int] = 0x52
     uid: str
 
@@ -70,8 +70,7 @@ class ImplementationClassUid:
         return cls(decode_text(body))
 
 
-@dataclass(frozen=True, slots=True)
-class AsynchronousOperationsWindow:
+class AsynchronousOperationsWindow(msgspec.Struct, frozen=True):
     """0 is unlimited; without this item each side has one outstanding operation (PS3.7 D.3.3.3)."""
 
     ITEM_TYPE: ClassVar[int] = 0x53
@@ -87,8 +86,7 @@ class AsynchronousOperationsWindow:
         return cls(reader.u16("operations invoked"), reader.u16("operations performed"))
 
 
-@dataclass(frozen=True, slots=True)
-class RoleSelection:
+class RoleSelection(msgspec.Struct, frozen=True):
     """Roles of the association's requestor for one SOP class (PS3.7 D.3.3.4)."""
 
     ITEM_TYPE: ClassVar[int] = 0x54
@@ -106,8 +104,7 @@ class RoleSelection:
         return cls(uid, reader.u8("SCU role") == 1, reader.u8("SCP role") == 1)
 
 
-@dataclass(frozen=True, slots=True)
-class ImplementationVersionName:
+class ImplementationVersionName(msgspec.Struct, frozen=True):
     ITEM_TYPE: ClassVar[int] = 0x55
     name: str
 
@@ -121,8 +118,7 @@ class ImplementationVersionName:
         return cls(decode_text(body))
 
 
-@dataclass(frozen=True, slots=True)
-class ExtendedNegotiation:
+class ExtendedNegotiation(msgspec.Struct, frozen=True):
     ITEM_TYPE: ClassVar[int] = 0x56
     sop_class_uid: str
     information: bytes
@@ -136,8 +132,7 @@ class ExtendedNegotiation:
         return cls(decode_text(reader.take(reader.u16("UID length"), "UID")), bytes(reader.rest()))
 
 
-@dataclass(frozen=True, slots=True)
-class CommonExtendedNegotiation:
+class CommonExtendedNegotiation(msgspec.Struct, frozen=True):
     ITEM_TYPE: ClassVar[int] = 0x57
     sop_class_uid: str
     service_class_uid: str
@@ -164,7 +159,7 @@ class CommonExtendedNegotiation:
         return cls(sop_class, service_class, tuple(related))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)  # msgspec cannot keep a field out of the repr
 class UserIdentity:
     """`kind` 1 name, 2 name and passcode, 3 Kerberos ticket, 4 SAML assertion, 5 JSON Web Token (PS3.7 D.3.3.7)."""
 
@@ -188,8 +183,7 @@ class UserIdentity:
         return cls(kind, primary, secondary, wanted)
 
 
-@dataclass(frozen=True, slots=True)
-class UserIdentityReply:
+class UserIdentityReply(msgspec.Struct, frozen=True):
     ITEM_TYPE: ClassVar[int] = 0x59
     server_response: bytes
 

@@ -7,7 +7,8 @@ the receiver allows. Received: any mix of fragments in any number of PDUs, as lo
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from firmware_app.dicom.command import MAX_COMMAND_LENGTH, Command, decode_command
 from firmware_app.dicom.errors import RemoteProtocolError
@@ -19,8 +20,7 @@ MAX_SENT_LENGTH = 128 * 1024
 MAX_RECEIVED_DATA_SET = 4 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """One whole DIMSE message. `data_set` is None when the command announces none."""
 
     context_id: int

@@ -7,10 +7,11 @@ an answer without its proposal is passed over, and one that goes beyond it is cu
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import IntEnum
 from types import MappingProxyType
 from typing import TypeVar
+
+import msgspec
 
 from firmware_app.dicom.errors import LocalProtocolError
 from firmware_app.dicom.items import (
@@ -27,15 +28,13 @@ from firmware_app.dicom.reasons import CONTEXT_ACCEPTED, describe_context_result
 from firmware_app.dicom.uids import uid_name
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptedContext:
+class AcceptedContext(msgspec.Struct, frozen=True):
     context_id: int
     abstract_syntax: str
     transfer_syntax: str
 
 
-@dataclass(frozen=True, slots=True)
-class RejectedContext:
+class RejectedContext(msgspec.Struct, frozen=True):
     """`result` is None where the peer gave no answer, or one that cannot be used."""
 
     proposed: ProposedContext
@@ -97,8 +96,7 @@ class IdentityKind(IntEnum):
     JSON_WEB_TOKEN = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Roles:
+class Roles(msgspec.Struct, frozen=True):
     """The roles that the requestor of the association has for one SOP class; the acceptor has the counterparts."""
 
     scu: bool
@@ -108,8 +106,7 @@ class Roles:
 DEFAULT_ROLES = Roles(scu=True, scp=False)  # PS3.7 D.3.3.4
 
 
-@dataclass(frozen=True, slots=True)
-class Agreement:
+class Agreement(msgspec.Struct, frozen=True):
     """The user items of one association, both sides considered. Roles and windows are the requestor's.
 
     `operations_invoked` is how many operations the requestor may have outstanding, `operations_performed` how many the
@@ -117,10 +114,10 @@ class Agreement:
     where the acceptor gave none, which is no error, also when a positive response was requested.
     """
 
-    roles: Mapping[str, Roles] = field(default_factory=lambda: MappingProxyType({}))
+    roles: Mapping[str, Roles] = msgspec.field(default_factory=lambda: MappingProxyType({}))
     operations_invoked: int = 1
     operations_performed: int = 1
-    extended: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
+    extended: Mapping[str, bytes] = msgspec.field(default_factory=lambda: MappingProxyType({}))
     user_identity_reply: bytes | None = None
 
     def roles_for(self, sop_class_uid: str) -> Roles:

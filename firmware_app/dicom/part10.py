@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+
+import msgspec
 
 from firmware_app.dicom.elements import read_data_set, tag_words
 from firmware_app.dicom.octets import decode_text
@@ -24,8 +25,7 @@ class NotAnInstance(ValueError):
     """The octets are not a DICOM file that can be sent; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileMeta:
+class FileMeta(msgspec.Struct, frozen=True):
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax_uid: str

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import ClassVar
+
+import msgspec
 
 from firmware_app.dicom.errors import AbortReason, LocalProtocolError, RemoteProtocolError
 from firmware_app.dicom.items import (
@@ -45,8 +46,7 @@ USER_INFORMATION_ITEM = 0x50
 PROTOCOL_VERSION_1 = 0x0001  # bit 0 is version 1
 
 
-@dataclass(frozen=True, slots=True)
-class ProposedContext:
+class ProposedContext(msgspec.Struct, frozen=True):
     context_id: int
     abstract_syntax: str
     transfer_syntaxes: tuple[str, ...]
@@ -79,8 +79,7 @@ class ProposedContext:
         return cls(context_id, abstract_syntax, tuple(transfer_syntaxes))
 
 
-@dataclass(frozen=True, slots=True)
-class ContextResult:
+class ContextResult(msgspec.Struct, frozen=True):
     """`transfer_syntax` is significant only when `result` is 0; a rejected context may carry none, or junk."""
 
     context_id: int
@@ -123,8 +122,7 @@ def encode_context_id(context_id: int) -> bytes:
     return bytes((context_id,))
 
 
-@dataclass(frozen=True, slots=True)
-class AssociateRequest:
+class AssociateRequest(msgspec.Struct, frozen=True):
     PDU_TYPE: ClassVar[int] = 0x01
     called_ae_title: str
     calling_ae_title: str
@@ -147,8 +145,7 @@ class AssociateRequest:
         return cls(called, calling, contexts, fields.user_items, fields.application_context, version)
 
 
-@dataclass(frozen=True, slots=True)
-class AssociateAccept:
+class AssociateAccept(msgspec.Struct, frozen=True):
     """The AE titles are the reserved fields that echo the request; they are never tested (PS3.8 9.3.3)."""
 
     PDU_TYPE: ClassVar[int] = 0x02
@@ -169,8 +166,7 @@ class AssociateAccept:
         return cls(called, calling, contexts, fields.user_items, fields.application_context, version)
 
 
-@dataclass(frozen=True, slots=True)
-class AssociateReject:
+class AssociateReject(msgspec.Struct, frozen=True):
     PDU_TYPE: ClassVar[int] = 0x03
     result: int
     source: int
@@ -185,8 +181,7 @@ class AssociateReject:
         return cls(result, source, reason)
 
 
-@dataclass(frozen=True, slots=True)
-class PresentationDataValue:
+class PresentationDataValue(msgspec.Struct, frozen=True):
     """One fragment of a command or of a data set."""
 
     context_id: int
@@ -202,8 +197,7 @@ class PresentationDataValue:
         return bool(self.control & LAST_FRAGMENT)
 
 
-@dataclass(frozen=True, slots=True)
-class DataTransfer:
+class DataTransfer(msgspec.Struct, frozen=True):
     PDU_TYPE: ClassVar[int] = 0x04
     values: tuple[PresentationDataValue, ...]
 
@@ -231,8 +225,7 @@ class DataTransfer:
         return cls(tuple(values))
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseRequest:
+class ReleaseRequest(msgspec.Struct, frozen=True):
     PDU_TYPE: ClassVar[int] = 0x05
 
     def encode(self) -> bytes:
@@ -244,8 +237,7 @@ class ReleaseRequest:
         return cls()
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseReply:
+class ReleaseReply(msgspec.Struct, frozen=True):
     PDU_TYPE: ClassVar[int] = 0x06
 
     def encode(self) -> bytes:
@@ -257,8 +249,7 @@ class ReleaseReply:
         return cls()
 
 
-@dataclass(frozen=True, slots=True)
-class Abort:
+class Abort(msgspec.Struct, frozen=True):
     """`source` 0 is the service user, 2 the service provider; `reason` is significant only from the provider."""
 
     PDU_TYPE: ClassVar[int] = 0x07
@@ -338,8 +329,7 @@ def encode_associate(pdu: AssociateRequest | AssociateAccept, contexts: Iterable
     return encode_pdu(pdu.PDU_TYPE, body)
 
 
-@dataclass(frozen=True, slots=True)
-class AssociateFields:
+class AssociateFields(msgspec.Struct, frozen=True):
     """The variable items that A-ASSOCIATE-RQ and -AC share."""
 
     application_context: str
