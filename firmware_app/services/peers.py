@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from firmware_app.config import Config, ListenerTlsConfig, NodeConfig, NodeTlsConfig
 from firmware_app.config.schema import AE_TITLE_WORDS, AeTitle
 from firmware_app.net.association import ContextPair
-from firmware_app.net.listener import ListenerRules
 from firmware_app.net.node import LocalApplicationEntity, Node, Timeouts
 from firmware_app.net.tls import ClientTls, ListenerTls
 from firmware_app.profiles import Profile
+
+if TYPE_CHECKING:
+    from firmware_app.net.listener import ListenerRules
 
 Service = Literal["verification", "worklist", "patient_query", "storage"]
 
@@ -117,6 +119,8 @@ def local_entity(
 
 def listener_rules(config: Config) -> ListenerRules:
     """Who may associate with our own port. Spaces around an AE title are not significant (PS3.5 6.2)."""
+    from firmware_app.net.listener import ListenerRules  # the service only: a verb of the command line starts sooner
+
     titles = frozenset(title.strip(" ") for title in config.instrument.accepted_ae_titles)
     return ListenerRules(accepted_ae_titles=titles, accepted_addresses=frozenset(config.instrument.accepted_addresses))
 
