@@ -45,7 +45,8 @@ def load_own(context: ssl.SSLContext, certificate: str, key: str) -> Certificate
 
 
 def key_trouble(error: ssl.SSLError, certificate: str) -> str:
-    if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"):
+    # The last one: OpenSSL looks for a certificate of the key's kind, and there is none.
+    if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"):
         return f"is not the key of {certificate}"
     if error.reason in ("EE_KEY_TOO_SMALL", "CA_MD_TOO_WEAK", "CA_KEY_TOO_SMALL"):
         return f"and {certificate} are too weak: RSA of 2048 bits, or an elliptic curve of 256, and SHA-256 at least"

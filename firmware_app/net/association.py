@@ -102,6 +102,11 @@ class Association:
         return self._core.accept_pdu.user_items if self._core.accept_pdu else ()
 
     @property
+    def security(self) -> str:
+        """`TLSv1.3`; empty over plain TCP."""
+        return self._wire.security
+
+    @property
     def peer_implementation(self) -> tuple[str, str]:
         """Implementation Class UID and Version Name of the peer; empty where it did not say."""
         class_uid = next((item.uid for item in self.peer_items if isinstance(item, ImplementationClassUid)), "")

@@ -150,6 +150,7 @@ def make_room(connections: dict[Inbound, None]) -> bool:
 
 async def accept(listening: socket.socket) -> tuple[socket.socket, tuple[str, int]]:
     while True:
+        await trio.lowlevel.checkpoint()  # before, for what has been accepted must not be lost to a cancellation
         try:
             connected, address = listening.accept()
         except BlockingIOError:
@@ -158,7 +159,6 @@ async def accept(listening: socket.socket) -> tuple[socket.socket, tuple[str, in
             # Anything else is about the one connection that was about to be accepted.
             await trio.sleep(SHORTAGE_PAUSE_S if error.errno in SHORTAGES else 0)
         else:
-            await trio.lowlevel.checkpoint()
             return connected, address
 
 

@@ -80,7 +80,7 @@ class TlsSession:
             else:
                 load_trusted(context, settings.trusted)
         except CertificateFileError as error:
-            raise TlsFault(f"our {error}") from error
+            raise TlsFault(f"our {error.key}: {error}") from error
         return cls(context, own, settings.pinned_sha256, settings.server_name or host)
 
     @classmethod
@@ -92,7 +92,7 @@ class TlsSession:
                 context.verify_mode = ssl.CERT_REQUIRED
                 load_trusted(context, settings.trusted)
         except CertificateFileError as error:
-            raise TlsFault(f"our {error}") from error
+            raise TlsFault(f"our {error.key}: {error}") from error
         return cls(context, own, settings.pinned_sha256, None)
 
     # ------------------------------------------------------------------ ciphertext

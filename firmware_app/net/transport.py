@@ -47,6 +47,11 @@ class Transport:
         self._write_s = write_s
         self._inside_pdu = False  # a PDU is half written: nothing else may follow it
 
+    @property
+    def security(self) -> str:
+        """`TLSv1.3`; empty where there is none."""
+        return ""
+
     async def secure(self) -> None:
         """Before the first PDU. TlsFault or OSError; the connection is then good only for closing."""
 
@@ -70,6 +75,7 @@ class Transport:
     async def receive(self) -> bytes:
         """What has arrived, at most RECEIVE_SIZE; empty at the end of the stream. OSError when reset."""
         while True:
+            await trio.lowlevel.checkpoint_if_cancelled()
             self._acknowledge_at_once()
             try:
                 octets = self._socket.recv(RECEIVE_SIZE)
@@ -77,7 +83,7 @@ class Transport:
                 await trio.lowlevel.wait_readable(self._socket)
                 continue
             self._acknowledge_at_once()
-            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.cancel_shielded_checkpoint()  # a deadline that passes now must not cost these octets
             return octets
 
     def receive_pending(self) -> bytes:
@@ -122,8 +128,8 @@ class TlsTransport(Transport):
         self._read_ahead = b""
 
     @property
-    def session(self) -> TlsSession:
-        return self._session
+    def security(self) -> str:
+        return self._session.version
 
     async def secure(self) -> None:
         try:
@@ -153,9 +159,10 @@ class TlsTransport(Transport):
 
     async def receive(self) -> bytes:
         while True:
+            await trio.lowlevel.checkpoint_if_cancelled()
             octets = self._read()
             if octets or self._session.ended:
-                await trio.lowlevel.checkpoint()
+                await trio.lowlevel.cancel_shielded_checkpoint()
                 return octets
             ciphertext = await super().receive()
             if not ciphertext:
@@ -208,22 +215,21 @@ class TlsTransport(Transport):
 
 async def connect(node: Node, source_address: str) -> Transport:
     """A connection to the node from our own address, and TLS where the node has it; a NetworkError says why not."""
-    connected = await connect_tcp(node, source_address)
+    label, write_s = node.label, node.timeouts.write_s
+    if node.tls is None:
+        return Transport(await connect_tcp(node, source_address), label, write_s)
     try:
-        if node.tls is None:
-            return Transport(connected, node.label, node.timeouts.write_s)
         session = TlsSession.client(node.tls, node.host)
-        transport = TlsTransport(connected, node.label, node.timeouts.write_s, session)
-        with bounded(node.label, TLS_HANDSHAKE, node.timeouts.connect_s):
-            await transport.secure()
-            return transport
+        transport = TlsTransport(await connect_tcp(node, source_address), label, write_s, session)
+        try:
+            with bounded(label, TLS_HANDSHAKE, node.timeouts.connect_s):
+                await transport.secure()
+        except BaseException:
+            transport.close()
+            raise
     except OSError as error:
-        connected.close()
-        raise TlsFailed(node.label, f"during the {TLS_HANDSHAKE}", error.strerror or str(error)) from error
-    except BaseException:
-        connected.close()
-        raise
-    raise AssertionError("bounded() raises when its body did not return")
+        raise TlsFailed(label, "connecting", error.strerror or str(error)) from error
+    return transport
 
 
 def accept_transport(connected: socket.socket, address: str, write_s: float, tls: ListenerTls | None) -> Transport:

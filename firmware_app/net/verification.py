@@ -27,6 +27,7 @@ class EchoResult:
     peer_implementation_class_uid: str
     peer_implementation_version_name: str
     release_failure: NetworkError | None = None  # of no consequence for the echoes
+    security: str = ""  # `TLSv1.3`; empty over plain TCP
 
 
 async def echo(
@@ -43,7 +44,8 @@ async def echo(
             await echo_once(association)
         seconds = trio.current_time() - started
         class_uid, version_name = association.peer_implementation
-    return EchoResult(count, seconds, class_uid, version_name, association.release_failure)
+        security = association.security
+    return EchoResult(count, seconds, class_uid, version_name, association.release_failure, security)
 
 
 async def echo_once(association: Association) -> None:

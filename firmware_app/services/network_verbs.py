@@ -93,7 +93,8 @@ def echo_rows(count: int) -> Rows:
         release = str(result.release_failure) if result.release_failure else None
         who = result.peer_implementation_version_name or result.peer_implementation_class_uid
         times = f"{count} echoes" if count > 1 else "echo"
-        text = f"{peer.node.label}: {times} in {1000 * result.seconds:.1f} ms, {who}"
+        over = f" over {result.security}" if result.security else ""
+        text = f"{peer.node.label}: {times} in {1000 * result.seconds:.1f} ms{over}, {who}"
         yield Row(
             text + (f" (release failed: {release})" if release else ""),
             {
@@ -103,6 +104,7 @@ def echo_rows(count: int) -> Rows:
                 "port": peer.node.port,
                 "count": result.count,
                 "seconds": result.seconds,
+                "security": result.security or None,
                 "peer_implementation_class_uid": result.peer_implementation_class_uid,
                 "peer_implementation_version_name": result.peer_implementation_version_name,
                 "release_failure": release,
