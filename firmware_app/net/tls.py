@@ -56,12 +56,12 @@ class TlsSession:
         self, context: ssl.SSLContext, own: Certificate, pins: frozenset[str], server_name: str | None
     ) -> None:
         self.ended = False  # the peer will send no more
+        self.has_heard = False  # anything at all from the peer
         self._own = own
         self._pins = pins
         self._server_name = server_name
         self._peer: Certificate | None = None
         self._held_back: TlsFault | None = None
-        self._begun = False
         # Private, but the only way to the certificate that was refused, and stable since Python 3.8. Without it
         # messages would lack the peer's name. A context for each connection makes it tell whose certificate it is.
         context._msg_callback = self._look_at  # type: ignore[attr-defined]
@@ -98,8 +98,8 @@ class TlsSession:
     # ------------------------------------------------------------------ ciphertext
 
     def receive_ciphertext(self, octets: bytes) -> None:
-        if not self._begun and octets:
-            self._begun = True
+        if not self.has_heard and octets:
+            self.has_heard = True
             if octets[0] not in (HANDSHAKE_RECORD, ALERT_RECORD):
                 raise TlsFault(f"the peer does not speak TLS: its first octet is {octets[0]:02X}H")
         self._incoming.write(octets)

@@ -137,12 +137,14 @@ class TlsTransport(Transport):
                 await self._send_ciphertext()
                 octets = await super().receive()
                 if not octets:
-                    raise TlsFault("the peer closed the connection during the handshake")
+                    raise TlsFault(f"the peer closed the connection during the handshake{self._suspicion()}")
                 self._session.receive_ciphertext(octets)
             await self._send_ciphertext()
         except TlsFault:
             self._flush_at_once()  # an alert tells the peer why
             raise
+        except OSError as error:
+            raise TlsFault(f"{error.strerror or error} during the handshake{self._suspicion()}") from error
         self._is_secure = True
 
     async def send(self, *buffers: Buffer) -> None:
@@ -186,6 +188,9 @@ class TlsTransport(Transport):
             self._session.say_goodbye()
             self._flush_at_once()
         super().close()
+
+    def _suspicion(self) -> str:
+        return "" if self._session.has_heard else "; perhaps it does not speak TLS at this port"
 
     async def _send_ciphertext(self) -> None:
         ciphertext = self._unsent + self._session.ciphertext_to_send()
