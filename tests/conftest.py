@@ -15,6 +15,7 @@ PEER_PROGRAMS = {
     "orthanc": ("Orthanc",),
     "dicom3tools": ("dciodvfy",),
     "openssl": ("openssl",),
+    "tshark": ("tshark", "text2pcap"),
 }
 SHARED = Path(os.environ.get("SPECULAR_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 
