@@ -53,7 +53,7 @@ def explain(
     if isinstance(error, ssl.SSLCertVerificationError):
         certificate = f"the peer's certificate ({peer.words})" if peer else "the peer's certificate"
         return f"{certificate} {verification_words(error, peer, server_name, now)}"
-    reason = error.reason or ""
+    reason = getattr(error, "reason", None) or ""
     _, is_alert, alert = reason.partition(ALERT)
     if is_alert and alert in ABOUT_OUR_CERTIFICATE:
         return f"the peer refused our certificate ({own.words}): {ABOUT_OUR_CERTIFICATE[alert]}"

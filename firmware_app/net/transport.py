@@ -160,16 +160,17 @@ class TlsTransport(Transport):
             raise
 
     async def receive(self) -> bytes:
-        while True:
-            await trio.lowlevel.checkpoint_if_cancelled()
-            octets = self._read()
-            if octets or self._session.ended:
-                await trio.lowlevel.cancel_shielded_checkpoint()
-                return octets
+        await trio.lowlevel.checkpoint_if_cancelled()
+        octets = self._read()
+        if octets:  # read ahead, or here since the handshake
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        while not octets and not self._session.ended:
             ciphertext = await super().receive()
             if not ciphertext:
                 return b""
             self._session.receive_ciphertext(ciphertext)
+            octets = self._read()
+        return octets
 
     def receive_pending(self) -> bytes:
         self._session.receive_ciphertext(super().receive_pending())
