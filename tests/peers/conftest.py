@@ -155,3 +155,9 @@ def instances(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def servers_folder(tmp_path: Path) -> Path:
     """A folder that a server of this test alone may fill."""
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def unused_port() -> Callable[[], int]:
+    """Ports that nobody listens on, for servers that are told theirs."""
+    return free_port

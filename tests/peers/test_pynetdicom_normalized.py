@@ -128,10 +128,10 @@ async def test_a_failure_of_an_n_service(local: LocalApplicationEntity) -> None:
     def on_create(event: Any) -> tuple[Dataset, None]:
         return attributes(Status=0x0120, ErrorComment="no status"), None
 
-    with acceptor((evt.EVT_N_CREATE, on_create)) as node:
-        with pytest.raises(DimseFailure, match=r"0120H missing attribute.*no status"):
-            async with associate(node, local, CONTEXTS) as association:
-                await n_create(association, STEP, "1.2.3", attributes(PatientID="1"))
+    expected = pytest.raises(DimseFailure, match=r"0120H missing attribute.*no status")
+    with acceptor((evt.EVT_N_CREATE, on_create)) as node, expected:
+        async with associate(node, local, CONTEXTS) as association:
+            await n_create(association, STEP, "1.2.3", attributes(PatientID="1"))
 
 
 async def test_a_commitment_report_on_the_same_association(local: LocalApplicationEntity) -> None:
