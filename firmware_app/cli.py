@@ -78,7 +78,7 @@ def stopping(status: int, *expected: type[BaseException]) -> Iterator[None]:
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """For the imports of a short verb: not searched for garbage, now or at the exit. 28 ms of the 190 of an echo."""
+    """For the imports of a short verb: not searched for garbage, now or at the exit: 34 of the 155 ms of an echo."""
     gc.disable()
     try:
         yield

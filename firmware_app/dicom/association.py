@@ -16,7 +16,7 @@ owns the clock and tells `artim_expired()`, and `transport_closed()` when the co
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from enum import Enum
 
 from firmware_app.dicom import events, pdu
@@ -25,7 +25,7 @@ from firmware_app.dicom.errors import AbortReason, LocalProtocolError, RemotePro
 from firmware_app.dicom.message import (
     MAX_RECEIVED_DATA_SET,
     MessageAssembler,
-    data_set_fragments,
+    data_set_pdus,
     fragment_length,
     fragments,
 )
@@ -135,15 +135,13 @@ class Association:
         control = (pdu.COMMAND_FRAGMENT if is_command else 0) | (pdu.LAST_FRAGMENT if is_last else 0)
         return pdu.encode_data_header(context_id, control, length), fragment
 
-    def send_block(
-        self, context_id: int, block: memoryview, *, is_last: bool
-    ) -> Iterator[tuple[bytes, bytes | memoryview]]:
-        """Header and fragment of each P-DATA-TF of a piece of a data set, which ends with it where `is_last`."""
+    def send_block(self, context_id: int, block: memoryview, *, is_last: bool) -> list[bytes | memoryview]:
+        """Header and fragment, in turn, of the P-DATA-TFs for a piece of a data set; `is_last` when it ends with it."""
         length = self._sendable_length(context_id)
         if len(block) % 2:
             raise LocalProtocolError(f"a piece of a data set of {len(block)} octets, not even")
         self._perform(Event.DATA_REQUEST)
-        return data_set_fragments(context_id, block, length, is_last=is_last)
+        return data_set_pdus(context_id, block, length, is_last=is_last)
 
     def release(self) -> None:
         """A-RELEASE request."""

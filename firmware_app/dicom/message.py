@@ -45,17 +45,16 @@ def fragments(octets: bytes | memoryview, length: int) -> Iterator[tuple[memoryv
         yield view[start : start + length], start + length >= end
 
 
-def data_set_fragments(
-    context_id: int, block: memoryview, length: int, *, is_last: bool
-) -> Iterator[tuple[bytes, memoryview]]:
-    """Header and fragment of each P-DATA-TF for this part of a data set; full fragments share one header."""
-    full = encode_data_header(context_id, 0, length)
-    for fragment, ends_block in fragments(block, length):
-        control = LAST_FRAGMENT if is_last and ends_block else 0
-        if control or len(fragment) < length:
-            yield encode_data_header(context_id, control, len(fragment)), fragment
-        else:
-            yield full, fragment
+def data_set_pdus(context_id: int, block: memoryview, length: int, *, is_last: bool) -> list[bytes | memoryview]:
+    """Header and fragment of each P-DATA-TF for this part of a data set, in turn; whole fragments share one header."""
+    header = encode_data_header(context_id, 0, length)
+    pdus: list[bytes | memoryview] = []
+    for fragment, _ in fragments(block, length):
+        pdus += (header, fragment)
+    tail = len(pdus[-1])
+    if is_last or tail < length:
+        pdus[-2] = encode_data_header(context_id, LAST_FRAGMENT if is_last else 0, tail)
+    return pdus
 
 
 class MessageAssembler:

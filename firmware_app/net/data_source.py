@@ -19,8 +19,7 @@ from firmware_app.dicom.association import Association
 from firmware_app.net.transport import Transport
 
 BLOCK_LENGTH = 1024 * 1024
-# Header and fragment are two buffers, and sendmsg takes 1024 (IOV_MAX).
-PDUS_AT_ONCE = 500
+BUFFERS_AT_ONCE = 1000  # even: header and fragment of a PDU stay together; sendmsg takes 1024 (IOV_MAX)
 
 T = TypeVar("T")
 
@@ -58,19 +57,15 @@ async def send_message(
     The command shares the first write: a peer with Nagle's algorithm and delayed acknowledgements answers none of it
     in between.
     """
-    buffers: list[bytes | memoryview] = [command]
+    front: tuple[bytes, ...] = (command,)
     remaining = source.length
     while True:
         block = await source.next_block()
         remaining -= len(block)
-        for pair in upper_layer.send_block(context_id, block, is_last=remaining == 0):
-            buffers += pair
-            if len(buffers) >= 2 * PDUS_AT_ONCE:
-                await transport.send(*buffers)
-                buffers.clear()
-        if buffers:
-            await transport.send(*buffers)
-            buffers.clear()
+        buffers = upper_layer.send_block(context_id, block, is_last=remaining == 0)
+        for start in range(0, len(buffers), BUFFERS_AT_ONCE):
+            await transport.send(*front, *buffers[start : start + BUFFERS_AT_ONCE])
+            front = ()
         if remaining == 0:
             return
         await trio.lowlevel.checkpoint()  # neither the disk nor a fast peer need have made us wait
