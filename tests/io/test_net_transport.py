@@ -52,6 +52,7 @@ async def test_octets_are_not_lost_to_a_cancellation(tls_material: TlsMaterial, 
         await client.send(b"first")
         assert await acceptor.receive() == b"first"
         await client.send(b"second")
+        await wait_readable(acceptor)
         with trio.CancelScope() as scope:
             nursery.start_soon(cancel, scope)
             assert await acceptor.receive() == b"second"
