@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
+import trio
+
 from firmware_app.dicom.command import DATA_SET_PRESENT, Command, CommandField, Priority
 from firmware_app.dicom.negotiation import AcceptedContext
 from firmware_app.dicom.statuses import PENDING_WARNING, describe_status, find_category
@@ -12,6 +14,9 @@ from firmware_app.net.association import Association
 from firmware_app.net.data_source import OctetSource
 from firmware_app.net.errors import DimseFailure, NetworkError, RemoteProtocolError
 from firmware_app.net.transport import bounded
+
+# One read brings about 90 worklist items of 0.1 ms each: 9 ms, 40 on a small board, in which nothing else would run.
+MATCHES_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,8 @@ async def find(
             await cancel(association, context, message_id)
             return
         matches += 1
+        if matches % MATCHES_AT_ONCE == 0:
+            await trio.lowlevel.checkpoint()
         try:
             yield match
         except GeneratorExit:

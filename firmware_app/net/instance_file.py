@@ -13,7 +13,7 @@ from pathlib import Path
 
 from firmware_app.dicom.part10 import FRONT_LENGTH, NotAnInstance, meta_length, read_meta
 from firmware_app.dicom.uids import IMPLICIT_VR_LITTLE_ENDIAN
-from firmware_app.net.data_source import Blocks, result_of, start_in_thread
+from firmware_app.net.data_source import result_of, start_in_thread
 
 
 class InstanceUnreadable(Exception):
@@ -60,13 +60,12 @@ class FileSource:
     when the last block is taken: there is nothing left to read ahead here.
     """
 
-    def __init__(self, instance: InstanceFile, blocks: Blocks) -> None:
+    def __init__(self, instance: InstanceFile, block_length: int) -> None:
         self.then: Callable[[], None] | None = None
         self._instance = instance
-        self._blocks = blocks
+        self._block_length = block_length
         self._unread = instance.data_set_length
         self._file: io.FileIO | None = None
-        self._given: bytearray | None = None  # the block that whoever sends it has in hand
         self._ahead = self._read_ahead()
 
     @property
@@ -78,22 +77,16 @@ class FileSource:
         await result_of(self._ahead)
 
     async def next_block(self) -> memoryview:
-        block, length = await result_of(self._ahead)
-        if self._given is not None:
-            self._blocks.give_back(self._given)
-        self._given = block
-        self._unread -= length
+        block = await result_of(self._ahead)
+        self._unread -= len(block)
         if self._unread:
             self._ahead = self._read_ahead()
         elif self.then is not None:
             self.then()
-        return memoryview(block)[:length]
+        return memoryview(block)
 
     def close(self) -> None:
         """Where the thread is still at it, it leaves the file open until it is done, and nobody waits for that."""
-        if self._given is not None:
-            self._blocks.give_back(self._given)
-            self._given = None
         self._ahead.add_done_callback(self._close_file)
 
     def _close_file(self, done: object) -> None:
@@ -101,16 +94,16 @@ class FileSource:
             with suppress(OSError):
                 self._file.close()
 
-    def _read_ahead(self) -> Future[tuple[bytearray, int]]:
-        block = self._blocks.take()
-        return start_in_thread(partial(self._read, block, min(len(block), self._unread)))
+    def _read_ahead(self) -> Future[bytearray]:
+        return start_in_thread(partial(self._read, min(self._block_length, self._unread)))
 
-    def _read(self, block: bytearray, length: int) -> tuple[bytearray, int]:
+    def _read(self, length: int) -> bytearray:
         try:
             if self._file is None:
                 self._open()
             assert self._file is not None
-            view = memoryview(block)[:length]
+            block = bytearray(length)
+            view = memoryview(block)
             while view:
                 count = self._file.readinto(view)
                 if not count:
@@ -118,7 +111,7 @@ class FileSource:
                 view = view[count:]
         except OSError as error:
             raise InstanceUnreadable(f"{self._instance.path}: {reason_of(error)}") from error
-        return block, length
+        return block
 
     def _open(self) -> None:
         self._file = io.FileIO(self._instance.path, "rb")

