@@ -84,12 +84,18 @@ class Tally:
         if not self.errors:
             return f"{name:12s} {method:13s} {0:3d}/{self.asked:<3d}"
         table = np.array(self.errors, dtype=float)
-        shown = " ".join(f"{value:7.2f}" for value in np.nanmean(np.abs(table[:, :3]), axis=0))
+        shown = " ".join(mean_of_known(column) for column in np.abs(table[:, :3]).T)
         found = f"{np.nanmean(table[:, 3]):6.3f}" if not np.isnan(table[:, 3]).all() else "     -"
         median, within = np.median(np.abs(table[:, 0])), 100 * np.mean(np.abs(table[:, 0]) <= 10)
         answered = f"{len(self.errors):3d}/{self.asked:<3d}"
         pace = f"{np.mean(self.seconds):7.3f}"
         return f"{name:12s} {method:13s} {answered} {shown} {found} {median:8.2f} {within:7.0f} {pace}"
+
+
+def mean_of_known(errors: np.ndarray) -> str:
+    """Dots give no areas and some pictures no HEX: those count for nothing, not as zero."""
+    known = errors[~np.isnan(errors)]
+    return f"{known.mean():7.2f}" if known.size else "      -"
 
 
 HEADER = f"{'set':12s} {'method':13s} answer  ECD %  CV pp  HEX pp  F@0.5   median  in 10%  s/image"
