@@ -24,6 +24,8 @@ from firmware_app.net.tls_reasons import TlsFault
 
 RECEIVE_SIZE = 64 * 1024
 TLS_HANDSHAKE = "TLS handshake"
+CIPHERTEXT_PIECE = 64 * 1024
+BUFFERS_AT_ONCE = 1024  # IOV_MAX
 Buffer = bytes | bytearray | memoryview
 
 
@@ -56,18 +58,26 @@ class Transport:
         """Before the first PDU. TlsFault or OSError; the connection is then good only for closing."""
 
     async def send(self, *buffers: Buffer) -> None:
-        """Write one PDU. TimedOut or OSError; the connection is then good only for closing."""
+        """Write whole PDUs. TimedOut or OSError; the connection is then good only for closing.
+
+        The bound is of each buffer: a peer that takes a few octets now and then is not waited for again and again.
+        """
         self._inside_pdu = True
         views = [memoryview(buffer) for buffer in buffers]
+        deadline: float | None = None
         while views:
             try:
-                written = self._socket.sendmsg(views)
+                written = self._socket.sendmsg(views[:BUFFERS_AT_ONCE])
             except BlockingIOError:
-                with bounded(self._label, "room to send", self._write_s):
+                deadline = trio.current_time() + self._write_s if deadline is None else deadline
+                with trio.move_on_at(deadline) as patience:
                     await trio.lowlevel.wait_writable(self._socket)
+                if patience.cancelled_caught:
+                    raise TimedOut(self._label, "room to send", self._write_s) from None
                 continue
             while views and written >= len(views[0]):
                 written -= len(views.pop(0))
+                deadline = None
             if written:
                 views[0] = views[0][written:]
         self._inside_pdu = False
@@ -122,23 +132,23 @@ class TlsTransport(Transport):
 
     def __init__(self, connected: socket.socket, label: str, write_s: float, session: TlsSession) -> None:
         super().__init__(connected, label, write_s)
-        self._session = session
+        self.session = session
         self._is_secure = False
         self._unsent = b""  # ciphertext that the kernel had no room for when nobody could wait
         self._read_ahead = b""
 
     @property
     def security(self) -> str:
-        return self._session.version
+        return self.session.version
 
     async def secure(self) -> None:
         try:
-            while not self._session.shake_hands():
+            while not self.session.shake_hands():
                 await self._send_ciphertext()
                 octets = await super().receive()
                 if not octets:
                     raise TlsFault(f"the peer closed the connection during the handshake{self._suspicion()}")
-                self._session.receive_ciphertext(octets)
+                self.session.receive_ciphertext(octets)
             await self._send_ciphertext()
         except TlsFault:
             self._flush_at_once()  # an alert tells the peer why
@@ -149,13 +159,13 @@ class TlsTransport(Transport):
 
     async def send(self, *buffers: Buffer) -> None:
         # One copy, so that a PDU's header does not become a record of its own.
-        self._session.write(buffers[0] if len(buffers) == 1 else b"".join(buffers))
+        self.session.write(buffers[0] if len(buffers) == 1 else b"".join(buffers))
         try:
             await self._send_ciphertext()
         except OSError:
             # A TLS 1.3 client learns only after its handshake that it is refused, and by then may write: why, if the
             # peer said so before it closed.
-            self._session.receive_ciphertext(super().receive_pending())
+            self.session.receive_ciphertext(super().receive_pending())
             self._read_ahead = self._read()
             raise
 
@@ -164,16 +174,16 @@ class TlsTransport(Transport):
         octets = self._read()
         if octets:  # read ahead, or here since the handshake
             await trio.lowlevel.cancel_shielded_checkpoint()
-        while not octets and not self._session.ended:
+        while not octets and not self.session.ended:
             ciphertext = await super().receive()
             if not ciphertext:
                 return b""
-            self._session.receive_ciphertext(ciphertext)
+            self.session.receive_ciphertext(ciphertext)
             octets = self._read()
         return octets
 
     def receive_pending(self) -> bytes:
-        self._session.receive_ciphertext(super().receive_pending())
+        self.session.receive_ciphertext(super().receive_pending())
         with suppress(TlsFault):
             return self._read()
         return b""
@@ -181,29 +191,31 @@ class TlsTransport(Transport):
     def send_at_once(self, octets: bytes) -> None:
         if octets and self._is_secure and not self._inside_pdu:
             with suppress(TlsFault):
-                self._session.write(octets)
+                self.session.write(octets)
             self._flush_at_once()
 
     def close(self) -> None:
         if self._socket.fileno() != -1 and self._is_secure and not self._inside_pdu:
-            self._session.say_goodbye()
+            self.session.say_goodbye()
             self._flush_at_once()
         super().close()
 
     def _suspicion(self) -> str:
-        return "" if self._session.has_heard else "; perhaps it does not speak TLS at this port"
+        return "" if self.session.has_heard else "; perhaps it does not speak TLS at this port"
 
     async def _send_ciphertext(self) -> None:
-        ciphertext = self._unsent + self._session.ciphertext_to_send()
+        ciphertext = memoryview(self._unsent + self.session.ciphertext_to_send())
         self._unsent = b""
         if ciphertext:
-            await super().send(ciphertext)
+            # In pieces, because the bound is of each: not a whole block of a file within the time for one PDU.
+            starts = range(0, len(ciphertext), CIPHERTEXT_PIECE)
+            await super().send(*(ciphertext[start : start + CIPHERTEXT_PIECE] for start in starts))
 
     def _flush_at_once(self) -> None:
         """What the kernel has no room for goes before the next PDU: a record must not be torn."""
         if self._inside_pdu:
             return
-        self._unsent += self._session.ciphertext_to_send()
+        self._unsent += self.session.ciphertext_to_send()
         if self._unsent:
             with suppress(OSError):
                 self._unsent = self._unsent[self._socket.send(self._unsent) :]
@@ -211,7 +223,7 @@ class TlsTransport(Transport):
     def _read(self) -> bytes:
         octets, self._read_ahead = self._read_ahead, b""
         try:
-            return octets or self._session.read()
+            return octets or self.session.read()
         except TlsFault:
             self._is_secure = False
             raise

@@ -13,7 +13,7 @@ from tls_material import TlsMaterial
 from firmware_app.net.listener import accept
 from firmware_app.net.node import Node, Timeouts
 from firmware_app.net.tls_reasons import TlsFault
-from firmware_app.net.transport import Transport, accept_transport, connect
+from firmware_app.net.transport import TlsTransport, Transport, accept_transport, connect
 
 pytestmark = pytest.mark.peer("openssl")
 
@@ -74,6 +74,8 @@ async def test_a_farewell_follows_whole_pdus_only(tls_material: TlsMaterial, ove
         client.close()
         client.close()
         assert await receive_all(acceptor) == b"headerbodyfarewell"
+        if isinstance(acceptor, TlsTransport):
+            assert acceptor.session.ended  # close_notify has come, not only a FIN
 
     async with both_ends(tls_material, over_tls) as (client, acceptor):
         sent = bytes(64 * 1024 * 1024)
