@@ -77,7 +77,7 @@ async def store(
 class FilesAhead:
     """The files of one association, each opened and begun while the one before it is on its way.
 
-    200 images of 922 kB to storescp take 0.10 s so, and 0.18 s when each is opened after the answer to the one before.
+    200 images of 922 kB to storescp take 0.11 s so, 0.14 s without. A slow card gains what the peer takes.
     """
 
     def __init__(self, association: Association) -> None:
