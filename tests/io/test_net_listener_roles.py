@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import trio
 from pydicom.dataset import Dataset
 from trio.testing import MockClock
 
+from firmware_app.config import load_config
 from firmware_app.dicom import pdu
 from firmware_app.dicom.command import Command, CommandField, decode_command, encode_command
 from firmware_app.dicom.items import AsynchronousOperationsWindow, RoleSelection, UserIdentity, UserItem
@@ -31,6 +33,7 @@ from firmware_app.net.node import ARTIM_S, LocalApplicationEntity, Node, Timeout
 from firmware_app.net.normalized import n_action, n_event_report
 from firmware_app.net.performer import EventHandler, EventReport, expect_no_report
 from firmware_app.net.verification import VERIFICATION_CONTEXTS, echo, echo_once
+from firmware_app.services.peers import listener_rules
 
 US = LocalApplicationEntity("SPECULAR", "127.0.0.1", "1.2.3.4", "TEST")
 PACS = LocalApplicationEntity("PACS", "127.0.0.1", "1.2.3.5", "PACS")
@@ -213,6 +216,17 @@ async def test_who_may_call(rules: ListenerRules, admitted: bool) -> None:
         assert not is_worth_retrying(caught.value)
         await port.until(1)
     assert port.ended[0].outcome == "rejected permanently by the application: calling AE title not recognized"
+
+
+def test_the_rules_of_the_configuration(tmp_path: Path) -> None:
+    """Spaces around an AE title are padding, also in the configuration (PS3.5 6.2)."""
+    path = tmp_path / "rules.toml"
+    path.write_text('[instrument]\naccepted_ae_titles = [" PACS ", "RIS"]\naccepted_addresses = ["10.0.0.9"]\n')
+    rules = listener_rules(load_config(path))
+    assert rules == ListenerRules(
+        accepted_ae_titles=frozenset({"PACS", "RIS"}), accepted_addresses=frozenset({"10.0.0.9"})
+    )
+    assert listener_rules(load_config(None)) == ListenerRules()
 
 
 async def test_rejections_do_not_fill_the_room() -> None:

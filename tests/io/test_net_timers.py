@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import trio
@@ -13,12 +14,14 @@ from trio.testing import MockClock
 from firmware_app.dicom import pdu
 from firmware_app.dicom.command import DATA_SET_PRESENT, Command, CommandField, encode_command
 from firmware_app.dicom.items import MaximumLength
-from firmware_app.dicom.uids import IMPLICIT_VR_LITTLE_ENDIAN, VERIFICATION
+from firmware_app.dicom.uids import IMPLICIT_VR_LITTLE_ENDIAN, SECONDARY_CAPTURE_STORAGE, VERIFICATION
 from firmware_app.net.association import associate
 from firmware_app.net.data_source import OctetSource
 from firmware_app.net.errors import AssociationRejected, TimedOut, is_worth_retrying
+from firmware_app.net.instance_file import InstanceFile
 from firmware_app.net.listener import serve
 from firmware_app.net.node import ARTIM_S, LocalApplicationEntity, Node, Timeouts
+from firmware_app.net.storage import store
 from firmware_app.net.transport import Transport
 from firmware_app.net.verification import VERIFICATION_CONTEXTS, echo
 
@@ -147,6 +150,21 @@ async def test_rejections_keep_their_words_and_tell_what_is_worth_another_attemp
             await echo(node, LOCAL)
     assert (caught.value.result, caught.value.source, caught.value.reason) == (result, source, reason)
     assert (is_worth_retrying(caught.value), caught.value.permanent) == (again, not again)
+
+
+@pytest.mark.parametrize(("result", "reason", "category"), [(2, 1, "retry"), (1, 1, "permanent"), (1, 7, "permanent")])
+async def test_a_batch_that_is_rejected_waits_or_needs_a_person(result: int, reason: int, category: str) -> None:
+    """Each instance keeps the reason; a transient rejection without one is worth another attempt (behaviour 7)."""
+    files = [
+        InstanceFile(Path("/nowhere"), SECONDARY_CAPTURE_STORAGE, f"1.2.{number}", IMPLICIT_VR_LITTLE_ENDIAN, 0, 0)
+        for number in range(3)
+    ]
+    async with answering(pdu.AssociateReject(result, 1, reason).encode()) as node:
+        results = [one async for one in store(node, LOCAL, files)]
+    assert [(one.sop_instance_uid, one.status, one.category) for one in results] == [
+        (file.sop_instance_uid, None, category) for file in files
+    ]
+    assert all("by the application" in one.reason for one in results)
 
 
 # ------------------------------------------------------------------ maximum length, both ways

@@ -42,6 +42,14 @@ REFUSED = [
     ('[instrument]\nae_title = "AB\\n"', "instrument.ae_title", "printable"),
     ("[instrument]\nae_title = '眼科'", "instrument.ae_title", "ASCII"),
     ("[worklist]\nscheduled_station_ae_title = 'A\\B'", "worklist.scheduled_station_ae_title", "no backslash"),
+    # who may call our port
+    ("[instrument]\naccepted_ae_titles = 'PACS'", "instrument.accepted_ae_titles", "a list of AE titles"),
+    ("[instrument]\naccepted_ae_titles = ['PACS', '']", "instrument.accepted_ae_titles", "1 to 16 printable"),
+    ("[instrument]\naccepted_ae_titles = ['A\\B']", "instrument.accepted_ae_titles", "no backslash"),
+    ("[instrument]\naccepted_addresses = ['pacs']", "instrument.accepted_addresses", "a list of IPv4 addresses"),
+    ("[instrument]\naccepted_addresses = ['10.0.0.1', '']", "instrument.accepted_addresses", "IPv4 addresses"),
+    ("[instrument]\naccepted_addresses = ['10.0.0.0/8']", "instrument.accepted_addresses", "IPv4 addresses"),
+    ("[instrument]\naccepted_addresses = ['0.0.0.0']", "instrument.accepted_addresses", "address of one host"),
     # addresses
     ("[storage]\nip_address = '10.0.0'", "storage.ip_address", "an IPv4 address"),
     ("[storage]\nip_address = '10.0.0.256'", "storage.ip_address", "an IPv4 address"),
