@@ -27,6 +27,7 @@ from firmware_app.records.store import Records, open_records
 from firmware_app.services.analysis import Analysed, run_analysis
 from firmware_app.services.backoff import BackoffPolicy
 from firmware_app.services.capture import Captured, CaptureService
+from firmware_app.services.certificates import watch_certificates
 from firmware_app.services.commands import EXPECTED, Commands
 from firmware_app.services.delivery import run_delivery
 from firmware_app.services.events import EventBus
@@ -201,6 +202,7 @@ async def serve(config: Config) -> None:
                 watching, hardware, delivery, analysis, front = (ServiceGroup(nursery) for _ in range(5))
                 watching.start_soon(run_log, events)
                 watching.start_soon(service.lag.run)
+                watching.start_soon(watch_certificates, config, now, service.bus.publish)
                 start_hardware(hardware, service)
                 analysis.start_soon(run_analysis, service.captures_out, service.analysed_in, service.bus.publish)
                 analysis.start_soon(run_recorder, service.analysed_out, records, service.exams, service.bus.publish)

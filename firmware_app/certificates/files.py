@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -100,8 +100,13 @@ def unusable_files(certificate: str, key: str, trusted: str | None) -> list[Cert
     return problems
 
 
-def expired_files(certificate: str, trusted: str | None, now: datetime) -> list[CertificateFileError]:
-    """Our certificate, and the trusted file when nothing in it is valid any more; unreadable files are passed over."""
+def expired_files(
+    certificate: str, trusted: str | None, now: datetime, notice: timedelta = timedelta()
+) -> list[CertificateFileError]:
+    """Our certificate, and the trusted file when nothing in it is valid any more, or not after `notice`.
+
+    Files that cannot be read are passed over.
+    """
     problems = []
     files: list[tuple[FileKey, str]] = [("certificate", certificate)]
     if trusted is not None:
@@ -111,7 +116,8 @@ def expired_files(certificate: str, trusted: str | None, now: datetime) -> list[
             found = read_certificates(key, path)
         except CertificateFileError:
             continue
-        judged = found[:1] if key == "certificate" else found
-        if all(one.not_after < now for one in judged):
-            problems.append(CertificateFileError(key, path, f"has expired: {judged[0].words}"))
+        judged = found[0] if key == "certificate" else max(found, key=lambda one: one.not_after)
+        if judged.not_after < now + notice:
+            when = "has expired" if judged.not_after < now else "expires soon"
+            problems.append(CertificateFileError(key, path, f"{when}: {judged.words}"))
     return problems

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from firmware_app.certificates.files import CertificateFileError, expired_files, unusable_files
 from firmware_app.config.rules import Finding
@@ -16,10 +16,10 @@ def tls_findings(config: Config) -> Iterator[Finding]:
         yield from _named(name, unusable_files(tls.certificate, tls.key, _trusted(tls)))
 
 
-def expiry_findings(config: Config, now: datetime) -> Iterator[Finding]:
-    """Files that were good once."""
+def expiry_findings(config: Config, now: datetime, notice: timedelta = timedelta()) -> Iterator[Finding]:
+    """Files that were good once, or will be no longer after `notice`."""
     for name, tls in _tables_in_use(config):
-        yield from _named(name, expired_files(tls.certificate, _trusted(tls), now))
+        yield from _named(name, expired_files(tls.certificate, _trusted(tls), now, notice))
 
 
 def _tables_in_use(config: Config) -> Iterator[tuple[str, NodeTlsConfig | ListenerTlsConfig]]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import trio
 from tls_material import TlsMaterial, openssl
+from trio.testing import MockClock
 
 from firmware_app.certificates.files import expired_files, unusable_files
 from firmware_app.certificates.x509 import BadCertificate, read_certificate, read_pem
 from firmware_app.config import ConfigError, check_config, load_config
+from firmware_app.services.certificates import watch_certificates
 
 pytestmark = pytest.mark.peer("openssl")
 CONFIGURATION = """
@@ -111,6 +114,26 @@ def test_an_expired_certificate_is_told_and_does_not_stop_the_instrument(
     (problem,) = problems_of(files, tmp_path)
     assert problem.startswith(f"instrument.tls.certificate: {old.certificate} has expired: CN=old, O=Clinic, issued by")
     load_config(tmp_path / "specular.toml", with_files=True)
+
+
+async def test_a_certificate_that_expires_soon_is_told_every_day(
+    files: dict[str, Path], tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    path = tmp_path / "specular.toml"
+    path.write_text(CONFIGURATION.format(**files))  # all of them are good for 30 days from now
+    config, told = load_config(path), []
+    began = datetime.now(UTC) - timedelta(days=1)
+
+    def now() -> datetime:
+        return began + timedelta(seconds=trio.current_time() - started)
+
+    started = trio.current_time()
+    with trio.move_on_after(86400 * 2.5):
+        await watch_certificates(config, now, told.append)
+    assert [event.level for event in told] == ["warning"] * 4  # two files, from the second day on
+    own = f"instrument.tls.certificate: {files['certificate']} expires soon: CN=instrument, O=Clinic, issued by"
+    assert told[0].text.startswith(own) and told[2].text == told[0].text
+    assert told[1].data == {"key": "instrument.tls.trusted"}
 
 
 def test_what_is_not_used_is_not_looked_at(tls_material: TlsMaterial, tmp_path: Path) -> None:
