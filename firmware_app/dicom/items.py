@@ -179,6 +179,8 @@ class UserIdentity:
         kind = reader.u8("type")
         wanted = reader.u8("positive response requested") == 1
         primary = bytes(reader.take(reader.u16("primary length"), "primary field"))
+        if not reader.remaining:  # some leave the length of an absent passcode out
+            return cls(kind, primary, b"", wanted)
         secondary = bytes(reader.take(reader.u16("secondary length"), "secondary field"))
         return cls(kind, primary, secondary, wanted)
 
