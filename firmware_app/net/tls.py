@@ -8,6 +8,7 @@ write, each receive is acknowledged at once, a farewell goes out without waiting
 from __future__ import annotations
 
 import ssl
+import weakref
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -63,8 +64,10 @@ class TlsSession:
         self._peer: Certificate | None = None
         self._held_back: TlsFault | None = None
         # Private, but the only way to the certificate that was refused, and stable since Python 3.8. Without it
-        # messages would lack the peer's name. A context for each connection makes it tell whose certificate it is.
-        context._msg_callback = self._look_at  # type: ignore[attr-defined]
+        # messages would lack the peer's name. A context for each connection makes it tell whose certificate it is;
+        # and were it to hold us, each connection would leave a cycle with all the authorities in it.
+        look_at = weakref.WeakMethod(self._look_at)
+        context._msg_callback = lambda *message: (look := look_at()) and look(*message)  # type: ignore[attr-defined]
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         is_server = server_name is None
         self._tls = context.wrap_bio(self._incoming, self._outgoing, is_server, server_hostname=server_name)
@@ -117,6 +120,7 @@ class TlsSession:
             return False
         except ssl.SSLError as error:
             raise self._fault(error) from error
+        self._tls.context._msg_callback = None  # type: ignore[attr-defined]  # it would be asked about each record
         if self._pins:
             self._check_peer(self._pins)
         return True

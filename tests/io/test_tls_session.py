@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import ssl
+import weakref
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -321,6 +323,24 @@ def test_there_is_nothing_to_come_back_with(tls_material: TlsMaterial) -> None:
         other = OtherEnd(old_client(tls_material, version), "127.0.0.1")
         assert shake_hands(other, TlsSession.acceptor(tls_material.listener())) == ("", "")
         assert other.tls.session is None or not other.tls.session.has_ticket
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_session_that_is_let_go_is_gone(tls_material: TlsMaterial, finished: bool) -> None:
+    """With its context, and the authorities in that: not when the garbage is collected, at once."""
+    client = TlsSession.client(tls_material.client(), "127.0.0.1")
+    acceptor = TlsSession.acceptor(tls_material.listener())
+    if finished:
+        assert shake_hands(client, acceptor) == ("", "")
+    else:
+        client.shake_hands()
+    gc.disable()
+    try:
+        gone = [weakref.ref(client), weakref.ref(acceptor)]
+        del client, acceptor
+        assert [one() for one in gone] == [None, None]
+    finally:
+        gc.enable()
 
 
 # ------------------------------------------------------------------ no TLS
