@@ -68,7 +68,7 @@ def seconds(command: Sequence[str], *, nodelay: bool = False) -> float:
 def peak_mib(command: Sequence[str]) -> float:
     """VmHWM of a whole process: asked again and again until it is gone."""
     peak_kib = 0
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment(nodelay=False)) as process:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment()) as process:
         status = Path(f"/proc/{process.pid}/status")
         while process.poll() is None:
             with suppress(OSError):
@@ -103,7 +103,7 @@ def findscu(port: int) -> list[str]:
 def loop(client: str, what: str, port: int, count: int) -> dict[str, float]:
     """The figures of a loop in a process of its own, which must have done all of it."""
     command = [sys.executable, str(Path(__file__).resolve()), client, what, str(port), str(count)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False, env=environment())
     if done.returncode:
         raise RuntimeError(f"{client} {what} ended with {done.returncode}: {done.stderr[-2000:]}")
     figures: dict[str, float] = json.loads(done.stdout)

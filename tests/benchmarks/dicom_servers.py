@@ -31,10 +31,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def environment(*, nodelay: bool) -> dict[str, str]:
-    """DCMTK's switch against Nagle's algorithm is TCP_NODELAY in the environment, for client and server."""
-    others = {name: value for name, value in os.environ.items() if name != "TCP_NODELAY"}
-    return {**others, "TCP_NODELAY": "1"} if nodelay else others
+def environment(*, nodelay: bool = False) -> dict[str, str]:
+    """For client and server. DCMTK's switch against Nagle's algorithm is TCP_NODELAY in the environment.
+
+    All that is Python may keep its byte code, as installed programs have it: ours comes from a source tree.
+    """
+    unwanted = ("TCP_NODELAY", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if name not in unwanted}
+    return {**kept, "TCP_NODELAY": "1"} if nodelay else kept
 
 
 @contextmanager
