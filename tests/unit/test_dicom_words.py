@@ -11,7 +11,7 @@ from firmware_app.dicom.reasons import (
     describe_rejection,
     is_permanent_rejection,
 )
-from firmware_app.dicom.statuses import WORDS, describe_status, find_category, store_category
+from firmware_app.dicom.statuses import WORDS, describe_status, find_category, normalized_category, store_category
 
 CATEGORY = {"Success": {"stored"}, "Warning": {"warning"}, "Failure": {"retry", "permanent"}, "Cancel": {"retry"}}
 
@@ -50,6 +50,14 @@ def test_no_store_status_is_taken_for_better_or_worse_than_it_is() -> None:
 @pytest.mark.parametrize(("status", "category"), [(0xFF00, "pending"), (0xFF01, "pending"), (0, "success")])
 def test_find_statuses(status: int, category: str) -> None:
     assert find_category(status) == category
+
+
+@pytest.mark.parametrize(
+    ("status", "category"),
+    [(0x0000, "success"), (0x0116, "warning"), (0xB600, "warning"), (0x0112, "failure"), (0xC001, "failure")],
+)
+def test_statuses_of_normalized_operations(status: int, category: str) -> None:
+    assert normalized_category(status) == category
 
 
 @pytest.mark.parametrize(
