@@ -23,6 +23,7 @@ from firmware_app.net.tls import ListenerTls, TlsSession
 from firmware_app.net.tls_reasons import TlsFault
 
 RECEIVE_SIZE = 64 * 1024
+MAX_READS_AT_CLOSE = 128  # more than a socket buffer holds: a peer that never stops must not keep us
 TLS_HANDSHAKE = "TLS handshake"
 CIPHERTEXT_PIECE = 64 * 1024
 BUFFERS_AT_ONCE = 1024  # IOV_MAX
@@ -115,8 +116,9 @@ class Transport:
         with suppress(OSError):
             # Unread octets would make the kernel send RST, and the peer lose the farewell it has not read yet.
             self._socket.shutdown(socket.SHUT_WR)
-            while self._socket.recv(RECEIVE_SIZE):
-                pass
+            for _ in range(MAX_READS_AT_CLOSE):
+                if not self._socket.recv(RECEIVE_SIZE):
+                    break
         trio.lowlevel.notify_closing(self._socket)
         self._socket.close()
 
