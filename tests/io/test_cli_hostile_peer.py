@@ -20,7 +20,7 @@ import pytest
 from hostile_cases import CASES, FAILED, WAIT_S, Case
 from hostile_peer import PATIENCE_S, serve_once
 
-AT_ONCE = 16  # most cases wait for something, few for a processor
+AT_ONCE = 12  # most cases wait for something, few for a processor
 FORKS = Path(__file__).with_name("client_forks.py")
 
 
