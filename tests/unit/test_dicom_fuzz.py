@@ -120,6 +120,19 @@ def test_what_is_left_of_a_pdu_is_nothing_after_our_abort() -> None:
     assert association.state is State.AWAIT_CLOSE
 
 
+def test_behind_an_invalid_pdu_nothing_is_read_any_more() -> None:
+    """Nobody can tell where the next PDU would start; so one A-ABORT, not one for each piece of garbage."""
+    association = requesting()
+    association.data_to_send()
+    association.receive_data(b"\x99" * 50)
+    with pytest.raises(RemoteProtocolError):
+        association.next_event()
+    assert association.data_to_send() == pdu.Abort(2, 1).encode()
+    association.receive_data(b"\x99" * 50 + REQUEST.encode())
+    assert association.next_event() is None
+    assert association.data_to_send() == b""
+
+
 # ------------------------------------------------------------------ memory
 
 
