@@ -26,7 +26,7 @@ from firmware_app.dicom.uids import (
     STORAGE_COMMITMENT_PUSH_MODEL,
     VERIFICATION,
 )
-from firmware_app.net.association import Association, associate
+from firmware_app.net.association import MAX_EARLY_RESPONSES, Association, associate
 from firmware_app.net.attributes import decode_attributes, encode_attributes
 from firmware_app.net.errors import DimseFailure, NoUsableContext, PeerReleased, RemoteProtocolError, TimedOut
 from firmware_app.net.node import LocalApplicationEntity
@@ -346,6 +346,42 @@ async def test_the_window_is_used_and_never_exceeded() -> None:
             got = await association.receive_response(context, CommandField.N_GET_RQ, number)
             assert got.command.message_id_being_responded_to == number
     assert len(kept) == 3 and acceptor.ends == ["released"]
+
+
+@pytest.mark.parametrize("number", [MAX_EARLY_RESPONSES, MAX_EARLY_RESPONSES + 1])
+async def test_responses_that_are_not_waited_for_yet_are_kept_within_a_bound(number: int) -> None:
+    """The second operation is answered endlessly while we wait for the first."""
+
+    def answer(message: Message) -> Iterable[Answer]:
+        if message.command.message_id == 1:
+            return []
+        first = Command(command_field=CommandField.C_FIND_RSP, message_id_being_responded_to=1, status=0)
+        pending = replace(first, message_id_being_responded_to=2, status=0xFF00)
+        return [*[Message(message.context_id, pending, None)] * number, Message(message.context_id, first, None)]
+
+    async def ask_twice(association: Association) -> int:
+        context = association.context(VERIFICATION)
+        for _ in range(2):
+            command = Command(
+                command_field=CommandField.C_FIND_RQ,
+                message_id=association.next_message_id(),
+                affected_sop_class_uid=VERIFICATION,
+                priority=0,
+            )
+            await association.send(context, command)
+        await association.receive_response(context, CommandField.C_FIND_RQ, 1)
+        for _ in range(number):
+            await association.receive_response(context, CommandField.C_FIND_RQ, 2)
+        return number
+
+    async with run_acceptor(answer, user_items=WINDOW) as acceptor:
+        try:
+            async with associate(acceptor.node, LOCAL, CONTEXTS, user_items=WINDOW) as association:
+                assert await ask_twice(association) == MAX_EARLY_RESPONSES
+        except RemoteProtocolError as error:
+            assert number > MAX_EARLY_RESPONSES and "more than 1000 responses that are not waited for" in str(error)
+        else:
+            assert number == MAX_EARLY_RESPONSES
 
 
 @pytest.mark.parametrize("kind", IdentityKind)

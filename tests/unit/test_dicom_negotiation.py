@@ -58,6 +58,7 @@ ROLE_CASES = [
     ((True, True), (False, True), Roles(scu=False, scp=True)),
     ((False, True), (False, True), Roles(scu=False, scp=True)),
     ((False, True), (True, True), Roles(scu=False, scp=True)),  # nobody gets more than was proposed
+    ((True, False), (True, True), Roles(scu=True, scp=False)),
     ((True, True), (False, False), Roles(scu=False, scp=False)),
 ]
 
