@@ -15,6 +15,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,18 +29,19 @@ from dicom_servers import canned_worklist, orthanc, storescp, wlmscpfs  # noqa: 
 
 CLIENTS = ("ours", "dcmtk", "pynetdicom")
 Figures = dict[str, float]  # by client
+Required = dict[str, float]  # by peer: how many times better than it we have to be at least
 SLOW_ECHOES, OUR_ECHOES, ASSOCIATIONS, MANY_ECHOES = 40, 5000, 100, 100_000
 REPEATED = 10  # 200 MB so many times are 2 GB
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. `required` by peer: how many times better than it we have to be at least."""
+    """One line of the table."""
 
     title: str
     unit: str  # s and MiB: the less the better; /s: the more
     figures: list[Figures]
-    required: dict[str, float]
+    required: Required
     at_rest: str
 
     def median(self, client: str) -> float | None:
@@ -97,7 +99,8 @@ def captures_default(bench: Bench) -> Iterator[Row]:
 def captures_orthanc(bench: Bench) -> Iterator[Row]:
     with orthanc(bench.folder) as port:
         figures = bench.each_run(partial(store_all, port, bench.captures))
-    yield Row("the same to Orthanc", "s", figures, {"dcmtk": 15 / 2}, "15.0 / 14.1 s; at most 2.0 s")
+    # Orthanc itself needs 1.6 s of the 2.0: all that a client can win is what DCMTK waits, 12 to 15 s.
+    yield Row("the same to Orthanc", "s", figures, {"dcmtk": 5}, "15.0 / 14.1 s; at most 2.0 s")
 
 
 def radiographs_default(bench: Bench) -> Iterator[Row]:
@@ -146,20 +149,25 @@ def associations(bench: Bench) -> Iterator[Row]:
 
 
 def worklist(bench: Bench) -> Iterator[Row]:
-    for name, server in (("canned peer", canned_worklist()), ("wlmscpfs", wlmscpfs(bench.folder / "worklist"))):
-        whole, first = [], []
-        with server as port:
-            for _ in range(bench.runs):
-                ours = loop("ours", "worklist", port, WORKLIST_COUNT)
-                theirs = loop("pynetdicom", "worklist", port, WORKLIST_COUNT)
-                whole.append({"ours": ours["s"], "dcmtk": seconds(findscu(port)), "pynetdicom": theirs["s"]})
-                first.append({"ours": ours["first_s"], "pynetdicom": theirs["first_s"]})
-        needed = {"dcmtk": 0.18 / 0.25, "pynetdicom": 1.3 / 0.25}
-        title = f"1000 worklist items, decoded ({name})"
-        yield Row(title, "s", whole, needed, "0.18 / 1.3 s; at most 0.25 s")
-        # wlmscpfs reads all its files before it answers: its first item says nothing about us.
-        needed = {"pynetdicom": 57 / 30} if name == "canned peer" else {}
-        yield Row(f"the first of them ({name})", "s", first, needed, "- / 0.06 s; at most 0.03 s")
+    required = {"dcmtk": 0.18 / 0.25, "pynetdicom": 1.3 / 0.25}
+    yield from worklist_from("canned peer", canned_worklist(), bench.runs, required, {"pynetdicom": 57 / 30})
+    # wlmscpfs reads its 1000 files before it answers: that is nearly all of the time, and says nothing about us.
+    required = {"dcmtk": 0.19 / 0.25, "pynetdicom": 0.77 / 0.25}
+    yield from worklist_from("wlmscpfs", wlmscpfs(bench.folder / "worklist"), bench.runs, required, {})
+
+
+def worklist_from(
+    name: str, server: AbstractContextManager[int], runs: int, required: Required, required_first: Required
+) -> Iterator[Row]:
+    whole, first = [], []
+    with server as port:
+        for _ in range(runs):
+            ours = loop("ours", "worklist", port, WORKLIST_COUNT)
+            theirs = loop("pynetdicom", "worklist", port, WORKLIST_COUNT)
+            whole.append({"ours": ours["s"], "dcmtk": seconds(findscu(port)), "pynetdicom": theirs["s"]})
+            first.append({"ours": ours["first_s"], "pynetdicom": theirs["first_s"]})
+    yield Row(f"1000 worklist items, decoded ({name})", "s", whole, required, "0.18 / 1.3 s; at most 0.25 s")
+    yield Row(f"the first of them ({name})", "s", first, required_first, "- / 0.06 s; at most 0.03 s")
 
 
 def memory(bench: Bench) -> Iterator[Row]:
