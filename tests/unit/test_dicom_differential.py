@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pynetdicom import pdu as pynetdicom
+from scapy.contrib import dicom as scapy
 
 from firmware_app.dicom import items, pdu
 from firmware_app.dicom.command import Command, CommandField, decode_command, encode_command
-
-scapy = pytest.importorskip("scapy.contrib.dicom")
 
 few = settings(max_examples=25, deadline=None, derandomize=True)
 uids = st.from_regex(r"\A[0-2]\.[1-9][0-9]{0,8}(\.(0|[1-9][0-9]{0,8})){1,4}\Z")
