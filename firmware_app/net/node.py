@@ -8,6 +8,7 @@ from firmware_app.dicom.items import ImplementationClassUid, ImplementationVersi
 from firmware_app.net.tls import ClientTls
 
 DEFAULT_MAX_PDU_LENGTH = 16384
+ANY_ADDRESS = "0.0.0.0"  # the kernel chooses: by hand one may ask from any interface
 # ARTIM in Sta13 (PS3.8 9.1.4): how long a peer may take to close after our A-ABORT or A-RELEASE-RP, before we do.
 ARTIM_S = 0.5
 

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 import trio
 
 from firmware_app.net.errors import ConnectFailed, TimedOut, TlsFailed
-from firmware_app.net.node import Node
+from firmware_app.net.node import ANY_ADDRESS, Node
 from firmware_app.net.tls import ListenerTls, TlsSession
 from firmware_app.net.tls_reasons import TlsFault
 
@@ -264,7 +264,8 @@ def accept_transport(connected: socket.socket, address: str, write_s: float, tls
 
 
 async def connect_tcp(node: Node, source_address: str) -> socket.socket:
-    with bounded(node.label, f"TCP connection from {source_address}", node.timeouts.connect_s):
+    ours = "" if source_address == ANY_ADDRESS else f" (from {source_address})"
+    with bounded(node.label, f"TCP connection{ours}", node.timeouts.connect_s):
         try:
             address = await resolve(node)
             connecting = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
@@ -275,7 +276,7 @@ async def connect_tcp(node: Node, source_address: str) -> socket.socket:
                 connecting.close()
                 raise
         except OSError as error:
-            raise ConnectFailed(node.label, f"{error.strerror or error} (from {source_address})") from error
+            raise ConnectFailed(node.label, f"{error.strerror or error}{ours}") from error
     raise AssertionError("bounded() raises when its body did not return")
 
 

@@ -15,7 +15,7 @@ from firmware_app.config import Config
 from firmware_app.console.text import columns_of
 from firmware_app.net.errors import NetworkError
 from firmware_app.net.interface import InterfaceError, ipv4_address
-from firmware_app.net.node import LocalApplicationEntity, Node
+from firmware_app.net.node import ANY_ADDRESS, LocalApplicationEntity, Node
 from firmware_app.net.verification import echo
 from firmware_app.profiles import Profile, load_profile
 from firmware_app.services.peers import Service, checked_ae_title, contexts_of, find_node, local_entity
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from firmware_app.net.storage import StoreResult
 
 EXPECTED: tuple[type[Exception], ...] = (NetworkError, InterfaceError)
-ANY_ADDRESS = "0.0.0.0"  # the kernel chooses: by hand one may ask from any interface
 DELIVERED = ("stored", "warning")
 
 
