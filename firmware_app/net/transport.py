@@ -264,7 +264,7 @@ def accept_transport(connected: socket.socket, address: str, write_s: float, tls
 
 
 async def connect_tcp(node: Node, source_address: str) -> socket.socket:
-    ours = "" if source_address == ANY_ADDRESS else f" (from {source_address})"
+    ours = "" if source_address == ANY_ADDRESS else f" from {source_address}"
     with bounded(node.label, f"TCP connection{ours}", node.timeouts.connect_s):
         try:
             address = await resolve(node)

@@ -372,7 +372,7 @@ async def test_the_source_address_is_ours() -> None:
 
 async def test_a_source_address_that_is_not_there() -> None:
     local = LocalApplicationEntity("SPECULAR", "192.0.2.1", "1.2.3", "")
-    with pytest.raises(ConnectFailed, match=r"Cannot assign requested address \(from 192.0.2.1\)"):
+    with pytest.raises(ConnectFailed, match=r"Cannot assign requested address from 192.0.2.1"):
         await echo(Node("peer", "127.0.0.1", 9, "PEER"), local)
 
 
