@@ -1,7 +1,8 @@
 """Which of our operations are under way, and which of them a response belongs to (PS3.7 section 7.3 and D.3.3.3).
 
-An operation begins with its request and ends with a response that is not pending. How many may be under way at once is
-negotiated; without negotiation it is one. What is refused here was not sent, so nothing needs to be undone.
+An operation begins with its request and ends with its response, or with the last of several. How many may be under
+way at once is negotiated; without negotiation it is one. What is refused here was not sent, so nothing needs to be
+undone.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from firmware_app.dicom.message import Message
 from firmware_app.dicom.statuses import PENDING, PENDING_WARNING
 
 LAST_MESSAGE_ID = 65535
+# Every other operation has one response (PS3.7 9.1 and 10.1): one that calls itself pending ends it all the same.
+MANY_RESPONSES = frozenset({CommandField.C_FIND_RQ, CommandField.C_GET_RQ, CommandField.C_MOVE_RQ})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +72,16 @@ class Operations:
             or answer.command_field is not operation.request.response
         ):
             raise RemoteProtocolError(self._misfit(message))
-        if answer.status not in (PENDING, PENDING_WARNING):
+        if operation.request not in MANY_RESPONSES or answer.status not in (PENDING, PENDING_WARNING):
             del self._open[operation.message_id]
         return operation
 
     def _misfit(self, message: Message) -> str:
         answer = message.command
-        due = " or ".join(f"message {one.message_id} in context {one.context_id}" for one in self._open.values())
+        due = " or ".join(
+            f"{one.request.response.words} to message {one.message_id} in context {one.context_id}"
+            for one in self._open.values()
+        )
         return (
             f"{answer.command_field.words} to message {answer.message_id_being_responded_to} in context"
             f" {message.context_id}" + (f" instead of {due}" if due else ", and nothing was asked")

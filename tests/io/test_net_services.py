@@ -78,6 +78,14 @@ async def test_one_failed_instance_does_not_stop_the_next(files: list[InstanceFi
     assert results[0].reason == f"{acceptor.node.label}: A700H out of resources"
 
 
+async def test_a_pending_answer_to_a_store_is_no_success_and_does_not_stop_the_next(files: list[InstanceFile]) -> None:
+    statuses = iter([0xFF00, 0xFF01, 0x0000, 0x0000])
+    async with run_acceptor(lambda message: [next(statuses)]) as acceptor:
+        results = await store_all(acceptor, files)
+        assert acceptor.ends == ["released"]
+    assert [one.category for one in results] == ["permanent", "permanent", "stored", "stored"]
+
+
 async def test_what_arrives_is_the_file(files: list[InstanceFile]) -> None:
     async with run_acceptor(lambda message: [0]) as acceptor:
         await store_all(acceptor, files)

@@ -63,6 +63,14 @@ def test_a_pending_response_does_not_end_the_operation_and_a_final_one_does() ->
         operations.match(response(7, context=3))
 
 
+@pytest.mark.parametrize("status", [PENDING, PENDING_WARNING])
+def test_an_operation_with_one_response_ends_with_it_also_when_it_says_pending(status: int) -> None:
+    operations = Operations()
+    operations.begin(1, request(7, CommandField.C_STORE_RQ))
+    operations.match(response(7, CommandField.C_STORE_RSP, status=status))
+    assert operations.under_way == ()
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -75,7 +83,7 @@ def test_a_pending_response_does_not_end_the_operation_and_a_final_one_does() ->
 def test_a_response_must_fit_by_id_context_and_command(answer: Message) -> None:
     operations = Operations()
     operations.begin(1, request(7))
-    with pytest.raises(RemoteProtocolError, match=r"instead of message 7 in context 1$"):
+    with pytest.raises(RemoteProtocolError, match=r"instead of C-FIND-RSP to message 7 in context 1$"):
         operations.match(answer)
     operations.match(response(7))
 
