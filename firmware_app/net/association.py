@@ -1,6 +1,7 @@
 """Association with a peer: `associate` opens it, `Association` carries messages, leaving the scope ends it.
 
-Left normally, it is released, and a release that fails changes nothing: what was answered stays answered. Left by an
+Left normally, it is released, and a release that fails changes nothing: what was answered stays answered. So it is when
+left by a DimseFailure: the peer said no in due form, and nothing is wrong with the association. Left by any other
 exception or a cancellation, it is aborted (A-ABORT) and closed. In every case the socket is closed when the scope ends.
 """
 
@@ -35,6 +36,7 @@ from firmware_app.net.errors import (
     Aborted,
     AssociationRejected,
     ConnectionLost,
+    DimseFailure,
     NetworkError,
     NoUsableContext,
     PeerReleased,
@@ -387,6 +389,10 @@ async def associate(
             yield association
         except GeneratorExit:
             await association._release()  # a consumer stopped iterating: nothing went wrong
+            raise
+        except DimseFailure:
+            if not association._operations.under_way:
+                await association._release()
             raise
         await association._release()
     finally:

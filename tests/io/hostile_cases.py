@@ -156,6 +156,11 @@ def instead_of_reply(octets: bytes, sent: str, cause: str, timeout_s: float = WA
     return Case(at_release(octets), OK, sent, cause, timeout_s)
 
 
+def answered_no(answer: bytes, cause: str) -> Case:
+    """A failure in due form: the association is released like any other."""
+    return Case(at_release(RELEASE_RP, answer=answer), FAILED, WHOLE, cause)
+
+
 def good(answer: bytes = ANSWER, accepted: bytes | None = None) -> Case:
     return Case(at_release(RELEASE_RP, answer=answer, accepted=accepted), OK, WHOLE)
 
@@ -339,11 +344,14 @@ ECHOING = {
         data(response(data_set_type=0)), USER, "no C-ECHO-RSP within 1 s", SILENCE_S
     ),
     **{
-        f"status {status:04X}": instead_of_response(data(response(status=status)), USER, f"status {status:04X}H")
+        f"status {status:04X}": answered_no(data(response(status=status)), f"status {status:04X}H")
         for status in ECHO_STATUSES
     },
-    "failure with a comment": instead_of_response(
-        data(response(status=0x0110, more=element(0x0902, b"line 1\nline 2 \x1b[2J"))), USER, "processing failure"
+    "failure with a comment": answered_no(
+        data(response(status=0x0110, more=element(0x0902, b"line 1\nline 2 \x1b[2J"))), "processing failure"
+    ),
+    "failure, release never answered": instead_of_response(
+        data(response(status=0x0122)), WHOLE + " ABORT 0/0", "status 0122H", SILENCE_S
     ),
     "a drip": Case(dripping(0.15, (DATA,)), FAILED, USER, "within 1 s", SILENCE_S),
     "a flood of empty fragments": Case(

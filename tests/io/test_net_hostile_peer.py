@@ -258,7 +258,7 @@ WHILE_ECHOING = {
         USER_ABORT,
     ),
     "half a response": (answer_echo(response()[:20]), TimedOut, USER_ABORT),
-    "failure status": (answer_echo(response(status=0x0122)), DimseFailure, USER_ABORT),
+    "failure status": (answer_echo(response(status=0x0122)), DimseFailure, RELEASE_RQ + USER_ABORT),
 }
 # The echo was answered: whatever follows, it has succeeded.
 WHILE_RELEASING = {
@@ -402,6 +402,29 @@ async def test_an_abort_that_came_before_a_failed_write_is_the_reason(clock: tri
                     )
                     await association.send(context, command)
                     await trio.lowlevel.checkpoint()
+
+
+async def test_a_failure_beside_an_operation_under_way_ends_by_abort(clock: trio.testing.MockClock) -> None:
+    """A release would leave the other one hanging."""
+
+    async def script(peer: Peer) -> None:
+        await peer.expect(1)
+        await peer.send(ACCEPT_ANY_NUMBER)
+        await peer.expect(4)
+        await peer.expect(4)
+        await peer.send(response(2, status=0x0122))
+        assert await peer.expect(7) == USER_ABORT
+
+    async with scripted(script) as node:
+        with pytest.raises(DimseFailure):
+            async with associate(node, LOCAL, VERIFICATION_CONTEXTS, user_items=(ANY_NUMBER,)) as association:
+                first = Command(
+                    command_field=CommandField.C_ECHO_RQ,
+                    message_id=association.next_message_id(),
+                    affected_sop_class_uid=VERIFICATION,
+                )
+                await association.send(association.context(VERIFICATION), first)
+                await echo_once(association)
 
 
 async def test_after_our_abort_the_table_still_answers(clock: trio.testing.MockClock) -> None:

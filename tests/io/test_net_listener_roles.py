@@ -188,7 +188,7 @@ async def test_a_handler_that_fails_is_told_to_peer_and_log_and_closes_nothing()
                 await n_event_report(association, COMMITMENT, INSTANCE, 1, result())
         await port.until(1)
         assert (await echo(port.node, PACS)).count == 1
-    assert port.ended[0].outcome == "aborted by the peer; its report failed here: KeyError: 'no such table'"
+    assert port.ended[0].outcome == "released; its report failed here: KeyError: 'no such table'"
 
 
 # ------------------------------------------------------------------ who may call

@@ -228,7 +228,7 @@ async def test_a_failed_query_is_shown_and_the_association_ends(status: int, ret
         with trio.fail_after(5):
             while not acceptor.ends:
                 await trio.lowlevel.checkpoint()
-    assert acceptor.ends == ["aborted"]
+    assert acceptor.ends == ["released"]
     assert is_worth_retrying(caught.value) is retry
 
 
