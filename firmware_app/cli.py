@@ -391,6 +391,7 @@ def check_config(arguments: argparse.Namespace) -> int:
 
 
 def _show(as_json: bool, data: object, text: str) -> None:
+    """One line, whatever a peer's names hold: a line break in one would read as a row of its own."""
     import msgspec
 
     from firmware_app.console.text import printable
@@ -398,7 +399,7 @@ def _show(as_json: bool, data: object, text: str) -> None:
     if as_json:
         print(msgspec.json.encode(data).decode(), flush=True)
     elif text:
-        print(printable(text), flush=True)
+        print(printable(text).replace("\n", " "), flush=True)
 
 
 def _progress(text: str) -> None:

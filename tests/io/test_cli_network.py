@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hostile_cases import at_release
+from hostile_peer import MAX_LENGTH, RELEASE_RP, accept, item, serve_once
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
@@ -67,6 +71,18 @@ def test_echo(hospital: dict[str, str], capsys: pytest.CaptureFixture[str]) -> N
     status, output, _ = run("echo", hospital["archive"], capsys=capsys)
     assert status == 0
     assert "echo in " in output
+
+
+def test_what_a_peer_calls_itself_stays_in_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    script = at_release(RELEASE_RP, accepted=accept(user=MAX_LENGTH + item(0x55, b"A\nB\x1b[2J")))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        peer = threading.Thread(target=serve_once, args=(listening, script))
+        peer.start()
+        status, output, _ = run("echo", f"PEER@127.0.0.1:{listening.getsockname()[1]}", capsys=capsys)
+        peer.join()
+    assert status == 0
+    assert output.endswith(", A B\N{REPLACEMENT CHARACTER}[2J\n")
+    assert output.count("\n") == 1
 
 
 def test_echo_under_a_wrong_name_is_refused(hospital: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
