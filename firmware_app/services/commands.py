@@ -150,8 +150,10 @@ class Commands:
         return screens.worklist(status)
 
     async def _exam_start(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
-        items = self.worklist.status.items
+        items = self.worklist.shown  # never the list that refreshed itself since: its numbers are other patients
         index = arguments["number"]
+        if not items:
+            raise CommandFailed("no worklist was shown yet, or it was empty: ask for it first (worklist)")
         if index > len(items):
             raise CommandFailed(f"the worklist shown last has {len(items)} items, not {index}")
         return await self._start(items[index - 1], items[index - 1].patient)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -56,7 +57,7 @@ class ExamService:
         self._accepted: dict[Eye, Captured] = {}
         self._measurements: dict[str, Measurement] = {}
         self._measured = trio.Event()
-        self._closing = False
+        self._changing = ""
         self.exam: Exam | None = None
 
     def require(self) -> Exam:
@@ -66,9 +67,17 @@ class ExamService:
 
     async def start(self, item: WorklistItem | None, patient: Patient, operator: str) -> Exam:
         """Open an exam. An unscheduled one (`item` None) gets a Study Instance UID of ours (PS3.4 F.7.2.1.2 note 3)."""
-        if self.exam is not None:
-            raise Refused(f"exam {self.exam.exam_id} is open: finish or abandon it first")
-        exam = Exam(
+        with self._change("opened"):
+            self._require_none()
+            exam = self._new(item, patient, operator)
+            await self._records.begin_exam(exam)
+            self._open(exam)
+        kind = "scheduled" if item else "unscheduled"
+        self._publish(Event("exam.started", f"{kind} exam {exam.exam_id} started", {"exam_id": exam.exam_id}))
+        return exam
+
+    def _new(self, item: WorklistItem | None, patient: Patient, operator: str) -> Exam:
+        return Exam(
             exam_id=uuid.uuid4().hex[:12],
             patient=patient,
             study_instance_uid=(item.study_instance_uid if item else "") or new_uid(),
@@ -77,14 +86,10 @@ class ExamService:
             worklist_item=item,
             operator=operator,
         )
-        await self._records.begin_exam(exam)
-        self._open(exam)
-        kind = "scheduled" if item else "unscheduled"
-        self._publish(Event("exam.started", f"{kind} exam {exam.exam_id} started", {"exam_id": exam.exam_id}))
-        return exam
 
     async def take(self, eye: Eye, progress: Progress) -> Captured:
         """Capture one eye; a second capture of the same eye takes the first one's place in the report."""
+        self._require_settled()  # a picture must not land in the exam after the one it was asked for
         captured = await self._capture.capture(self.require(), eye, progress)
         self._accepted[eye] = captured
         return captured
@@ -109,14 +114,11 @@ class ExamService:
 
     async def finish(self, progress: Progress) -> FinishedExam:
         """Write report and instances, queue them for the archive, close the exam."""
-        exam = self._closable()
-        if not self._accepted:
-            raise Refused(f"exam {exam.exam_id} has no capture: capture an eye, or abandon the exam")
-        self._closing = True
-        try:
+        with self._change("finished"):
+            exam = self._closable()
+            if not self._accepted:
+                raise Refused(f"exam {exam.exam_id} has no capture: capture an eye, or abandon the exam")
             return await self._finish(exam, progress)
-        finally:
-            self._closing = False
 
     async def _finish(self, exam: Exam, progress: Progress) -> FinishedExam:
         results = {eye: await self.result(eye) for eye in self.captured_eyes}
@@ -165,9 +167,10 @@ class ExamService:
 
     async def abandon(self) -> Exam:
         """Close the exam without delivering anything; its captures stay on disk."""
-        exam = self._closable()
-        await self._records.finish_exam(exam.exam_id)
-        self._close()
+        with self._change("abandoned"):
+            exam = self._closable()
+            await self._records.finish_exam(exam.exam_id)
+            self._close()
         self._publish(Event("exam.abandoned", f"exam {exam.exam_id} abandoned", {"exam_id": exam.exam_id}))
         return exam
 
@@ -178,26 +181,43 @@ class ExamService:
 
     async def resume(self, exam_id: str, progress: Progress) -> Exam:
         """Open an interrupted exam again: its captures come back from disk and are measured anew."""
-        if self.exam is not None:
-            raise Refused(f"exam {self.exam.exam_id} is open: finish or abandon it first")
-        if exam_id not in await self.interrupted():
-            raise Refused(f"no interrupted exam {exam_id}")
-        exam = await self._records.exam(exam_id)
-        latest = {capture.eye: capture for capture in await self._records.captures(exam_id)}
-        self._open(exam)
-        for eye, capture in latest.items():
-            captured = Captured(capture, await self._records.load_frame(capture.capture_id))
-            self._accepted[eye] = captured
-            progress(f"{eye.name.lower()} eye: {capture.capture_id} is here, measuring it again")
-            await self._capture.hand_over(captured, progress)
+        with self._change("resumed"):
+            self._require_none()
+            if exam_id not in await self.interrupted():
+                raise Refused(f"no interrupted exam {exam_id}")
+            exam = await self._records.exam(exam_id)
+            latest = {capture.eye: capture for capture in await self._records.captures(exam_id)}
+            self._open(exam)
+            for eye, capture in latest.items():
+                captured = Captured(capture, await self._records.load_frame(capture.capture_id))
+                self._accepted[eye] = captured
+                progress(f"{eye.name.lower()} eye: {capture.capture_id} is here, measuring it again")
+                await self._capture.hand_over(captured, progress)
         self._publish(Event("exam.resumed", f"exam {exam_id} open again", {"exam_id": exam_id}))
         return exam
+
+    @contextmanager
+    def _change(self, what: str) -> Iterator[None]:
+        """Opening and closing wait for the disk; meanwhile another console is refused."""
+        self._require_settled()
+        self._changing = what
+        try:
+            yield
+        finally:
+            self._changing = ""
+
+    def _require_settled(self) -> None:
+        if self._changing:
+            which = f"exam {self.exam.exam_id}" if self.exam else "an exam"
+            raise Refused(f"{which} is being {self._changing}: wait until it is")
+
+    def _require_none(self) -> None:
+        if self.exam is not None:
+            raise Refused(f"exam {self.exam.exam_id} is open: finish or abandon it first")
 
     def _closable(self) -> Exam:
         """The open exam, if nothing that belongs to it is still under way."""
         exam = self.require()
-        if self._closing:
-            raise Refused(f"exam {exam.exam_id} is being finished")
         if self._capture.busy:
             raise Refused(f"exam {exam.exam_id} stays open while the instrument is busy {self._capture.busy}")
         return exam

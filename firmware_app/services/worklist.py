@@ -66,6 +66,7 @@ class WorklistService:
         self._publish = publish
         self._request, self._requests = trio.open_memory_channel[WorklistRequest](0)
         self.status = WorklistStatus()
+        self.shown: tuple[WorklistItem, ...] = ()  # what somebody last asked for and saw; numbers refer to this
 
     def query(
         self,
@@ -95,7 +96,10 @@ class WorklistService:
         send, receive = trio.open_memory_channel[WorklistStatus](1)
         with send, receive:
             await self._request.send(WorklistRequest(query, send.clone()))
-            return await receive.receive()
+            status = await receive.receive()
+        if not status.error:
+            self.shown = status.items
+        return status
 
     async def run(self) -> None:
         if self._node is None:

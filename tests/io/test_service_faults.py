@@ -14,7 +14,15 @@ from collections.abc import Iterator
 import pytest
 from instrument_bench import POLL_S, READY_S, Bench, Running, bench, service
 
-from firmware_app.console.protocol import Run, encode_request
+from firmware_app.console.protocol import (
+    Answer,
+    Failure,
+    Progress,
+    Reply,
+    Run,
+    decode_service_message,
+    encode_request,
+)
 from firmware_app.demo.console_link import CommandRefused, connected
 
 pytestmark = pytest.mark.timeout(180)
@@ -222,6 +230,54 @@ def test_the_worklist_refreshes_by_itself(around: Bench) -> None:
     paths.configuration.write_text(text.replace("refresh_interval_s = 0 ", "refresh_interval_s = 1 "), encoding="utf-8")
     with service(paths) as running:
         running.wait("refreshed", lambda: running.run("status")["worklist_items"] > 0)
+        with pytest.raises(CommandRefused, match="no worklist was shown yet"):
+            running.run("exam start 1")
+        listed = running.run("worklist")["items"]
+        second = running.run(f"worklist --id {listed[1]['patient']['patient_id']}")["items"]
+        assert second == [listed[1]]
+        running.wait("refreshed", lambda: running.run("status")["worklist_items"] == len(listed))
+        started = running.run("exam start 1")
+        assert started["study_instance_uid"] == second[0]["study_instance_uid"], "1 of the list that was shown"
+
+
+def outcomes_of(running: Running, *lines: str, after: str = "") -> dict[int, Reply | Failure]:
+    """What one more console gets, by the line's number; with `after` the others wait for that progress of the first."""
+    requests = [encode_request(Run(number, line)) for number, line in enumerate(lines)]
+    outcomes: dict[int, Reply | Failure] = {}
+    with socket.socket(socket.AF_UNIX) as console:
+        console.settimeout(READY_S)
+        console.connect(str(running.paths.console))
+        console.sendall(requests[0] if after else b"".join(requests))
+        with console.makefile("rb") as lines_back:
+            while len(outcomes) < len(lines):
+                answer = decode_service_message(next(lines_back).rstrip(b"\n"))
+                assert isinstance(answer, Answer)
+                assert answer.request_id is not None
+                if not isinstance(answer.content, Progress):
+                    outcomes[answer.request_id] = answer.content
+                elif answer.content.text == after:
+                    console.sendall(b"".join(requests[1:]))
+    return outcomes
+
+
+def test_two_consoles_cannot_both_open_an_exam(instrument: Running) -> None:
+    outcomes = outcomes_of(instrument, "exam unscheduled P1", "exam unscheduled P2").values()
+    refusals = [each.error for each in outcomes if isinstance(each, Failure)]
+    assert len(refusals) == 1
+    assert "being opened" in refusals[0]
+    instrument.run("exam abandon")
+    assert instrument.run("status")["interrupted_exams"] == []
+
+
+def test_nothing_happens_to_an_exam_that_is_being_finished(instrument: Running) -> None:
+    capture_one_eye(instrument)
+    lines = ("exam finish", "capture R", "exam abandon")
+    outcomes = outcomes_of(instrument, *lines, after="writing report and objects")
+    assert isinstance(outcomes[0], Reply)
+    for number in (1, 2):
+        refusal = outcomes[number]
+        assert isinstance(refusal, Failure)
+        assert "being finished" in refusal.error
 
 
 def test_killed_in_mid_exam_and_resumed(around: Bench) -> None:
