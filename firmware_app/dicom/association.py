@@ -8,9 +8,10 @@
     while (event := association.next_event()) is not None: ...
 
 Whatever a call or a received PDU makes due is in `data_to_send()`. `next_event` raises RemoteProtocolError when the
-peer broke the protocol; the A-ABORT that answers it is then in `data_to_send()` too. `close_due` says that the
-transport is to be closed, `artim_running` that the peer has only ARTIM's time left to act (Sta2 and Sta13); the caller
-owns the clock and tells `artim_expired()`, and `transport_closed()` when the connection is gone.
+peer broke the protocol, or speaks another version of it; the A-ABORT or A-ASSOCIATE-RJ that answers it is then in
+`data_to_send()` too. `close_due` says that the transport is to be closed, `artim_running` that the peer has only
+ARTIM's time left to act (Sta2 and Sta13); the caller owns the clock and tells `artim_expired()`, and
+`transport_closed()` when the connection is gone.
 """
 
 from __future__ import annotations
@@ -299,14 +300,17 @@ class Association:
     def _indicate_request(self, cause: Cause) -> None:  # AE-6
         assert isinstance(cause, AssociateRequest)
         self._stop_artim(cause)
-        if cause.protocol_version & pdu.PROTOCOL_VERSION_1:
-            fragment_length(pdu.maximum_length(cause.user_items))  # refused here, before our user sees it
-            self.request_pdu = cause
-            self._events.append(events.Requested(cause))
+        try:
+            check_version(cause.protocol_version, "A-ASSOCIATE-RQ")
+        except RemoteProtocolError as error:
+            self.state = State.AWAIT_CLOSE
+            answer = AssociateReject(REJECTED_PERMANENT, SOURCE_ACSE, PROTOCOL_VERSION_NOT_SUPPORTED)
+            self._send_and_start_artim(answer.encode())
+            self._events.append(error)
             return
-        self.state = State.AWAIT_CLOSE
-        answer = AssociateReject(REJECTED_PERMANENT, SOURCE_ACSE, PROTOCOL_VERSION_NOT_SUPPORTED)
-        self._send_and_start_artim(answer.encode())
+        fragment_length(pdu.maximum_length(cause.user_items))  # refused here, before our user sees it
+        self.request_pdu = cause
+        self._events.append(events.Requested(cause))
 
     def _send_and_start_artim(self, cause: Cause) -> None:  # AE-8
         self._send(cause)

@@ -270,6 +270,22 @@ async def test_rejections_by_the_table(changes: dict[str, object], reject: tuple
         assert await receive(peer) == pdu.AssociateReject(*reject)
 
 
+async def test_a_rejected_version_has_artim_to_close_and_is_told(clock: MockClock) -> None:
+    octets = bytearray(request())
+    octets[6:8] = b"\0\2"
+    async with listening() as port:
+        started = trio.current_time()
+        async with raw(port) as peer:
+            await peer.send_all(octets)
+            assert await receive(peer) == pdu.AssociateReject(1, 2, 2)
+            assert await peer.receive_some() == b""
+        assert trio.current_time() - started == pytest.approx(ARTIM_S, abs=0.1)
+        await port.until(1)
+    assert port.ended[0].outcome == (
+        "broke the DICOM protocol: A-ASSOCIATE-RQ: protocol version 0002H does not include version 1"
+    )
+
+
 async def test_version_bits_beside_ours_are_not_tested() -> None:
     octets = bytearray(request())
     octets[6:8] = b"\xff\xff"
