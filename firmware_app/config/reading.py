@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -107,6 +108,8 @@ def _document(path: Path) -> dict[str, Any]:
         raise _Unreadable(f"line {line}: not UTF-8") from error
     except tomli.TOMLDecodeError as error:
         raise _Unreadable(f"line {error.lineno}, column {error.colno}: not TOML: {error.msg}") from error
+    except ValueError as error:
+        raise _Unreadable(f"holds a number of more than {sys.get_int_max_str_digits()} digits") from error
     except RecursionError as error:
         raise _Unreadable("is nested too deeply: not a configuration") from error
 
@@ -168,7 +171,13 @@ def _shown(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, dict):
         return "a table"
-    text = msgspec.json.encode(value).decode() if isinstance(value, str) else " ".join(repr(value).split())
+    if isinstance(value, str):
+        text = msgspec.json.encode(value).decode()
+    else:
+        try:
+            text = " ".join(repr(value).split())
+        except ValueError:  # Python refuses to write long numbers out, but reads hexadecimal ones of any length
+            text = f"a number of more than {sys.get_int_max_str_digits()} digits"
     return text if len(text) <= SHOWN_VALUE_MAX else text[: SHOWN_VALUE_MAX - 3] + "..."
 
 

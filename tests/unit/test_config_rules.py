@@ -34,6 +34,8 @@ REFUSED = [
     ("[instrument]\nport = -1", "instrument.port", "from 0 to 65535"),
     ("[instrument]\nport = 65536", "instrument.port", "from 0 to 65535"),
     ("[instrument]\nport = 99999999999999999999999999", "instrument.port", "from 0 to 65535"),
+    ("[instrument]\nport = 0x" + "f" * 4000, "instrument.port", "digits is not allowed; allowed: a port number"),
+    ("[stage]\ntravel_mm = [0x" + "f" * 4000 + "]", "stage.travel_mm", "digits is not allowed; allowed: three numbers"),
     # AE titles
     ("[instrument]\nae_title = ''", "instrument.ae_title", "1 to 16 printable"),
     ("[instrument]\nae_title = '   '", "instrument.ae_title", "not only spaces"),
@@ -200,6 +202,7 @@ def test_all_problems_are_found_at_once_in_file_order(tmp_path: Path) -> None:
         (b"port = 1\nport = 2\n", "line 2"),
         (b"a = 1\nname = '\xff'\n", "line 2: not UTF-8"),
         (b"\xef\xbb\xbfa = 1", "not TOML"),
+        (b"a = " + b"9" * 5000, "holds a number of more than 4300 digits"),
         (b"#" * (1 << 20) + b"\n", "longer than"),
         (b"a = " + b"[" * 100_000, "not"),
         (b"\x00" * 10, "not TOML"),
