@@ -82,7 +82,8 @@ def run(rows: Rows, peer: Peer, show: Callable[[Row], None]) -> None:
             async for row in answers:
                 show(row)
 
-    trio.run(ask)
+    # Ctrl-C in the middle of a write would leave nobody who knows whether an A-ABORT may follow.
+    trio.run(ask, restrict_keyboard_interrupt_to_checkpoints=True)
 
 
 def echo_rows(count: int) -> Rows:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from hostile_cases import at_release
 from hostile_peer import MAX_LENGTH, RELEASE_RP, accept, item, serve_once
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
 from firmware_app.cli import main
+from firmware_app.config import Config
+from firmware_app.net.node import Node
+from firmware_app.profiles import load_profile
+from firmware_app.services import network_verbs
+from firmware_app.services.network_verbs import Peer, Row
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +90,26 @@ def test_what_a_peer_calls_itself_stays_in_its_line(capsys: pytest.CaptureFixtur
     assert status == 0
     assert output.endswith(", A B\N{REPLACEMENT CHARACTER}[2J\n")
     assert output.count("\n") == 1
+
+
+def test_an_interruption_waits_for_the_next_await() -> None:
+    """Between the write and the note that it is whole, it would cost the peer its A-ABORT."""
+    steps = []
+
+    async def rows(peer: Peer) -> AsyncGenerator[Row, None]:
+        yield Row("one")
+        steps.append("resumed")
+        await trio.lowlevel.checkpoint()
+        steps.append("passed")
+
+    def show(row: Row) -> None:
+        signal.raise_signal(signal.SIGINT)
+        steps.append("shown")
+
+    peer = Peer(Node("node", "127.0.0.1", 104, "PEER"), Config(), load_profile(), "127.0.0.1", "")
+    with pytest.raises(KeyboardInterrupt):
+        network_verbs.run(rows, peer, show)
+    assert steps == ["shown", "resumed"]
 
 
 def test_echo_under_a_wrong_name_is_refused(hospital: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
