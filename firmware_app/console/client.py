@@ -6,6 +6,7 @@ The history lives as long as the session only: a typed line may hold a patient's
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import queue
 import signal
@@ -61,6 +62,8 @@ def run_console(socket_path: Path, command: str | None, json_output: bool) -> in
                 return _Session(link, json_output, sys.stderr).run(command)
             if sys.stdin.isatty():
                 return _interactive(link, json_output, socket_path)
+            if isinstance(sys.stdin, io.TextIOWrapper):
+                sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
             session = _Session(link, json_output, sys.stderr)
             lines = (line.strip() for line in sys.stdin)
             statuses = (session.run(line) for line in lines if line and not line.startswith("#"))
@@ -171,6 +174,8 @@ class _Session:
 
     def outcome(self, line: str) -> Reply | Failure:
         """What the command answered in the end; its progress is shown. Raises `ServiceGone`."""
+        if not line.isascii() and any("\ud800" <= character <= "\udfff" for character in line):
+            return Failure("usage", "the line is not UTF-8")
         request_id = next(self._ids)
         with self._link.interrupts_as_answers(request_id):
             self._link.send(Run(request_id, line))

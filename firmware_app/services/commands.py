@@ -20,7 +20,7 @@ from firmware_app.model import Eye, Patient, Position, WorklistItem
 from firmware_app.objects.errors import ObjectError
 from firmware_app.records.errors import RecordsError
 from firmware_app.records.store import Records
-from firmware_app.services import screens
+from firmware_app.services import screens, typed_patient
 from firmware_app.services.capture import CaptureService
 from firmware_app.services.exam import ExamService
 from firmware_app.services.status import StatusService
@@ -74,9 +74,9 @@ class Commands:
                 "open an exam for a patient who is on no worklist",
                 self._exam_unscheduled,
                 (
-                    Argument("PATIENT_ID", "the hospital's ID"),
-                    Argument("NAME", "Family^Given", default=""),
-                    Argument("--birth-date", "YYYYMMDD", default=""),
+                    Argument("PATIENT_ID", "the hospital's ID", typed_patient.patient_id),
+                    Argument("NAME", "Family^Given", typed_patient.person_name, default=""),
+                    Argument("--birth-date", "YYYYMMDD", typed_patient.birth_date, default=""),
                     Argument("--sex", "M, F or O", choices=("M", "F", "O"), default=""),
                 ),
             ),
@@ -230,5 +230,7 @@ class Commands:
     async def _retry(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
         uid = arguments["uid"]
         count = await (self.records.retry_all() if uid == "all" else self.records.retry(uid))
+        if not count and uid != "all":
+            raise CommandFailed(f"no instance {uid} has failed or is waiting (queue)")
         self.wake_delivery()
         return Reply(f"{count} instances queued again", {"queued": count})

@@ -103,6 +103,9 @@ async def test_commands_from_a_pipe_stop_at_the_first_that_fails(service: Servic
     assert await run_client(service.path, stdin=b"say one\n") == (0, "one\n", "about to say it\n")
     assert await run_client(service.path, stdin=b"") == (0, "", "")
     assert (await run_client(service.path, stdin=b"say\nsay x"))[0] == 2
+    not_utf8 = (2, "", "specular console: the line is not UTF-8\n")
+    assert await run_client(service.path, stdin=b"say M\xfcller\nsay x") == not_utf8
+    assert await run_client(service.path, os.fsdecode(b"say M\xfcller")) == not_utf8
 
 
 async def test_ctrl_c_cancels_the_running_command(service: Service) -> None:

@@ -97,6 +97,8 @@ def test_archive_refuses_permanently_then_accepts(around: Bench, instrument: Run
     for uid in ours:
         instrument.run(f"retry {uid}")
     instrument.wait("stored", lambda: all(each["state"] == "stored" for each in mine()))
+    with pytest.raises(CommandRefused, match=r"no instance 1\.2\.3 has failed or is waiting"):
+        instrument.run("retry 1.2.3")
     assert ours <= around.stored_in_archive()
 
 
@@ -258,6 +260,14 @@ def outcomes_of(running: Running, *lines: str, after: str = "") -> dict[int, Rep
                 elif answer.content.text == after:
                     console.sendall(b"".join(requests[1:]))
     return outcomes
+
+
+def test_a_patient_that_no_object_could_name_is_refused_at_once(instrument: Running) -> None:
+    for typed in ("P1 A --birth-date 99999999", "''", "P1 'a\\b'"):
+        with pytest.raises(CommandRefused, match="is not"):
+            instrument.run(f"exam unscheduled {typed}")
+    with pytest.raises(CommandRefused, match="no exam is open"):
+        instrument.run("exam show")
 
 
 def test_two_consoles_cannot_both_open_an_exam(instrument: Running) -> None:
