@@ -43,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def _simulate(settings: SimSettings) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         instrument = SimulatedInstrument(settings)
+        failures: list[BaseException] = []
         try:
             async with trio.open_nursery() as nursery:
                 ports = await nursery.start(instrument.run)
@@ -51,7 +52,9 @@ async def _simulate(settings: SimSettings) -> None:
                 async for _ in signals:
                     nursery.cancel_scope.cancel()
         except* OSError as group:
-            raise group.exceptions[0] from None
+            failures.extend(group.exceptions)
+        if failures:  # raised here, because before Python 3.11.4 what `except*` raises comes out as a group
+            raise failures[0]
 
 
 def _description(instrument: SimulatedInstrument, ports: InstrumentPorts) -> dict[str, object]:
