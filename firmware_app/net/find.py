@@ -32,7 +32,7 @@ async def find(
 ) -> AsyncGenerator[Match, None]:
     """The matches in the order they come. Whoever stops early, or `max_matches`, ends the search with C-CANCEL.
 
-    Close it with `contextlib.aclosing`. DimseFailure for a failure status; a cancelled search ends quietly.
+    Close it with `contextlib.aclosing`. DimseFailure for a failure status.
     """
     message_id = association.next_message_id()
     command = Command(
@@ -62,7 +62,10 @@ async def find(
 
 
 async def receive_match(association: Association, context: AcceptedContext, message_id: int) -> Match | None:
-    """The next match; None at the end. A final response with an identifier attached is an end all the same."""
+    """The next match; None at the end. A final response with an identifier attached is an end all the same.
+
+    FE00H nobody asked for is a failure: PS3.4 C.4.1 has it for a C-CANCEL only, and the list may not be whole.
+    """
     answer = await association.receive_response(context, CommandField.C_FIND_RQ, message_id)
     status = answer.command.status
     assert status is not None
@@ -72,7 +75,7 @@ async def receive_match(association: Association, context: AcceptedContext, mess
             words = f"pending response ({describe_status(status)}) without an identifier"
             raise RemoteProtocolError(association.node.label, "waiting for C-FIND-RSP", words)
         return Match(answer.data_set, status == PENDING_WARNING)
-    if category in ("success", "cancelled"):
+    if category == "success":
         return None
     raise DimseFailure(association.node.label, "C-FIND", status, answer.command.error_comment)
 
@@ -90,6 +93,6 @@ async def cancel(association: Association, context: AcceptedContext, message_id:
             while await receive_match(association, context, message_id) is not None:
                 pass
     except DimseFailure:
-        return  # an end as good as FE00H
+        return  # FE00H, or an end as good
     except NetworkError as error:
         association.abandon(error)

@@ -245,6 +245,13 @@ async def test_a_consumer_that_stops_cancels_and_releases() -> None:
         assert acceptor.ends == ["released"]
 
 
+async def test_a_search_that_the_peer_cancels_by_itself_has_failed() -> None:
+    async with run_acceptor(lambda message: [(0xFF00, JANE), 0xFE00]) as acceptor:
+        with pytest.raises(DimseFailure) as caught:
+            await find_all(acceptor)
+    assert caught.value.status == 0xFE00
+
+
 async def test_the_number_of_items_is_bounded() -> None:
     async with run_acceptor(lambda message: [*[(0xFF00, JANE)] * 50, 0xFE00]) as acceptor:
         assert len(await find_all(acceptor, max_items=7)) == 7
