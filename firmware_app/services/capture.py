@@ -85,7 +85,7 @@ class CaptureService:
         """Contrast autofocus around the eye's nominal plane. Raises `Refused` where no endothelium stands out."""
         with self._occupy("focusing"):
             stage = self._stage.require()
-            eye = await self._eye_here(stage)
+            eye, _ = await self._eye_here(stage)
             centre_um = self._nominal(eye).z_um
             range_um = self._config.capture.focus_range_um
             points = await self._scan(stage, focus.coarse_positions(centre_um, range_um))
@@ -105,9 +105,10 @@ class CaptureService:
         """A burst, the sharpest kept. When this returns, the capture is on disk and fsynced."""
         with self._occupy(f"capturing the {eye.name.lower()} eye"):
             stage, camera = self._stage.require(), self._camera.require()
-            here = await self._eye_here(stage)
-            if here is not eye:
-                raise Refused(f"capture: the stage is at the {here.name.lower()} eye, not the {eye.name.lower()}")
+            # Asked before the burst: a stage that is lost while the frames come must not cost the picture.
+            there, position = await self._eye_here(stage)
+            if there is not eye:
+                raise Refused(f"capture: the stage is at the {there.name.lower()} eye, not the {eye.name.lower()}")
             frames = await next_frames(camera, self._config.capture.burst)
             frame, score = await trio.to_thread.run_sync(sharpest, frames)
             progress(f"the sharpest of {len(frames)} frames kept, sharpness {score:.3g}")
@@ -115,7 +116,7 @@ class CaptureService:
                 exam,
                 frame,
                 eye=eye,
-                position=await stage.position(),
+                position=position,
                 um_per_px=(self._config.camera.um_per_px if self._config.camera else 0.0) or None,
                 sharpness=score,
                 simulated=stage.identity.simulated or camera.identity.simulated,
@@ -160,7 +161,7 @@ class CaptureService:
         x_um, y_um, z_um = self._config.stage.right_eye_um if eye is Eye.RIGHT else self._config.stage.left_eye_um
         return Position(x_um, y_um, z_um)
 
-    async def _eye_here(self, stage: Stage) -> Eye:
+    async def _eye_here(self, stage: Stage) -> tuple[Eye, Position]:
         """Right or left by where the stage is, whoever moved it: a picture cannot get the other eye's name."""
         if not stage.homed:
             raise Refused("the stage is not homed, so nobody knows which eye is in front of it: home it first")
@@ -168,7 +169,7 @@ class CaptureService:
         for eye in Eye:
             apex = self._nominal(eye)
             if max(abs(here.x_um - apex.x_um), abs(here.y_um - apex.y_um)) <= EYE_REACH_UM:
-                return eye
+                return eye, here
         raise Refused("the stage is at neither eye: go to one first (eye R, eye L)")
 
     @contextmanager

@@ -61,6 +61,7 @@ class Commands:
                     Argument("--date", "YYYYMMDD, a range YYYYMMDD-YYYYMMDD, today, or any", default="today"),
                     Argument("--modality", "only steps of this modality", default=""),
                     Argument("--accession", "accession number", default=""),
+                    Argument("--last", "the last good list, without asking again", flag=True),
                 ),
             ),
             Command(
@@ -134,6 +135,8 @@ class Commands:
     # ------------------------------------------------------------------------------------------- worklist and exam
 
     async def _worklist(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
+        if arguments["last"]:
+            return screens.worklist(self.worklist.show_last())
         try:
             query = self.worklist.query(
                 date=arguments["date"],

@@ -252,6 +252,8 @@ def read_dicom(file: Path, scale_given: bool) -> ImageFile:
     dataset = pydicom.dcmread(file)
     if "PixelData" not in dataset:
         raise ImageFileError("the DICOM file holds no image: PixelData (7FE0,0010) is missing")
+    if str(dataset.get("ConversionType", "")) == "WSD":
+        raise ImageFileError("a page drawn by a workstation (Conversion Type WSD), not a camera picture")
     check_size(int(dataset.Rows), int(dataset.Columns))
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames != 1:

@@ -37,7 +37,8 @@ def worklist(status: WorklistStatus) -> Reply:
     head = ("#", "date time", "accession", "name", "patient id", "born", "sex", "problems")
     text = format_table(head, rows) if rows else "no scheduled patients match"
     return Reply(
-        f"{text}\nrefreshed {status.refreshed_at}",
+        f"{text}\nrefreshed {status.refreshed_at}"
+        + (f"; since then it failed: {status.error}" if status.error else ""),
         {"items": [worklist_item(item) for item in status.items], "refreshed_at": status.refreshed_at},
     )
 

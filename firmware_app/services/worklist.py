@@ -101,6 +101,13 @@ class WorklistService:
             self.shown = status.items
         return status
 
+    def show_last(self) -> WorklistStatus:
+        """The last good list, however old it is: numbers refer to it from now on. Raises `Refused` without one."""
+        if not self.status.refreshed_at:
+            raise Refused("the worklist was never refreshed: " + (self.status.error or "nobody has asked for it yet"))
+        self.shown = self.status.items
+        return self.status
+
     async def run(self) -> None:
         if self._node is None:
             return

@@ -219,6 +219,7 @@ def test_the_last_worklist_stays_while_the_information_system_is_away(around: Be
     assert status["worklist_items"] == len(items)
     assert status["worklist_refreshed_at"] == refreshed_at
     assert "cannot connect" in status["worklist_error"]
+    assert instrument.run("worklist --last")["items"] == items
     instrument.run("exam start 1")
     assert instrument.run("exam show")["scheduled"]
     around.tell_hospital("worklist up")

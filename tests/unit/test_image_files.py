@@ -161,12 +161,16 @@ def damaged(folder: Path) -> dict[str, Path]:
     bare = pydicom.dcmread(folder / "no pixels.dcm")
     del bare.PixelData
     bare.save_as(folder / "no pixels.dcm")
+    write_dicom(folder / "page.dcm", cells(), 8)
+    page = pydicom.dcmread(folder / "page.dcm")
+    page.ConversionType = "WSD"
+    page.save_as(folder / "page.dcm")
     write_dicom(folder / "lying.dcm", cells(), 8, Rows=60000, Columns=60000)
     write_dicom(folder / "oblong.dcm", cells(), 8, PixelSpacing=[0.001, 0.002])
     (folder / "folder.png").mkdir()
     for name in (
         *("cut.png", "cut.jpg", "cut.dcm", "empty.png", "text.png", "noise.dcm", "float.tif", "pages.tif"),
-        *("lying.dcm", "oblong.dcm", "folder.png", "no pixels.dcm", "absent.png"),
+        *("lying.dcm", "oblong.dcm", "folder.png", "no pixels.dcm", "page.dcm", "absent.png"),
     ):
         made[name] = folder / name
     return made
@@ -179,6 +183,7 @@ def test_damaged_files_are_results_with_a_reason(tmp_path: Path) -> None:
         "float.tif": "floating-point",
         "pages.tif": "2 images",
         "no pixels.dcm": "PixelData",
+        "page.dcm": "Conversion Type WSD",
         "lying.dcm": "too large",
         "oblong.dcm": "not square",
         "folder.png": "not a regular file",
