@@ -128,7 +128,7 @@ class Service:
         self.captures_in, self.captures_out = trio.open_memory_channel[Captured](2)
         self.analysed_in, self.analysed_out = trio.open_memory_channel[Analysed](0)
         self.wake_delivery, self.delivery_wake = trio.open_memory_channel[None](1)
-        self.storage = node_of("storage", config.storage) if config.storage.ip_address else None
+        self.storage = node_of("storage", config.storage) if config.storage.host else None
         self.storage_ae = local_entity(config, profile, address, "storage")
         self.capture = CaptureService(config, self.stage, self.camera, records, self.captures_in, self.bus.publish)
         self.exams = ExamService(
@@ -142,7 +142,7 @@ class Service:
             self.bus.publish,
         )
         self.worklist = WorklistService(
-            node_of("worklist", config.worklist) if config.worklist.ip_address else None,
+            node_of("worklist", config.worklist) if config.worklist.host else None,
             local_entity(config, profile, address, "worklist"),
             contexts_of(profile, "worklist"),
             profile.worklist_keys,

@@ -126,19 +126,45 @@ class WorklistItem:
     scheduled_protocol_codes: tuple[Code, ...] = ()
     specific_character_set: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    # Path of keywords and hexadecimal octets of every text that could not be decoded as its character set promised.
+    undecoded: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPatient:
+    """One patient as a patient query returned it (PS3.4 C.6.1.1.2), problems and undecoded octets as in a worklist."""
+
+    patient: Patient
+    specific_character_set: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    undecoded: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Exam:
-    """One visit of one patient. `worklist_item` is None when unscheduled; the Study Instance UID is then ours."""
+    """One visit of one patient, which is one performed procedure step.
+
+    `worklist_items` is empty when unscheduled: the Study Instance UID is then ours. It has several where one visit
+    answers several requests (the group case, PS3.17 J.4). The step's ID and start are equal in the MPPS and in every
+    instance (PS3.4 table F.7.2-1); `mpps_sop_instance_uid` is empty where no MPPS is kept, and then nothing refers to
+    one.
+    """
 
     exam_id: str
     patient: Patient
     study_instance_uid: str
     series_instance_uid: str
-    started_at: str  # ISO 8601 with offset
-    worklist_item: WorklistItem | None = None
+    started_at: str  # ISO 8601 with offset; also the start of the performed procedure step
+    worklist_items: tuple[WorklistItem, ...] = ()
     operator: str = ""
+    performed_procedure_step_id: str = ""  # SH, ours
+    mpps_sop_instance_uid: str = ""
+    appended_to: str = ""  # the exam_id of the finished exam whose study this one goes on with
+
+    @property
+    def worklist_item(self) -> WorklistItem | None:
+        """The first request; None when unscheduled."""
+        return self.worklist_items[0] if self.worklist_items else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +279,15 @@ class DeliveryState(StrEnum):
     FAILED = "failed"  # permanently: parked with the peer's reason until somebody decides
 
 
+class CommitmentState(StrEnum):
+    """Where one stored instance stands with the node that was asked to commit to it."""
+
+    NONE = ""  # nobody was asked
+    REQUESTED = "requested"
+    COMMITTED = "committed"
+    REFUSED = "refused"  # the node said that it will not, with its reason
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     sop_instance_uid: str
@@ -265,6 +300,8 @@ class Delivery:
     reason: str = ""  # the last answer of the peer, or what went wrong, in words
     next_attempt_at: str = ""  # ISO 8601, empty when nothing is due
     kind: str = ""  # "image", "report"
+    commitment: CommitmentState = CommitmentState.NONE
+    commitment_reason: str = ""
 
 
 # --------------------------------------------------------------------------------------------- what is going on

@@ -39,7 +39,7 @@ ITEM = WorklistItem(
     scheduled_protocol_codes=(Code("SPM-OU", "99TEST", "Endothelium, both eyes"),),
 )
 # 08:30 in Tokyo is still the day before in UTC.
-SCHEDULED = Exam("exam-1", PATIENT, ITEM.study_instance_uid, "2.25.77", "2024-04-01T08:30:00+09:00", ITEM, "Op^Otto")
+SCHEDULED = Exam("exam-1", PATIENT, ITEM.study_instance_uid, "2.25.77", "2024-04-01T08:30:00+09:00", (ITEM,), "Op^Otto")
 UNSCHEDULED = Exam("exam-2", PATIENT, "2.25.4711", "2.25.78", "2024-04-01T08:30:00+09:00")
 
 

@@ -137,13 +137,22 @@ class TimeoutsConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NodeConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """One peer; not configured while `ip_address` is empty. Defaults: 4.7.2, "SCP"."""
+    """One peer, by `ip_address` or by `host_name`; not configured while both are empty.
+
+    Defaults: SP-1P statement 4.7.2, "SCP". A host name, as the KodakQC statement has it (8.1 to 8.4), is resolved to
+    IPv4 at each connection.
+    """
 
     ip_address: Address = ""
+    host_name: HostName = ""
     port: Port = 0
     ae_title: OptionalAeTitle = ""
     timeouts: TimeoutsConfig = TimeoutsConfig()
     tls: NodeTlsConfig | None = None
+
+    @property
+    def host(self) -> str:
+        return self.ip_address or self.host_name
 
 
 class WorklistConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
@@ -155,16 +164,82 @@ class WorklistConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
 
 
 class StorageConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
-    modality: Literal["SC", "OP", "XC", "OT"] = "SC"
-    transfer_syntax: Literal["implicit-vr-little-endian", "explicit-vr-little-endian", "jpeg-baseline"] = (
-        "implicit-vr-little-endian"
-    )
+    modality: Literal["SC", "OP", "XC", "OT", "CR"] = "SC"
+    transfer_syntax: Literal[
+        "implicit-vr-little-endian", "explicit-vr-little-endian", "jpeg-baseline", "rle-lossless", "jpeg-2000-lossless"
+    ] = "implicit-vr-little-endian"
+    automatic: bool = True  # send when an exam is finished; otherwise only when somebody says so
     retry_first_s: WaitSeconds = 2.0
     retry_max_s: Annotated[float, Meta(gt=0, le=86400, description="seconds above 0, at most 86400")] = 300.0
 
 
 class PatientQueryConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
-    pass
+    model: Literal["patient-root", "study-root"] = "patient-root"
+
+
+RetrySeconds = Annotated[float, Meta(gt=0, le=86400, description="seconds above 0, at most 86400")]
+
+
+class MppsConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
+    """Modality Performed Procedure Step."""
+
+    retry_first_s: WaitSeconds = 2.0
+    retry_max_s: RetrySeconds = 300.0
+
+
+class CommitmentConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
+    """Storage commitment, asked of this node for what has been stored at `storage`."""
+
+    report_timeout_s: Annotated[float, Meta(ge=1, le=604_800, description="seconds from 1 to 604800 (a week)")] = 3600.0
+    same_association_wait_s: Annotated[float, Meta(ge=0, le=60, description="seconds from 0 to 60")] = 2.0
+    retry_first_s: WaitSeconds = 2.0
+    retry_max_s: RetrySeconds = 300.0
+
+
+Density = Annotated[
+    str,
+    Meta(
+        pattern=r"\A(?:|BLACK|WHITE|[0-9]|[1-9][0-9]|[1-3][0-9]{2}|400)\Z",
+        description='"BLACK", "WHITE", a number from "0" to "400" (hundredths of OD), or ""',
+    ),
+]
+NumericDensity = Annotated[
+    str,
+    Meta(
+        pattern=r"\A(?:|[0-9]|[1-9][0-9]|[1-3][0-9]{2}|400)\Z",
+        description='a number from "0" to "400" (hundredths of OD), or ""',
+    ),
+]
+
+
+class PrintConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
+    """Grayscale print: KodakQC statement clause 6. An empty value is not sent: the printer then has its own."""
+
+    automatic: bool = False
+    copies: Annotated[int, Meta(ge=1, le=99, description="a number of copies from 1 to 99")] = 1
+    priority: Literal["", "LOW", "MED", "HIGH"] = "MED"
+    medium: Literal["", "PAPER", "CLEAR FILM", "BLUE FILM"] = ""
+    destination: Literal["", "MAGAZINE", "PROCESSOR", "BIN_1", "BIN_2", "BIN_3", "BIN_4", "BIN_5"] = ""
+    layout: Annotated[
+        str, Meta(pattern=r"\A[1-9],[1-9]\Z", description='columns and rows of images on a film, such as "1,1"')
+    ] = "1,1"
+    orientation: Literal["", "PORTRAIT", "LANDSCAPE"] = "PORTRAIT"
+    film_size: Literal["8INX10IN", "10INX12IN", "11INX14IN", "14INX14IN", "14INX17IN", "24CMX30CM"] = "8INX10IN"
+    magnification: Literal["", "REPLICATE", "BILINEAR", "CUBIC", "NONE"] = ""
+    smoothing: ShortText = ""
+    border_density: Density = ""
+    empty_image_density: Density = ""
+    min_density: NumericDensity = ""
+    max_density: NumericDensity = ""
+    trim: Literal["", "YES", "NO"] = ""
+    configuration_information: Annotated[
+        str, Meta(max_length=1024, pattern=_TEXT, description="at most 1024 characters, no control characters")
+    ] = ""
+    polarity: Literal["", "NORMAL", "REVERSE"] = "NORMAL"
+    requested_image_size_mm: Annotated[float, Meta(ge=0, le=1000, description="mm from 0 (not sent) to 1000")] = 0.0
+    crop: Literal["", "CROP", "DECIMATE", "FAIL"] = ""
+    retry_first_s: WaitSeconds = 2.0
+    retry_max_s: RetrySeconds = 300.0
 
 
 class StageConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -215,6 +290,9 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     worklist: WorklistConfig = WorklistConfig()
     storage: StorageConfig = StorageConfig()
     patient_query: PatientQueryConfig = PatientQueryConfig()
+    mpps: MppsConfig = MppsConfig()
+    commitment: CommitmentConfig = CommitmentConfig()
+    print: PrintConfig = PrintConfig()
     stage: StageConfig | None = None
     camera: CameraConfig | None = None
     capture: CaptureConfig = CaptureConfig()
@@ -227,5 +305,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
             "worklist": self.worklist,
             "storage": self.storage,
             "patient_query": self.patient_query,
+            "mpps": self.mpps,
+            "commitment": self.commitment,
+            "print": self.print,
         }
-        return {name: node for name, node in tables.items() if node.ip_address}
+        return {name: node for name, node in tables.items() if node.host}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from firmware_app.dicom.charset import DEFAULT_FALLBACKS, TextDecoder
 from firmware_app.dicom.elements import Elements, first_item, items, read_data_set, tag_words
@@ -104,7 +104,7 @@ class ItemReading:
 
     def item(self, elements: Elements, terms: tuple[str, ...]) -> WorklistItem:
         patient = Patient(**{name: self.text(elements, one) for name, one in PATIENT_FIELDS.items()})
-        order = {name: self.text(elements, one) for name, one in ORDER_FIELDS.items()}
+        order: dict[str, Any] = {name: self.text(elements, one) for name, one in ORDER_FIELDS.items()}
         procedure_codes = self.codes(elements, PROCEDURE_CODES)
         studies = tuple(
             ReferencedInstance(self.text(one, REFERENCED_CLASS), self.text(one, REFERENCED_INSTANCE))
@@ -112,7 +112,7 @@ class ItemReading:
             if one
         )
         step_elements = self.scheduled_step(elements)
-        step = {name: self.text(step_elements, one) for name, one in STEP_FIELDS.items()}
+        step: dict[str, Any] = {name: self.text(step_elements, one) for name, one in STEP_FIELDS.items()}
         protocol_codes = self.codes(step_elements, PROTOCOL_CODES)
         for required in REQUIRED:
             if not elements.get(required.tag, b""):

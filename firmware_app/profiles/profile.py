@@ -9,16 +9,24 @@ import msgspec
 from firmware_app.profiles.sources import ITEM_SOURCES, SOURCES
 
 AttributeType = Literal["1", "1C", "2", "2C", "3"]
-StorageSetting = Literal["SC", "OP", "XC", "OT"]
+StorageSetting = Literal["SC", "OP", "XC", "OT", "CR"]
+# The application entities that a statement may declare; `listener` is what is accepted on our own port.
+EntityName = Literal["verification", "worklist", "patient_query", "storage", "mpps", "commitment", "print", "listener"]
 
 
 class PresentationContext(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One row of a table of presentation contexts; `role` is ours."""
+
     abstract_syntax: str
     transfer_syntaxes: tuple[str, ...]
+    role: Literal["SCU", "SCP"] = "SCU"
 
 
 class ApplicationEntity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One application entity as it introduces itself; the AE title is configuration, not profile."""
+    """One application entity as it introduces itself; the AE title is configuration, not profile.
+
+    An empty `implementation_version_name` is not sent: the item is optional (PS3.7 D.3.3.2.4).
+    """
 
     implementation_class_uid: str
     implementation_version_name: str
@@ -105,10 +113,18 @@ class ObjectDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StorageModality(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one value of the storage modality setting stands for."""
+    """What one value of the storage modality setting stands for: the objects of camera frames and of reports."""
 
     modality: str  # the value of Modality (0008,0060), PS3.3 C.7.3.1.1.1
     iod: str
+    iod_above_8_bits: str = ""  # of frames with more stored bits; empty: the same
+    report_iod: str = ""  # empty: the same
+    report_modality: str = ""  # empty: the same
+
+    @property
+    def iods(self) -> tuple[str, ...]:
+        """Every object that this setting can make."""
+        return tuple(dict.fromkeys(name for name in (self.iod, self.iod_above_8_bits, self.report_iod) if name))
 
 
 class CharacterSets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -118,25 +134,91 @@ class CharacterSets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fallback: tuple[str, ...]
 
 
+class PatientQueryModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One information model that patients are asked for in (PS3.4 C.6), by the class that is proposed for it."""
+
+    abstract_syntax: str
+    level: Literal["PATIENT", "STUDY"]
+
+
+class MppsTables(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The attributes of both messages of Modality Performed Procedure Step (PS3.4 table F.7.2-1), as in a module."""
+
+    n_create: Module
+    n_set: Module
+
+
+class PrintAttribute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One row of a table of print attributes.
+
+    `values` are the allowed ones, `low` and `high` the numbers that are allowed beside them; with none of these any
+    value of its VR is. `only_with` names another attribute's value without which this one is not sent, as
+    `MagnificationType=CUBIC`.
+    """
+
+    path: str
+    usage: Literal["M", "MC", "U"]
+    values: tuple[str, ...] = ()
+    low: int | None = None
+    high: int | None = None
+    only_with: str = ""
+    note: str = ""
+
+
+class PrintTables(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is sent to a printer, class by class (PS3.4 annex H)."""
+
+    film_session: tuple[PrintAttribute, ...]
+    film_box: tuple[PrintAttribute, ...]
+    image_box: tuple[PrintAttribute, ...]
+
+
+class Deviation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One place where we do not do what the statement prints, and why."""
+
+    clause: str
+    printed: str
+    ours: str
+    reason: str
+
+
+class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The conformance statement behind a profile; `source` names the printed one that it reproduces, if any."""
+
+    product: str
+    overview: str
+    source: str = ""
+    deviations: tuple[Deviation, ...] = ()
+
+
 class Equipment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     manufacturer: str
     model_name: str
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything that a conformance statement declares about the instrument."""
+    """Everything that a conformance statement declares about the instrument.
+
+    A service whose application entity is not there is not declared, and then not offered: nothing else switches it.
+    `configuration_defaults` stand in for keys that the configuration leaves out, table by table.
+    """
 
     name: str
     title: str
+    statement: Statement
     equipment: Equipment
-    application_entity: dict[Literal["verification", "worklist", "patient_query", "storage"], ApplicationEntity]
-    worklist_keys: tuple[QueryKey, ...]
-    patient_keys: tuple[QueryKey, ...]
-    patient_query_level: Literal["PATIENT", "STUDY"]
+    application_entity: dict[EntityName, ApplicationEntity]
     character_sets: CharacterSets
     storage_modality: dict[StorageSetting, StorageModality]
+    storage_pictures: tuple[Literal["image", "report"], ...]
     iod: dict[str, ObjectDefinition]
     module: dict[str, Module]
+    worklist_keys: tuple[QueryKey, ...] = ()
+    patient_keys: tuple[QueryKey, ...] = ()
+    patient_query_models: dict[Literal["patient-root", "study-root"], PatientQueryModel] = {}
+    mpps: MppsTables | None = None
+    print: PrintTables | None = None
+    configuration_defaults: dict[str, dict[str, str | int | float | bool]] = {}
 
     def __post_init__(self) -> None:
         for name, definition in self.iod.items():
@@ -144,5 +226,15 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 if use.module not in self.module:
                     raise ValueError(f"iod.{name}: no table module.{use.module}")
         for setting, target in self.storage_modality.items():
-            if target.iod not in self.iod:
-                raise ValueError(f"storage_modality.{setting}: no table iod.{target.iod}")
+            for iod in target.iods:
+                if iod not in self.iod:
+                    raise ValueError(f"storage_modality.{setting}: no table iod.{iod}")
+        tables = {
+            "worklist": self.worklist_keys,
+            "patient_query": self.patient_keys and self.patient_query_models,
+            "mpps": self.mpps,
+            "print": self.print,
+        }
+        for entity, table in tables.items():
+            if entity in self.application_entity and not table:
+                raise ValueError(f"application_entity.{entity}: the tables of this service are missing")

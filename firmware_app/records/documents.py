@@ -45,6 +45,13 @@ class ObjectRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class WorklistItems:
+    """What an exam answers; empty when it is unscheduled."""
+
+    items: tuple[WorklistItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FrameOrigin:
     sequence: int
     monotonic_ns: int
@@ -116,8 +123,8 @@ def decode_numbers(text: str) -> MeasurementNumbers:
     return msgspec.json.decode(text, type=MeasurementNumbers)
 
 
-def decode_worklist_item(text: str) -> WorklistItem:
-    return msgspec.json.decode(text, type=WorklistItem)
+def decode_worklist_items(text: str) -> tuple[WorklistItem, ...]:
+    return msgspec.json.decode(text, type=WorklistItems).items
 
 
 def encode_mosaic(mosaic: Mosaic) -> bytes:

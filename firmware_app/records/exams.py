@@ -18,9 +18,11 @@ _PICTURE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.png")
 
 _INSERT = """
 INSERT INTO exams (exam_id, study_instance_uid, series_instance_uid, started_at, operator, patient_name, patient_id,
-                   issuer_of_patient_id, birth_date, sex, ethnic_group, weight_kg, worklist_item)
+                   issuer_of_patient_id, birth_date, sex, ethnic_group, weight_kg, worklist_items,
+                   performed_procedure_step_id, mpps_sop_instance_uid, appended_to)
 VALUES (:exam_id, :study_instance_uid, :series_instance_uid, :started_at, :operator, :name, :patient_id,
-        :issuer_of_patient_id, :birth_date, :sex, :ethnic_group, :weight_kg, :worklist_item)
+        :issuer_of_patient_id, :birth_date, :sex, :ethnic_group, :weight_kg, :worklist_items,
+        :performed_procedure_step_id, :mpps_sop_instance_uid, :appended_to)
 """
 
 
@@ -42,7 +44,10 @@ class ExamTable:
             "series_instance_uid": exam.series_instance_uid,
             "started_at": exam.started_at,
             "operator": exam.operator,
-            "worklist_item": None if exam.worklist_item is None else documents.encode(exam.worklist_item).decode(),
+            "worklist_items": documents.encode(documents.WorklistItems(exam.worklist_items)).decode(),
+            "performed_procedure_step_id": exam.performed_procedure_step_id,
+            "mpps_sop_instance_uid": exam.mpps_sop_instance_uid,
+            "appended_to": exam.appended_to,
             **asdict(exam.patient),
         }
         sidecar = documents.encode(documents.ExamSidecar(exam))
@@ -89,7 +94,6 @@ class ExamTable:
 
 
 def _exam(row: sqlite3.Row) -> Exam:
-    item = row["worklist_item"]
     return Exam(
         exam_id=row["exam_id"],
         patient=Patient(
@@ -104,6 +108,9 @@ def _exam(row: sqlite3.Row) -> Exam:
         study_instance_uid=row["study_instance_uid"],
         series_instance_uid=row["series_instance_uid"],
         started_at=row["started_at"],
-        worklist_item=None if item is None else documents.decode_worklist_item(item),
+        worklist_items=documents.decode_worklist_items(row["worklist_items"]),
         operator=row["operator"],
+        performed_procedure_step_id=row["performed_procedure_step_id"],
+        mpps_sop_instance_uid=row["mpps_sop_instance_uid"],
+        appended_to=row["appended_to"],
     )

@@ -13,6 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from firmware_app.records.errors import SchemaTooNew
+from firmware_app.records.schema_commitment import COMMITMENTS
+from firmware_app.records.schema_mpps import MPPS_MESSAGES
+from firmware_app.records.schema_print import PRINT_JOBS
 
 EXAMS_AND_QUEUE = (
     """
@@ -106,7 +109,21 @@ EXAMS_AND_QUEUE = (
     "CREATE INDEX deliveries_in_state ON deliveries (state)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (EXAMS_AND_QUEUE,)
+# An exam may answer several requests (PS3.17 J.4), and is a performed procedure step.
+PERFORMED_PROCEDURE_STEPS = (
+    "ALTER TABLE exams ADD COLUMN worklist_items TEXT NOT NULL DEFAULT '{\"items\":[]}'",
+    """
+    UPDATE exams SET worklist_items = json_object('items', json_array(json(worklist_item)))
+    WHERE worklist_item IS NOT NULL
+    """,
+    "ALTER TABLE exams DROP COLUMN worklist_item",
+    "ALTER TABLE exams ADD COLUMN performed_procedure_step_id TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE exams ADD COLUMN mpps_sop_instance_uid TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE exams ADD COLUMN appended_to TEXT NOT NULL DEFAULT ''",
+    *MPPS_MESSAGES,
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (EXAMS_AND_QUEUE, PERFORMED_PROCEDURE_STEPS, COMMITMENTS, PRINT_JOBS)
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

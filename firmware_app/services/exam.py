@@ -83,7 +83,7 @@ class ExamService:
             study_instance_uid=(item.study_instance_uid if item else "") or new_uid(),
             series_instance_uid=new_uid(),
             started_at=self._now().isoformat(timespec="seconds"),
-            worklist_item=item,
+            worklist_items=(item,) if item else (),
             operator=operator,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,11 +15,12 @@ from firmware_app.net.association import ContextPair
 from firmware_app.net.node import LocalApplicationEntity, Node, Timeouts
 from firmware_app.net.tls import ClientTls, ListenerTls
 from firmware_app.profiles import Profile
+from firmware_app.profiles.profile import ApplicationEntity, EntityName
 
 if TYPE_CHECKING:
     from firmware_app.net.listener import ListenerRules
 
-Service = Literal["verification", "worklist", "patient_query", "storage"]
+Service = EntityName
 
 # A host name as RFC 1123 2.1 has it; IPv4 addresses are among them. The AE title may itself hold an @.
 HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\Z")
@@ -27,6 +28,18 @@ HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za
 
 class BadPeer(ValueError):
     """Not a node: the text says what was given and what is allowed."""
+
+
+class NotDeclared(Exception):
+    """The profile's conformance statement does not have this service; the text names both."""
+
+
+def declared(profile: Profile, service: Service) -> ApplicationEntity:
+    """The application entity of a service. Raises `NotDeclared`."""
+    entity = profile.application_entity.get(service)
+    if entity is None:
+        raise NotDeclared(f"the profile {profile.name} declares no service {service.replace('_', ' ')}")
+    return entity
 
 
 def node_of(name: str, table: NodeConfig) -> Node:
@@ -39,7 +52,7 @@ def node_of(name: str, table: NodeConfig) -> Node:
         response_s=waits.response_s,
         release_s=waits.release_s,
     )
-    return Node(name, table.ip_address, table.port, table.ae_title, timeouts, client_tls(table.tls))
+    return Node(name, table.host, table.port, table.ae_title, timeouts, client_tls(table.tls))
 
 
 def client_tls(table: NodeTlsConfig | None) -> ClientTls | None:
@@ -106,8 +119,11 @@ def checked_ae_title(word: str, where: str) -> str:
 def local_entity(
     config: Config, profile: Profile, source_address: str, service: Service, calling: str = ""
 ) -> LocalApplicationEntity:
-    """We as the application entity that uses `service`; `calling` overrules the configured AE title."""
-    entity = profile.application_entity[service]
+    """We as the application entity that uses `service`; `calling` overrules the configured AE title.
+
+    Raises `NotDeclared` where the profile has no such service.
+    """
+    entity = declared(profile, service)
     return LocalApplicationEntity(
         ae_title=calling or config.instrument.ae_title,
         source_address=source_address,
@@ -126,6 +142,6 @@ def listener_rules(config: Config) -> ListenerRules:
 
 
 def contexts_of(profile: Profile, service: Service) -> tuple[ContextPair, ...]:
-    """What the profile proposes for `service`."""
-    contexts = profile.application_entity[service].contexts
+    """What the profile proposes for `service`. Raises `NotDeclared`."""
+    contexts = declared(profile, service).contexts
     return tuple((context.abstract_syntax, context.transfer_syntaxes) for context in contexts)

@@ -40,7 +40,7 @@ def exam_of(number: int = 1, *, scheduled: bool = True) -> Exam:
         study_instance_uid=f"1.2.3.{number}",
         series_instance_uid=f"1.2.3.{number}.1",
         started_at="2026-03-01T10:00:00+01:00",
-        worklist_item=item if scheduled else None,
+        worklist_items=(item,) if scheduled else (),
         operator="Dr. Ω",
     )
 

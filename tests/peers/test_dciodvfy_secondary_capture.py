@@ -64,7 +64,7 @@ def test_no_error_in_any_character_set(name: str, tmp_path: Path) -> None:
     item = SCHEDULED.worklist_item
     assert item is not None
     patient = replace(PATIENT, name=value)
-    exam = replace(SCHEDULED, patient=patient, worklist_item=replace(item, specific_character_set=terms))
+    exam = replace(SCHEDULED, patient=patient, worklist_items=(replace(item, specific_character_set=terms),))
     assert errors_in(build(camera(), exam), tmp_path) == []
 
 

@@ -34,7 +34,7 @@ def test_the_name_is_read_as_it_was_meant(terms: tuple[str, ...], name: str, tmp
     item = SCHEDULED.worklist_item
     assert item is not None
     patient = replace(PATIENT, name=name)
-    exam = replace(SCHEDULED, patient=patient, worklist_item=replace(item, specific_character_set=terms))
+    exam = replace(SCHEDULED, patient=patient, worklist_items=(replace(item, specific_character_set=terms),))
     file = tmp_path / "named.dcm"
     file.write_bytes(encode_part10(build(camera(), exam).dataset))
     dump = subprocess.run(["dcmdump", "-q", "+U8", "+P", "0010,0010", str(file)], capture_output=True, timeout=60)

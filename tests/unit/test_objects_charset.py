@@ -37,7 +37,7 @@ def named(name: str, terms: tuple[str, ...]) -> Dataset:
     item = SCHEDULED.worklist_item
     assert item is not None
     item = replace(item, patient=patient, specific_character_set=terms, referring_physician=name)
-    return read_back(build(camera(), replace(SCHEDULED, patient=patient, worklist_item=item)))
+    return read_back(build(camera(), replace(SCHEDULED, patient=patient, worklist_items=(item,))))
 
 
 @pytest.mark.parametrize(("terms", "name"), NAMES)

@@ -31,7 +31,7 @@ from firmware_app.profiles.sources import ITEM_SOURCES, SOURCES
 
 
 def changed_item(**changes: Any) -> Exam:
-    return replace(SCHEDULED, worklist_item=replace(ITEM, **changes))
+    return replace(SCHEDULED, worklist_items=(replace(ITEM, **changes),))
 
 
 def changed_patient(**changes: Any) -> Exam:
@@ -215,7 +215,7 @@ def test_odd_worklist_values_are_said_and_never_stop_the_image() -> None:
 
 def test_an_item_with_nothing_but_a_study_survives() -> None:
     bare = WorklistItem(Patient(), study_instance_uid="1.2.3")
-    dataset = read_back(build(camera(), replace(SCHEDULED, patient=bare.patient, worklist_item=bare)))
+    dataset = read_back(build(camera(), replace(SCHEDULED, patient=bare.patient, worklist_items=(bare,))))
     (request,) = dataset.RequestAttributesSequence
     assert request.StudyInstanceUID == "1.2.3"
     assert "RequestedProcedureID" not in request

@@ -86,7 +86,7 @@ def test_patient_keys_are_those_of_the_statement(profile: Profile) -> None:
     keys = {key.path: key.matching for key in profile.patient_keys}
     assert keys["PatientName"] == keys["PatientID"] == "*"
     assert {"PatientBirthDate", "PatientSex", "EthnicGroup"} <= keys.keys()
-    assert profile.patient_query_level == "PATIENT"
+    assert profile.patient_query_models["patient-root"].level == "PATIENT"
 
 
 def test_one_product_has_one_implementation_class_uid(profile: Profile) -> None:

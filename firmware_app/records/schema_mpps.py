@@ -1,0 +1,29 @@
+"""Tables of the Modality Performed Procedure Step messages: one row per N-CREATE or N-SET, in the order of sending."""
+
+from __future__ import annotations
+
+# place is the order in which the messages were made and must reach the node. attributes is the data set of the message
+# in Explicit VR Little Endian, exactly what is sent: a message made before a power cut is the same after it.
+MPPS_MESSAGES: tuple[str, ...] = (
+    """
+    CREATE TABLE mpps_messages (
+      place INTEGER PRIMARY KEY,
+      mpps_sop_instance_uid TEXT NOT NULL,
+      exam_id TEXT NOT NULL REFERENCES exams,
+      node TEXT NOT NULL,
+      operation TEXT NOT NULL CHECK (operation IN ('N-CREATE', 'N-SET')),
+      step_status TEXT NOT NULL CHECK (step_status IN ('IN PROGRESS', 'COMPLETED', 'DISCONTINUED')),
+      attributes BLOB NOT NULL,
+      state TEXT NOT NULL CHECK (state IN ('queued', 'sending', 'done', 'failed')),
+      attempts INTEGER NOT NULL DEFAULT 0,
+      status INTEGER,
+      reason TEXT NOT NULL DEFAULT '',
+      next_attempt_at TEXT NOT NULL DEFAULT '',
+      changed_at TEXT NOT NULL,
+      UNIQUE (mpps_sop_instance_uid, node, step_status),
+      CHECK ((operation = 'N-CREATE') = (step_status = 'IN PROGRESS'))
+    ) STRICT
+    """,
+    "CREATE INDEX mpps_messages_of_node ON mpps_messages (node, state)",
+    "CREATE INDEX mpps_messages_of_exam ON mpps_messages (exam_id)",
+)

@@ -1,0 +1,81 @@
+"""How a verb ends, and what it prints: the exit status, one line of reason, rows for people or programs."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from firmware_app.services.causes import causes, in_one_line
+
+if TYPE_CHECKING:
+    from firmware_app.config import Config
+
+EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+
+class Stop(Exception):
+    """An expected end without success: the exit status and the one line that says why."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+@contextmanager
+def stopping(status: int, *expected: type[BaseException]) -> Iterator[None]:
+    """Turn errors of these kinds, alone or in groups, into `Stop` with their text in one line."""
+    try:
+        yield
+    except BaseException as error:
+        if not all(isinstance(cause, expected) for cause in causes(error)):
+            raise
+        raise Stop(status, in_one_line(error)) from error
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """For the imports of a short verb: not searched for garbage, now or at the exit: 34 of the 155 ms of an echo."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@contextmanager
+def needing_demo() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise Stop(EXIT_FAILED, f"needs the extra `demo` (pip install specular[demo]): {error}") from error
+
+
+def read_config(arguments: argparse.Namespace, *, with_files: bool = False) -> Config:
+    from firmware_app.config import ConfigError, load_config
+
+    with stopping(EXIT_USAGE, ConfigError):
+        return load_config(arguments.config, with_files=with_files)
+
+
+def show(as_json: bool, data: object, text: str) -> None:
+    """One line, whatever a peer's names hold: a line break in one would read as a row of its own."""
+    import msgspec
+
+    from firmware_app.console.text import printable
+
+    if as_json:
+        print(msgspec.json.encode(data).decode(), flush=True)
+    elif text:
+        print(printable(text).replace("\n", " "), flush=True)
+
+
+def show_progress(text: str) -> None:
+    """Where somebody watches; a log or a pipe gets only the errors."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[K{text}")
+        sys.stderr.flush()
