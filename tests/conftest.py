@@ -16,6 +16,7 @@ PEER_PROGRAMS = {
     "dicom3tools": ("dciodvfy",),
     "openssl": ("openssl",),
     "tshark": ("tshark", "text2pcap"),
+    "dcmjs": ("node", "npm"),
 }
 SHARED = Path(os.environ.get("SPECULAR_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+from dcmjs_acceptor import SOURCES, MppsAcceptor, PackagesMissing, packages_folder
 from peers_material import program, write_instances, write_worklist
 
 from firmware_app.net.node import LocalApplicationEntity, Node, Timeouts
@@ -33,10 +34,11 @@ class Servers:
         self.folder = folder
         self._running: list[tuple[subprocess.Popen[bytes], IO[bytes]]] = []
 
-    def start(self, port: int, *command: str) -> None:
+    def start(self, port: int, *command: str, **variables: str) -> Path:
+        """Returns the file that everything it says goes to; `variables` are added to its environment."""
         log_path = self.folder / f"{Path(command[0]).name}-{port}.log"
         log = log_path.open("wb")
-        environment = {name: value for name, value in os.environ.items() if name != "TCP_NODELAY"}
+        environment = {name: value for name, value in os.environ.items() if name != "TCP_NODELAY"} | variables
         process = subprocess.Popen(
             command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment, cwd=self.folder
         )
@@ -48,7 +50,7 @@ class Servers:
             except OSError:
                 time.sleep(0.02)
             else:
-                return
+                return log_path
         pytest.fail(f"{command[0]} did not open port {port}:\n{log_path.read_text(errors='replace')[-2000:]}")
 
     def stop(self) -> None:
@@ -138,6 +140,20 @@ def orthanc(servers: Servers, worklist_folder: Path, tmp_path_factory: pytest.Te
     path.write_text(json.dumps(configuration))
     servers.start(port, program("Orthanc"), str(path))
     return Orthanc(peer_node("ORTHANC", port), http_port)
+
+
+@pytest.fixture(scope="session")
+def dcmjs_mpps(servers: Servers) -> MppsAcceptor:
+    """dcmjs-dimse as an MPPS acceptor, AE title DCMJS; for tests that are marked `peer("dcmjs")`."""
+    port = free_port()
+    try:
+        packages = packages_folder()
+    except PackagesMissing as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error), pytrace=False)
+        pytest.skip(str(error))
+    output = servers.start(port, program("node"), str(SOURCES / "acceptor.js"), str(port), NODE_PATH=str(packages))
+    return MppsAcceptor(peer_node("DCMJS", port), output)
 
 
 @pytest.fixture(scope="session")
