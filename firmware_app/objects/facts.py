@@ -41,8 +41,8 @@ def study_facts(exam: Exam, started_at: datetime) -> dict[str, Fact]:
         "study.accession_number": item.accession_number,
         "study.referring_physician": item.referring_physician,
         "study.description": item.requested_procedure_description,
-        "study.procedure_codes": _codes(item.requested_procedure_codes),
-        "study.referenced_studies": _references(item.referenced_studies),
+        "study.procedure_codes": code_facts(item.requested_procedure_codes),
+        "study.referenced_studies": reference_facts(item.referenced_studies),
     }
 
 
@@ -61,7 +61,7 @@ def series_facts(exam: Exam, picture: Picture, modality: str, started_at: dateti
         "series.operator": exam.operator,
         "series.performing_physician": item.scheduled_performing_physician if item else None,
         "series.protocol_name": _protocol_name(item) if item else None,
-        "series.requests": [_request(item)] if item else [],
+        "series.requests": [request_facts(item)] if item else [],
     }
 
 
@@ -91,7 +91,7 @@ def image_facts(picture: Picture, created_at: datetime) -> dict[str, Fact]:
         "image.quality_control_image": "YES" if picture.simulated else None,
         "image.conversion_type": "WSD" if is_report else "DI",
         "image.pixel_spacing": None if is_report else _pixel_spacing(picture),
-        "image.source_images": _references(picture.source_images),
+        "image.source_images": reference_facts(picture.source_images),
     }
 
 
@@ -168,25 +168,25 @@ def _protocol_name(item: WorklistItem) -> str:
     return meanings[0] if meanings else item.scheduled_procedure_step_description
 
 
-def _request(item: WorklistItem) -> dict[str, Fact]:
+def request_facts(item: WorklistItem) -> dict[str, Fact]:
     return {
         "request.study_instance_uid": item.study_instance_uid,
         "request.accession_number": item.accession_number,
         "request.requested_procedure_id": item.requested_procedure_id,
         "request.requested_procedure_description": item.requested_procedure_description,
-        "request.requested_procedure_codes": _codes(item.requested_procedure_codes),
-        "request.referenced_studies": _references(item.referenced_studies),
+        "request.requested_procedure_codes": code_facts(item.requested_procedure_codes),
+        "request.referenced_studies": reference_facts(item.referenced_studies),
         "request.scheduled_procedure_step_id": item.scheduled_procedure_step_id,
         "request.scheduled_procedure_step_description": item.scheduled_procedure_step_description,
-        "request.scheduled_protocol_codes": _codes(item.scheduled_protocol_codes),
+        "request.scheduled_protocol_codes": code_facts(item.scheduled_protocol_codes),
     }
 
 
-def _codes(codes: tuple[Code, ...]) -> list[dict[str, Fact]]:
+def code_facts(codes: tuple[Code, ...]) -> list[dict[str, Fact]]:
     return [{"code.value": code.value, "code.scheme": code.scheme, "code.meaning": code.meaning} for code in codes]
 
 
-def _references(references: tuple[ReferencedInstance, ...]) -> list[dict[str, Fact]]:
+def reference_facts(references: tuple[ReferencedInstance, ...]) -> list[dict[str, Fact]]:
     return [
         {"reference.sop_class_uid": each.sop_class_uid, "reference.sop_instance_uid": each.sop_instance_uid}
         for each in references
