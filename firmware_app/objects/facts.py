@@ -1,19 +1,25 @@
-"""Exam, picture and equipment -> the values of every source that a profile may name (profiles.sources)."""
+"""Exam, picture and equipment -> the values of the sources that a profile may name (profiles.sources).
+
+What comes from the worklist is in `objects.requests`.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from firmware_app.model import Code, Equipment, Exam, Eye, ReferencedInstance, WorklistItem
+from firmware_app.model import Equipment, Exam, Eye
+from firmware_app.objects import requests
 from firmware_app.objects.compose import Fact
-from firmware_app.objects.errors import ObjectError
 from firmware_app.objects.identifiers import derived_uid
-from firmware_app.objects.picture import Picture
+from firmware_app.objects.picture import GAZES, Picture
 from firmware_app.objects.pixels import EncodedPixels
+from firmware_app.objects.times import dicom_date, dicom_datetime, dicom_time, parse_time
 
 SERIES: dict[tuple[Eye, ...], tuple[str, int]] = {(Eye.RIGHT,): ("right", 1), (Eye.LEFT,): ("left", 2)}
 REPORT_SERIES = ("report", 3)
+OTHER_SERIES = ("image", 4)  # of images that do not say which eye
 EYE_NAMES = {Eye.RIGHT: "right eye (OD)", Eye.LEFT: "left eye (OS)"}
+JPEG_METHOD = "ISO_10918_1"
 
 
 def patient_facts(exam: Exam, simulated: bool) -> dict[str, Fact]:
@@ -30,68 +36,47 @@ def patient_facts(exam: Exam, simulated: bool) -> dict[str, Fact]:
     }
 
 
-def study_facts(exam: Exam, started_at: datetime) -> dict[str, Fact]:
-    """An unscheduled exam has no accession number, no request and no procedure: nothing is made up for it."""
-    item = exam.worklist_item or WorklistItem(exam.patient)
-    return {
-        "study.instance_uid": exam.study_instance_uid,
-        "study.date": dicom_date(started_at),
-        "study.time": dicom_time(started_at),
-        "study.id": item.requested_procedure_id,  # a worklist has no Study ID (PS3.4 table K.6-1)
-        "study.accession_number": item.accession_number,
-        "study.referring_physician": item.referring_physician,
-        "study.description": item.requested_procedure_description,
-        "study.procedure_codes": code_facts(item.requested_procedure_codes),
-        "study.referenced_studies": reference_facts(item.referenced_studies),
-    }
-
-
 def series_facts(exam: Exam, picture: Picture, modality: str, started_at: datetime) -> dict[str, Fact]:
-    item = exam.worklist_item
-    role, number = REPORT_SERIES if picture.kind == "report" else SERIES.get(picture.eyes, REPORT_SERIES)
+    is_report = picture.kind == "report"
+    role, number = REPORT_SERIES if is_report else SERIES.get(picture.eyes, OTHER_SERIES)
     return {
         "series.modality": modality,
         # Laterality belongs to a series, so that each eye needs its own.
         "series.instance_uid": derived_uid(exam.series_instance_uid, role),
         "series.number": picture.series_number or number,
-        "series.laterality": str(picture.eyes[0]) if picture.kind == "image" and picture.eyes else None,
+        "series.laterality": None if is_report else "".join(picture.eyes),
         "series.description": _series_description(picture),
         "series.date": dicom_date(started_at),
         "series.time": dicom_time(started_at),
         "series.operator": exam.operator,
-        "series.performing_physician": item.scheduled_performing_physician if item else None,
-        "series.protocol_name": _protocol_name(item) if item else None,
-        "series.requests": [request_facts(item)] if item else [],
+        "series.performing_physician": requests.performing_physician(exam),
+        "series.protocol_name": requests.protocol_name(exam),
+        "series.requests": [requests.request_facts(item) for item in exam.worklist_items],
+        "synchronization.frame_of_reference_uid": derived_uid(exam.series_instance_uid, "synchronization"),
     }
 
 
 def image_facts(picture: Picture, created_at: datetime) -> dict[str, Fact]:
     is_report = picture.kind == "report"
-    exposed_at = created_at
-    if not is_report:
-        exposed_at = parse_time(picture.captures[0].captured_at, "the time of the capture").astimezone(
-            created_at.tzinfo
-        )
+    eye = "B" if len(picture.eyes) > 1 else "".join(picture.eyes)
     return {
         "image.creation_date": dicom_date(created_at),
         "image.creation_time": dicom_time(created_at),
         "image.timezone_offset": created_at.strftime("%z")[:5],
         "image.instance_number": picture.instance_number,
-        "image.acquisition_number": None if is_report else picture.instance_number,
         "image.type": ["DERIVED", "SECONDARY"] if is_report else ["ORIGINAL", "PRIMARY"],
+        "image.eye": eye,
         # A series Laterality forbids this one (PS3.3 C.7.3.1), and a report's series may hold both eyes.
-        "image.laterality": ("B" if len(picture.eyes) > 1 else "".join(picture.eyes)) if is_report else None,
+        "image.laterality": eye if is_report else None,
         "image.patient_orientation": "" if is_report else ["L", "F"],
-        "image.content_date": dicom_date(exposed_at),
-        "image.content_time": dicom_time(exposed_at),
-        "image.acquisition_date": None if is_report else dicom_date(exposed_at),
-        "image.acquisition_time": None if is_report else dicom_time(exposed_at),
-        "image.acquisition_datetime": None if is_report else _dicom_datetime(exposed_at),
         "image.burned_in_annotation": "YES" if picture.burned_in else "NO",
         "image.quality_control_image": "YES" if picture.simulated else None,
         "image.conversion_type": "WSD" if is_report else "DI",
         "image.pixel_spacing": None if is_report else _pixel_spacing(picture),
-        "image.source_images": reference_facts(picture.source_images),
+        "image.presentation_lut_shape": "IDENTITY" if picture.pixels.ndim == 2 else None,
+        "image.source_images": requests.reference_items(picture.source_images),
+        **_time_facts(picture, created_at),
+        **_gaze_facts(picture),
     }
 
 
@@ -106,8 +91,9 @@ def equipment_facts(equipment: Equipment) -> dict[str, Fact]:
     }
 
 
-def pixel_facts(encoded: EncodedPixels) -> dict[str, Fact]:
-    is_lossy = encoded.lossy_ratio is not None
+def pixel_facts(encoded: EncodedPixels, picture: Picture) -> dict[str, Fact]:
+    is_exact = encoded.samples_per_pixel == 1 and encoded.lossy_ratio is None
+    low, high = encoded.low, encoded.high
     return {
         "pixels.samples_per_pixel": encoded.samples_per_pixel,
         "pixels.photometric_interpretation": encoded.photometric_interpretation,
@@ -119,38 +105,71 @@ def pixel_facts(encoded: EncodedPixels) -> dict[str, Fact]:
         "pixels.high_bit": encoded.bits_stored - 1,
         "pixels.pixel_representation": 0,
         "pixels.pixel_data": encoded.data,
-        "pixels.lossy": "01" if is_lossy else "00",
-        "pixels.lossy_ratio": f"{encoded.lossy_ratio:.2f}" if is_lossy else None,
-        "pixels.lossy_method": "ISO_10918_1" if is_lossy else None,
+        "pixels.smallest_value": low if is_exact else None,
+        "pixels.largest_value": high if is_exact else None,
+        # So that the lowest value is black and the highest is white (PS3.3 C.11.2.1.2.1).
+        "pixels.window_center": f"{(low + high + 1) / 2:g}" if encoded.samples_per_pixel == 1 else None,
+        "pixels.window_width": f"{max(high - low + 1, 2)}" if encoded.samples_per_pixel == 1 else None,
         "image.derivation_description": encoded.derivation,
+        **_loss_facts(encoded, picture),
     }
 
 
-def parse_time(text: str, what: str) -> datetime:
-    """An ISO 8601 time with offset. Raises ObjectError that says `what` it is."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ObjectError(f"{what} is {text!r}, which is not ISO 8601") from None
-    if moment.tzinfo is None:
-        raise ObjectError(f"{what} is {text!r}, which has no UTC offset")
-    return moment
+def radiography_facts(picture: Picture, equipment: Equipment) -> dict[str, Fact]:
+    known = picture.radiography
+    return {
+        "cr.plate_id": known.plate_id or equipment.device_serial_number,
+        "cr.view_position": known.view_position,
+        "cr.kvp": known.kvp,
+        "cr.distance_source_to_detector_mm": known.distance_source_to_detector_mm,
+        "cr.exposure_uas": known.exposure_uas,
+        "cr.image_area_dose_product": known.image_area_dose_product,
+        "cr.relative_x_ray_exposure": known.relative_x_ray_exposure,
+    }
 
 
-def dicom_date(moment: datetime) -> str:
-    return moment.strftime("%Y%m%d")
+def _time_facts(picture: Picture, created_at: datetime) -> dict[str, Fact]:
+    """A report is made when it is drawn; everything else when it was exposed."""
+    if picture.kind == "report":
+        shown_at, is_exposed = created_at, False
+    else:
+        taken_at = parse_time(picture.exposures[0].taken_at, "the time of the capture")
+        shown_at, is_exposed = taken_at.astimezone(created_at.tzinfo), True
+    return {
+        "image.content_date": dicom_date(shown_at),
+        "image.content_time": dicom_time(shown_at),
+        "image.acquisition_number": picture.instance_number if is_exposed else None,
+        "image.acquisition_date": dicom_date(shown_at) if is_exposed else None,
+        "image.acquisition_time": dicom_time(shown_at) if is_exposed else None,
+        "image.acquisition_datetime": dicom_datetime(shown_at) if is_exposed else None,
+    }
 
 
-def dicom_time(moment: datetime) -> str:
-    return moment.strftime("%H%M%S.%f")
+def _gaze_facts(picture: Picture) -> dict[str, Fact]:
+    gaze = GAZES.get(picture.gaze)
+    commanded = "" if gaze is None else "NO" if picture.gaze == "ahead" else "YES"
+    return {
+        "image.eye_movement_commanded": commanded,
+        "image.gaze": requests.code_items([gaze]) if gaze is not None and commanded == "YES" else [],
+    }
 
 
-def _dicom_datetime(moment: datetime) -> str:
-    return moment.strftime("%Y%m%d%H%M%S.%f%z")[:26]
+def _loss_facts(encoded: EncodedPixels, picture: Picture) -> dict[str, Fact]:
+    ratios = list(picture.loss.ratios) if picture.loss else []
+    methods = list(picture.loss.methods) if picture.loss else []
+    if encoded.lossy_ratio is not None:
+        ratios.append(encoded.lossy_ratio)
+        methods.append(JPEG_METHOD)
+    is_lossy = picture.loss is not None or encoded.lossy_ratio is not None
+    return {
+        "pixels.lossy": "01" if is_lossy else "00",
+        "pixels.lossy_ratio": [f"{ratio:.2f}" for ratio in ratios] or None,
+        "pixels.lossy_method": methods or None,
+    }
 
 
 def _pixel_spacing(picture: Picture) -> list[str] | None:
-    um_per_px = picture.captures[0].um_per_px
+    um_per_px = picture.exposures[0].um_per_px
     return None if um_per_px is None else [f"{um_per_px / 1000:.8g}"] * 2
 
 
@@ -160,34 +179,4 @@ def _series_description(picture: Picture) -> str:
         return mark + picture.series_description
     if picture.kind == "report":
         return f"{mark}Corneal endothelium report"
-    return f"{mark}Corneal endothelium {EYE_NAMES[picture.eyes[0]]}"
-
-
-def _protocol_name(item: WorklistItem) -> str:
-    meanings = [code.meaning for code in item.scheduled_protocol_codes if code.meaning]
-    return meanings[0] if meanings else item.scheduled_procedure_step_description
-
-
-def request_facts(item: WorklistItem) -> dict[str, Fact]:
-    return {
-        "request.study_instance_uid": item.study_instance_uid,
-        "request.accession_number": item.accession_number,
-        "request.requested_procedure_id": item.requested_procedure_id,
-        "request.requested_procedure_description": item.requested_procedure_description,
-        "request.requested_procedure_codes": code_facts(item.requested_procedure_codes),
-        "request.referenced_studies": reference_facts(item.referenced_studies),
-        "request.scheduled_procedure_step_id": item.scheduled_procedure_step_id,
-        "request.scheduled_procedure_step_description": item.scheduled_procedure_step_description,
-        "request.scheduled_protocol_codes": code_facts(item.scheduled_protocol_codes),
-    }
-
-
-def code_facts(codes: tuple[Code, ...]) -> list[dict[str, Fact]]:
-    return [{"code.value": code.value, "code.scheme": code.scheme, "code.meaning": code.meaning} for code in codes]
-
-
-def reference_facts(references: tuple[ReferencedInstance, ...]) -> list[dict[str, Fact]]:
-    return [
-        {"reference.sop_class_uid": each.sop_class_uid, "reference.sop_instance_uid": each.sop_instance_uid}
-        for each in references
-    ]
+    return " ".join([f"{mark}Corneal endothelium", *(EYE_NAMES[eye] for eye in picture.eyes)])
