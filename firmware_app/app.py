@@ -29,7 +29,8 @@ from firmware_app.services.backoff import BackoffPolicy
 from firmware_app.services.capture import Captured, CaptureService
 from firmware_app.services.certificates import watch_certificates
 from firmware_app.services.commands import EXPECTED, Commands
-from firmware_app.services.delivery import run_delivery
+from firmware_app.services.decompression import decompress
+from firmware_app.services.delivery import run_delivery, send_in_order
 from firmware_app.services.events import EventBus
 from firmware_app.services.exam import ExamService, run_recorder, wake
 from firmware_app.services.hardware import DeviceSlot, DeviceStatus
@@ -130,6 +131,7 @@ class Service:
         self.wake_delivery, self.delivery_wake = trio.open_memory_channel[None](1)
         self.storage = node_of("storage", config.storage) if config.storage.host else None
         self.storage_ae = local_entity(config, profile, address, "storage")
+        self.storage_contexts = contexts_of(profile, "storage")
         self.capture = CaptureService(config, self.stage, self.camera, records, self.captures_in, self.bus.publish)
         self.exams = ExamService(
             Path(config.paths.state),
@@ -267,6 +269,7 @@ async def deliver(service: Service) -> None:
         service.delivery_wake,
         service.bus.publish,
         BackoffPolicy(first_s=storage.retry_first_s, max_s=storage.retry_max_s),
+        store=partial(send_in_order, contexts=service.storage_contexts, decompress=decompress),
     )
 
 

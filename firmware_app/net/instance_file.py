@@ -138,5 +138,10 @@ def transcode_uncompressed(instance: InstanceFile, transfer_syntax_uid: str) -> 
     return bytes(buffer.getvalue())
 
 
+def data_set_of(part10: bytes) -> bytes:
+    """The data set of a file in memory. `NotAnInstance`, a ValueError, where it is none."""
+    return part10[FRONT_LENGTH + meta_length(part10[:FRONT_LENGTH]) :]
+
+
 def reason_of(error: Exception) -> str:
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error)

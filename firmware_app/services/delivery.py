@@ -18,11 +18,17 @@ from datetime import timedelta
 import trio
 
 from firmware_app.model import Delivery, Event, EventLevel
-from firmware_app.net.association import associate
+from firmware_app.net.association import ContextPair, associate
 from firmware_app.net.errors import NetworkError, NoUsableContext
 from firmware_app.net.instance_file import InstanceFile, InstanceUnreadable, read_instance_file
 from firmware_app.net.node import LocalApplicationEntity, Node
-from firmware_app.net.storage import StoreResult, storage_contexts, store_one
+from firmware_app.net.storage import (
+    Decompress,
+    StoreResult,
+    not_proposed,
+    proposal,
+    store_in_order,
+)
 from firmware_app.records.errors import FileDamaged, StorageFault
 from firmware_app.records.queue import Outgoing
 from firmware_app.records.store import Records
@@ -40,6 +46,10 @@ DUPLICATE_SOP_INSTANCE = 0x0111
 Store = Callable[[Node, LocalApplicationEntity, Sequence[InstanceFile]], AsyncGenerator[StoreResult, None]]
 
 
+def nothing() -> None:
+    pass
+
+
 class SendFailed(Exception):
     """The association could not be had, or was lost `in_transfer`."""
 
@@ -50,20 +60,31 @@ class SendFailed(Exception):
 
 
 async def send_in_order(
-    node: Node, local_ae: LocalApplicationEntity, files: Sequence[InstanceFile]
+    node: Node,
+    local_ae: LocalApplicationEntity,
+    files: Sequence[InstanceFile],
+    contexts: Sequence[ContextPair],
+    decompress: Decompress | None = None,
 ) -> AsyncGenerator[StoreResult, None]:
     """One association, a result for each file as it is known. `SendFailed`, or `InstanceUnreadable` of the next file.
 
     `storage.store` would hand out a broken association as results; here its reason decides what happens to the queue.
     """
+    count, proposed = proposal(files, contexts)
+    going = files[:count]
+    if not proposed:
+        for file in going:
+            yield StoreResult(file.sop_instance_uid, None, "permanent", not_proposed(file))
+        return
     in_transfer = False
     try:
-        async with associate(node, local_ae, storage_contexts(files)) as association:
+        async with (
+            associate(node, local_ae, proposed) as association,
+            contextlib.aclosing(store_in_order(association, going, decompress)) as results,
+        ):
             in_transfer = True
-            for file in files:
-                if not association.usable:  # the peer ended it between two instances: the rest goes over another
-                    return
-                yield await store_one(association, file)
+            async for result in results:
+                yield result
     except NetworkError as error:
         raise SendFailed(error, in_transfer=in_transfer) from error
 
@@ -76,11 +97,16 @@ async def run_delivery(
     publish: Callable[[Event], None],
     policy: BackoffPolicy,
     *,
-    store: Store = send_in_order,
+    store: Store,
+    on_stored: Callable[[], None] = nothing,
     chance: Callable[[], float] = random.random,
 ) -> None:
-    """Deliver until cancelled or until `wake` is closed. What was being sent is then queued again."""
-    delivery = NodeDelivery(records, node, local_ae, publish, policy, store, chance)
+    """Deliver until cancelled or until `wake` is closed. What was being sent is then queued again.
+
+    `store` is `send_in_order` with what the profile declares. `on_stored` is called when an instance has been recorded
+    as stored: others wait for that.
+    """
+    delivery = NodeDelivery(records, node, local_ae, publish, policy, store, on_stored, chance)
     try:
         while True:
             with trio.move_on_after(await delivery.deliver_due()):
@@ -102,6 +128,7 @@ class NodeDelivery:
         publish: Callable[[Event], None],
         policy: BackoffPolicy,
         store: Store,
+        on_stored: Callable[[], None],
         chance: Callable[[], float],
     ) -> None:
         self._records = records
@@ -110,6 +137,7 @@ class NodeDelivery:
         self._publish = publish
         self._policy = policy
         self._store = store
+        self._on_stored = on_stored
         self._chance = chance
         self._in_trouble = False
         self._disk_faults = 0
@@ -206,6 +234,7 @@ class NodeDelivery:
         delivery = await self._records.mark_stored(outgoing.sop_instance_uid, self._node.name, status, result.reason)
         level: EventLevel = "info" if category == "stored" else "warning"
         self._tell("delivery.stored", f"stored at {self._node.name}", delivery, level)
+        self._on_stored()
         return True
 
     async def _put_off(self, outgoing: Outgoing, status: int | None, reason: str, *, in_transfer: bool) -> None:

@@ -18,6 +18,7 @@ from firmware_app.net.interface import InterfaceError, ipv4_address
 from firmware_app.net.node import ANY_ADDRESS, LocalApplicationEntity, Node
 from firmware_app.net.verification import echo
 from firmware_app.profiles import Profile, load_profile
+from firmware_app.services.decompression import decompress
 from firmware_app.services.peers import Service, checked_ae_title, contexts_of, find_node, local_entity
 
 if TYPE_CHECKING:
@@ -192,9 +193,11 @@ def date_key(word: str, today: date) -> str:
 
 
 def store_rows(files: Sequence[Path]) -> Rows:
+    """In the contexts of the profile; by hand a class or a syntax that it does not declare is proposed behind them."""
+
     async def rows(peer: Peer) -> AsyncGenerator[Row, None]:
         from firmware_app.net.instance_file import InstanceUnreadable, read_instance_file
-        from firmware_app.net.storage import store
+        from firmware_app.net.storage import contexts_by_hand, store
 
         instances: list[InstanceFile] = []
         for file in files:
@@ -204,9 +207,11 @@ def store_rows(files: Sequence[Path]) -> Rows:
                 yield _unreadable(file, str(error))
         if not instances:
             return
+        contexts = contexts_by_hand(instances, contexts_of(peer.profile, "storage"))
         # Exactly one result a file, in their order.
         sent = iter(instances)
-        async with contextlib.aclosing(store(peer.node, peer.local("storage"), instances)) as results:
+        sending = store(peer.node, peer.local("storage"), instances, contexts, decompress)
+        async with contextlib.aclosing(sending) as results:
             async for result in results:
                 yield _stored(next(sent).path, result)
 

@@ -13,12 +13,19 @@ import trio
 from delivery_peer import ABORT, LOCAL, Archive, Watch, dicom_instance
 from records_material import SC_CLASS, exam_of, instance, uid_of
 
+from firmware_app.dicom.uids import (
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+    VISIBLE_LIGHT_PHOTOGRAPHIC_STORAGE,
+)
 from firmware_app.model import Delivery, DeliveryState
 from firmware_app.records.store import Records, open_records
 from firmware_app.services.backoff import BackoffPolicy
-from firmware_app.services.delivery import run_delivery
+from firmware_app.services.delivery import run_delivery, send_in_order
 
 POLICY = BackoffPolicy(first_s=0.002, max_s=0.02, step_aside_after=3)
+OTHER_CLASS = VISIBLE_LIGHT_PHOTOGRAPHIC_STORAGE
+CONTEXTS = ((SC_CLASS, (IMPLICIT_VR_LITTLE_ENDIAN,)), (SC_CLASS, (EXPLICIT_VR_LITTLE_ENDIAN,)))
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +56,10 @@ class Running:
     records: Records
     watch: Watch
     wake: trio.MemorySendChannel[None]
+    told_stored: int = 0
+
+    def on_stored(self) -> None:
+        self.told_stored += 1
 
     async def queue(self, *numbers: int) -> None:
         await self.records.begin_exam(exam_of())
@@ -74,7 +85,19 @@ async def delivering(state_dir: Path, archive: Archive, *numbers: int) -> AsyncI
     async with open_records(state_dir) as records, trio.open_nursery() as nursery:
         running = Running(records, watch, wake)
         await running.queue(*numbers)
-        nursery.start_soon(partial(run_delivery, records, archive.node, LOCAL, woken, watch.publish, POLICY))
+        nursery.start_soon(
+            partial(
+                run_delivery,
+                records,
+                archive.node,
+                LOCAL,
+                woken,
+                watch.publish,
+                POLICY,
+                store=partial(send_in_order, contexts=CONTEXTS),
+                on_stored=running.on_stored,
+            )
+        )
         yield running
         nursery.cancel_scope.cancel()
 
@@ -95,6 +118,7 @@ async def test_a_warning_counts_as_stored_and_is_shown(tmp_path: Path, archive: 
     async with delivering(tmp_path, archive, 1, 2) as running:
         await running.until("stored", 2)
         first, second = await running.rows()
+        assert running.told_stored == 2
     assert (first.state, first.status, second.status) == (DeliveryState.STORED, 0xB000, 0xB007)
     assert "coercion" in first.reason
     assert running.watch.levels() == ["warning", "warning"]
@@ -109,6 +133,7 @@ async def test_a_permanent_refusal_parks_one_and_the_others_go_on(tmp_path: Path
         assert (rows[0].status, rows[2].status) == (0xC000, 0xA900)
         assert "cannot understand" in rows[0].reason
         assert rows[0].next_attempt_at == ""
+        assert running.told_stored == 2
         assert archive.associations == 1
         await running.records.retry_all()
         running.wake.send_nowait(None)
@@ -193,6 +218,30 @@ async def test_an_archive_that_is_not_there_gets_everything_when_it_returns(
         assert running.watch.kinds().count("recovered") == 1
         assert await running.states() == ["stored"] * 3
     assert own_archive.stored == [uid_of(1), uid_of(2), uid_of(3)]
+
+
+async def test_a_class_that_is_not_declared_is_parked_and_nobody_is_asked(tmp_path: Path, archive: Archive) -> None:
+    async with open_records(tmp_path) as records:
+        await records.begin_exam(exam_of())
+        for number, sop_class_uid in ((1, OTHER_CLASS), (2, SC_CLASS), (3, OTHER_CLASS)):
+            made = instance(number, data=dicom_instance(number, sop_class_uid))
+            await records.save_object("exam-1", None, **made, enqueue_for="archive")
+    async with delivering(tmp_path, archive) as running:
+        await running.until("failed", 2)
+        rows = await running.rows()
+    assert [row.state for row in rows] == ["failed", "stored", "failed"]
+    assert rows[0].reason.startswith("VL Photographic Image Storage is not declared")
+    assert archive.stored == [uid_of(2)]
+
+
+async def test_nothing_to_propose_opens_no_association(tmp_path: Path, archive: Archive) -> None:
+    async with open_records(tmp_path) as records:
+        await records.begin_exam(exam_of())
+        made = instance(1, data=dicom_instance(1, OTHER_CLASS))
+        await records.save_object("exam-1", None, **made, enqueue_for="archive")
+    async with delivering(tmp_path, archive) as running:
+        await running.until("failed", 1)
+    assert archive.associations == 0
 
 
 async def test_more_than_one_batch_arrives_in_order(tmp_path: Path, archive: Archive) -> None:
