@@ -15,14 +15,19 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 import tomli
+from msgspec.structs import replace
 
+from firmware_app.config.declared_services import declared_findings
 from firmware_app.config.rules import Finding, findings
 from firmware_app.config.schema import Config
 from firmware_app.config.tls_files import expiry_findings, tls_findings
-from firmware_app.profiles.loader import available_profiles
+from firmware_app.profiles.loader import ProfileError, available_profiles, load_profile
+from firmware_app.profiles.profile import Profile
 
 FILE_MAX_BYTES = 1 << 20  # a configuration with every key explained has 6 kB
 SHOWN_VALUE_MAX = 60  # characters of a bad value that an error message repeats
+# Their presence says something: a stage, a camera is fitted.
+OPTIONAL_TABLES = frozenset(name for name in Config.__struct_fields__ if getattr(Config(), name) is None)
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")  # TOML: any other key has to be quoted
 
 
@@ -40,13 +45,13 @@ class ConfigError(Exception):
 
 
 def load_config(path: Path | None, *, with_files: bool = False) -> Config:
-    """The configuration in `path`, or the built-in defaults without one. Raises `ConfigError`.
+    """The configuration in `path`, or the defaults of the default profile without one. Raises `ConfigError`.
 
     `with_files`: only if the files that it names can be used too. Who merely wants to know where the console is may
     not be allowed to read them.
     """
     if path is None:
-        return Config()
+        return default_config(load_profile())
     config, problems = _examine(path, tls_findings if with_files else None)
     if problems:
         raise ConfigError(path, problems)
@@ -58,6 +63,19 @@ def check_config(path: Path) -> list[str]:
     now = datetime.now(UTC)
     # An expired certificate is told here, and does not stop the service: the instrument can still examine.
     return _examine(path, lambda config: [*tls_findings(config), *expiry_findings(config, now)])[1]
+
+
+def default_config(profile: Profile) -> Config:
+    """What holds under this profile without a file. Raises `ProfileError` for a default that is not allowed."""
+    reading = _Reading()
+    defaults = profile.configuration_defaults
+    config: Config = _table(Config, {"profile": profile.name, **defaults}, "", reading)
+    for finding in chain(findings(config), declared_findings(config, profile, defaults)):
+        reading.refuse(finding.key, finding.text)
+    if reading.problems:
+        key, text = reading.problems[0]
+        raise ProfileError(f"{profile.name}.toml: configuration_defaults.{key}: {text}")
+    return replace(config, **dict.fromkeys(OPTIONAL_TABLES, None))  # no device is fitted by default
 
 
 @dataclass(slots=True)
@@ -78,15 +96,35 @@ def _examine(path: Path, files: Callable[[Config], Iterable[Finding]] | None) ->
     except _Unreadable as error:
         return Config(), [f"{path}: {error}"]
     reading = _Reading()
-    config = _table(Config, document, "", reading)
-    for finding in chain(findings(config), files(config) if files else ()):
+    profile = _profile(document)
+    defaults = profile.configuration_defaults if profile else {}
+    config = _table(Config, _beneath(document, defaults), "", reading)
+    declared = declared_findings(config, profile, document) if profile else ()
+    for finding in chain(findings(config), declared, files(config) if files else ()):
         # A rule about a key whose value was refused would judge the default that stands in for it.
         keys = (finding.key, *finding.also)
         if reading.bad_keys.isdisjoint((*keys, *(key.partition(".")[0] for key in keys))):
             reading.refuse(finding.key, finding.text)
-    if "profile" not in reading.bad_keys:
-        _profile(config.profile, reading)
+    if profile is None and "profile" not in reading.bad_keys:
+        known = ", ".join(available_profiles())
+        reading.refuse("profile", f"there is no profile {_shown(config.profile)}; one of {known}")
     return config, [f"{path}: {key_path}: {text}" for key_path, text in reading.problems]
+
+
+def _profile(document: Mapping[str, object]) -> Profile | None:
+    """None where the file names none that exists: its tables can still be read."""
+    name = document.get("profile", Config().profile)
+    return load_profile(name) if isinstance(name, str) and name in available_profiles() else None
+
+
+def _beneath(document: Mapping[str, object], defaults: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
+    """The document, with the profile's defaults for keys that it leaves out. They fit no device that it leaves out."""
+    merged = dict(document)
+    for name, values in defaults.items():
+        table = document.get(name, None if name in OPTIONAL_TABLES else {})
+        if isinstance(table, dict):
+            merged[name] = {**table, **{key: value for key, value in values.items() if key not in table}}
+    return merged
 
 
 class _Unreadable(Exception):
@@ -179,9 +217,3 @@ def _shown(value: object) -> str:
         except ValueError:  # Python refuses to write long numbers out, but reads hexadecimal ones of any length
             text = f"a number of more than {sys.get_int_max_str_digits()} digits"
     return text if len(text) <= SHOWN_VALUE_MAX else text[: SHOWN_VALUE_MAX - 3] + "..."
-
-
-def _profile(name: str, reading: _Reading) -> None:
-    known = available_profiles()
-    if name not in known:
-        reading.refuse("profile", f"there is no profile {_shown(name)}; one of {', '.join(known)}")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from firmware_app.config.schema import Config, NodeConfig, NodeTlsConfig, StageConfig
+from firmware_app.config.schema import Config, NodeConfig, NodeTlsConfig, PrintConfig, StageConfig
 
 # struct sockaddr_un: sun_path is 108 bytes with the final NUL (unix(7)).
 SUN_PATH_MAX_BYTES = 107
@@ -23,23 +23,16 @@ class Finding:
 
 def findings(config: Config) -> Iterator[Finding]:
     """Every rule between keys that `config` breaks."""
-    for name, node in (
-        ("worklist", config.worklist),
-        ("storage", config.storage),
-        ("patient_query", config.patient_query),
-    ):
+    for name, node in config.node_tables().items():
         yield from _node(name, node)
         if node.tls is not None:
             yield from _node_tls(f"{name}.tls", node.tls)
     yield from _listener_tls(config)
     yield from _simulated(config)
     yield from _own_address(config)
-    if config.storage.retry_max_s < config.storage.retry_first_s:
-        yield Finding(
-            "storage.retry_max_s",
-            f"{config.storage.retry_max_s:g} is less than storage.retry_first_s = {config.storage.retry_first_s:g}",
-            ("storage.retry_first_s",),
-        )
+    yield from _retries(config)
+    yield from _commitment(config)
+    yield from _print(config.print)
     if config.stage is not None:
         yield from _eyes(config.stage)
         yield from _focus_range(config.stage, config.capture.focus_range_um)
@@ -48,16 +41,59 @@ def findings(config: Config) -> Iterator[Finding]:
 
 
 def _node(name: str, node: NodeConfig) -> Iterator[Finding]:
-    values: dict[str, str | int] = {"ip_address": node.ip_address, "port": node.port, "ae_title": node.ae_title}
+    address_key = _address_key(node)
+    values: dict[str, str | int] = {address_key: node.host, "port": node.port, "ae_title": node.ae_title}
     given = [key for key, value in values.items() if value]
     missing = [key for key, value in values.items() if not value]
     if given and missing:
         keys = tuple(f"{name}.{key}" for key in given)
         for key in missing:
             verb = "is" if len(keys) == 1 else "are"
-            yield Finding(f"{name}.{key}", f"is missing, and {' and '.join(keys)} {verb} given", keys)
+            instead = f" ({name}.host_name would do as well)" if key == "ip_address" else ""
+            yield Finding(f"{name}.{key}", f"is missing, and {' and '.join(keys)} {verb} given{instead}", keys)
+    if node.ip_address and node.host_name:
+        other = f"{name}.ip_address"
+        yield Finding(f"{name}.host_name", f"is given, and {other} is given too: a node has one of them", (other,))
     if node.ip_address and not _is_host(node.ip_address):
         yield Finding(f"{name}.ip_address", f"{node.ip_address} is not the address of one host")
+    if node.host_name.rpartition(".")[2].isdigit():  # RFC 1123 2.1: no top-level domain is a number
+        yield Finding(f"{name}.host_name", f"{node.host_name} is no host name; an address is {name}.ip_address")
+
+
+def _retries(config: Config) -> Iterator[Finding]:
+    for name, first_s, max_s in (
+        ("storage", config.storage.retry_first_s, config.storage.retry_max_s),
+        ("mpps", config.mpps.retry_first_s, config.mpps.retry_max_s),
+        ("commitment", config.commitment.retry_first_s, config.commitment.retry_max_s),
+        ("print", config.print.retry_first_s, config.print.retry_max_s),
+    ):
+        first = f"{name}.retry_first_s"
+        if max_s < first_s:
+            yield Finding(f"{name}.retry_max_s", f"{max_s:g} is less than {first} = {first_s:g}", (first,))
+
+
+def _commitment(config: Config) -> Iterator[Finding]:
+    commitment, key = config.commitment, f"commitment.{_address_key(config.commitment)}"
+    if not commitment.host:
+        return
+    if not config.storage.host:
+        yield Finding(key, "is given, and no storage node is: what is stored there would be committed", ("storage",))
+    if not config.instrument.port and not commitment.same_association_wait_s:
+        keys = ("instrument.port", "commitment.same_association_wait_s")
+        yield Finding(key, f"is given, and {' and '.join(keys)} are 0: no report could reach us", keys)
+
+
+def _print(table: PrintConfig) -> Iterator[Finding]:
+    if table.smoothing and table.magnification != "CUBIC":
+        also = "print.magnification"
+        yield Finding("print.smoothing", f'is given, and {also} is not "CUBIC", which alone has a smoothing', (also,))
+    if table.min_density and table.max_density and int(table.min_density) > int(table.max_density):
+        also = "print.max_density"
+        yield Finding("print.min_density", f"{table.min_density} is more than {also} = {table.max_density}", (also,))
+
+
+def _address_key(node: NodeConfig) -> str:
+    return "host_name" if node.host_name and not node.ip_address else "ip_address"
 
 
 def _node_tls(name: str, tls: NodeTlsConfig) -> Iterator[Finding]:
@@ -76,9 +112,13 @@ def _listener_tls(config: Config) -> Iterator[Finding]:
 
 
 def _own_address(config: Config) -> Iterator[Finding]:
-    address = config.instrument.ip_address
+    address, port = config.instrument.ip_address, config.instrument.port
     if address and not _is_host(address):
         yield Finding("instrument.ip_address", f"{address} is not the address of one host")
+    for name, node in config.nodes().items():
+        if address and (node.ip_address, node.port) == (address, port):
+            keys = ("instrument.ip_address", "instrument.port")
+            yield Finding(f"{name}.port", f"{address}:{port} is our own port ({' and '.join(keys)})", keys)
     for accepted in config.instrument.accepted_addresses:
         if not _is_host(accepted):
             yield Finding("instrument.accepted_addresses", f"{accepted} is not the address of one host")
@@ -99,13 +139,20 @@ def _simulated(config: Config) -> Iterator[Finding]:
     if not simulated:
         return
     for name, node in config.nodes().items():
-        if not IPv4Address(node.ip_address).is_loopback:
+        if not _is_loopback(node):
             yield Finding(
-                f"{name}.ip_address",
-                f"{node.ip_address} is not a loopback address (127.x.y.z), and {simulated[0]} is true: "
+                f"{name}.{_address_key(node)}",
+                f'{node.host} is not a loopback address (127.x.y.z) or "localhost", and {simulated[0]} is true: '
                 "a simulated instrument never sends to a real node",
                 tuple(simulated),
             )
+
+
+def _is_loopback(node: NodeConfig) -> bool:
+    """RFC 6761 6.3: the name localhost never leaves the machine; any other name is whatever a server says it is."""
+    if node.ip_address:
+        return IPv4Address(node.ip_address).is_loopback
+    return node.host_name.lower() == "localhost"
 
 
 def _eyes(stage: StageConfig) -> Iterator[Finding]:

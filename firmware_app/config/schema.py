@@ -55,6 +55,7 @@ ProfileName = Annotated[
     str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,63}\Z", description='the name of a profile such as "specular"')
 ]
 WaitSeconds = Annotated[float, Meta(gt=0, le=3600, description="seconds above 0, at most 3600")]
+RetrySeconds = Annotated[float, Meta(gt=0, le=86400, description="seconds above 0, at most 86400")]
 _Positive = Annotated[float, Meta(gt=0, le=1e6)]
 PositiveVector = Annotated[
     tuple[_Positive, _Positive, _Positive],
@@ -170,14 +171,11 @@ class StorageConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
     ] = "implicit-vr-little-endian"
     automatic: bool = True  # send when an exam is finished; otherwise only when somebody says so
     retry_first_s: WaitSeconds = 2.0
-    retry_max_s: Annotated[float, Meta(gt=0, le=86400, description="seconds above 0, at most 86400")] = 300.0
+    retry_max_s: RetrySeconds = 300.0
 
 
 class PatientQueryConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
     model: Literal["patient-root", "study-root"] = "patient-root"
-
-
-RetrySeconds = Annotated[float, Meta(gt=0, le=86400, description="seconds above 0, at most 86400")]
 
 
 class MppsConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
@@ -299,9 +297,9 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     paths: PathsConfig = PathsConfig()
     log: LogConfig = LogConfig()
 
-    def nodes(self) -> dict[str, NodeConfig]:
-        """The configured peers by the name of their table."""
-        tables: dict[str, NodeConfig] = {
+    def node_tables(self) -> dict[str, NodeConfig]:
+        """Every table of a peer, by its name, which is that of the service."""
+        return {
             "worklist": self.worklist,
             "storage": self.storage,
             "patient_query": self.patient_query,
@@ -309,4 +307,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
             "commitment": self.commitment,
             "print": self.print,
         }
-        return {name: node for name, node in tables.items() if node.host}
+
+    def nodes(self) -> dict[str, NodeConfig]:
+        """The configured peers by the name of their table."""
+        return {name: node for name, node in self.node_tables().items() if node.host}

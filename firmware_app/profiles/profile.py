@@ -200,7 +200,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that a conformance statement declares about the instrument.
 
     A service whose application entity is not there is not declared, and then not offered: nothing else switches it.
-    `configuration_defaults` stand in for keys that the configuration leaves out, table by table.
+    `configuration_defaults` stand in for keys that the configuration leaves out, table by table. `tls`: connections
+    may be configured to have it.
     """
 
     name: str
@@ -218,6 +219,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     patient_query_models: dict[Literal["patient-root", "study-root"], PatientQueryModel] = {}
     mpps: MppsTables | None = None
     print: PrintTables | None = None
+    tls: bool = False
     configuration_defaults: dict[str, dict[str, str | int | float | bool]] = {}
 
     def __post_init__(self) -> None:

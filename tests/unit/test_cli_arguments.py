@@ -74,8 +74,8 @@ def test_the_verbs_are_those_that_exist() -> None:
 
 
 CONFIG = Config(
-    worklist=WorklistConfig("10.0.0.2", 105, "RIS", TimeoutsConfig(connect_s=1.5)),
-    storage=StorageConfig("10.0.0.3", 104, "PACS"),
+    worklist=WorklistConfig(ip_address="10.0.0.2", port=105, ae_title="RIS", timeouts=TimeoutsConfig(connect_s=1.5)),
+    storage=StorageConfig(host_name="pacs.clinic.example", port=104, ae_title="PACS"),
 )
 
 NODES = [
@@ -83,7 +83,7 @@ NODES = [
     ("A@B@pacs.example.org:11112", ("node", "pacs.example.org", 11112, "A@B")),
     ("MY PACS@10.0.0.1:65535", ("node", "10.0.0.1", 65535, "MY PACS")),
     ("worklist", ("worklist", "10.0.0.2", 105, "RIS")),
-    ("storage", ("storage", "10.0.0.3", 104, "PACS")),
+    ("storage", ("storage", "pacs.clinic.example", 104, "PACS")),
 ]
 
 NO_NODES = [

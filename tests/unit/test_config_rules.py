@@ -80,7 +80,7 @@ REFUSED = [
     ("[worklist]\nrefresh_interval_s = 0.5", "worklist.refresh_interval_s", "whole seconds"),
     ("[storage]\nretry_first_s = 60\nretry_max_s = 30", "storage.retry_max_s", "30 is less than storage.retry_first_s"),
     # closed sets
-    ("[storage]\nmodality = 'CR'", "storage.modality", '"CR" is not allowed; allowed: one of "SC", "OP", "XC", "OT"'),
+    ("[storage]\nmodality = 'CT'", "storage.modality", '"CT" is not allowed; allowed: one of "SC", "OP", "XC", "OT"'),
     ("[storage]\ntransfer_syntax = 'jpeg'", "storage.transfer_syntax", '"jpeg-baseline"'),
     ("[worklist]\nmodality = 'op'", "worklist.modality", "A-Z"),
     ("[stage]\ndriver = 'marlin'", "stage.driver", 'one of "grbl"'),
@@ -175,7 +175,7 @@ def test_all_problems_are_found_at_once_in_file_order(tmp_path: Path) -> None:
     path = write(
         tmp_path,
         "profile = 'nowhere'\n[instrument]\nportt = 1\n[stage]\nbaud = 'fast'\nsimulated = true\n"
-        "[storage]\nmodality = 'CR'\nip_address = '10.0.0.1'\nport = 104\nae_title = 'A'\n"
+        "[storage]\nmodality = 'CT'\nip_address = '10.0.0.1'\nport = 104\nae_title = 'A'\n"
         "[storage.timeouts]\nwrite_s = 0\n",
     )
     keys = [problem.removeprefix(f"{path}: ").split(": ")[0] for problem in check_config(path)]

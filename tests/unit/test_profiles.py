@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from importlib import resources
+from typing import get_args
 
 import pytest
 from pydicom.datadict import dictionary_VR
@@ -8,6 +9,7 @@ from pydicom.uid import UID, UID_dictionary
 
 from firmware_app.profiles import Profile, ProfileError, load_profile, parse_profile
 from firmware_app.profiles.loader import available_profiles
+from firmware_app.profiles.profile import EntityName
 from firmware_app.profiles.sources import ITEM_SOURCES
 
 STEP = "ScheduledProcedureStepSequence"
@@ -91,7 +93,7 @@ def test_patient_keys_are_those_of_the_statement(profile: Profile) -> None:
 
 def test_one_product_has_one_implementation_class_uid(profile: Profile) -> None:
     entities = profile.application_entity
-    assert set(entities) == {"verification", "worklist", "patient_query", "storage"}
+    assert set(entities) == set(get_args(EntityName))
     (uid,) = {entity.implementation_class_uid for entity in entities.values()}
     assert UID(uid).is_valid
     assert uid.startswith("2.25.")
@@ -101,24 +103,34 @@ def test_one_product_has_one_implementation_class_uid(profile: Profile) -> None:
         assert entity.max_associations == entity.max_outstanding_operations == 1
 
 
-@pytest.mark.parametrize(
-    ("entity", "abstract_syntax", "name"),
-    [
-        ("verification", "1.2.840.10008.1.1", "Verification"),
-        ("worklist", "1.2.840.10008.5.1.4.31", "Worklist"),
-        ("patient_query", "1.2.840.10008.5.1.4.1.2.1.1", "Patient Root"),
-        ("storage", "1.2.840.10008.5.1.4.1.1.7", "Secondary Capture"),
-    ],
-)
-def test_contexts_propose_the_right_class_in_both_default_syntaxes(
-    profile: Profile, entity: str, abstract_syntax: str, name: str
-) -> None:
-    contexts = profile.application_entity[entity].contexts  # type: ignore[index]
-    assert {context.abstract_syntax for context in contexts} == {abstract_syntax}
-    assert name in UID_dictionary[abstract_syntax][0]
-    proposed = {syntax for context in contexts for syntax in context.transfer_syntaxes}
-    assert {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1"} <= proposed
-    assert ("1.2.840.10008.1.2.4.50" in proposed) == (entity == "storage")
+IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
+BASELINE, JPEG_2000, RLE = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.5"
+# Class by its name in the standard: what it is proposed with.
+PROPOSED = [
+    ("verification", "Verification SOP Class", {IMPLICIT, EXPLICIT}),
+    ("worklist", "Modality Worklist Information Model - FIND", {IMPLICIT, EXPLICIT}),
+    ("patient_query", "Patient Root Query/Retrieve Information Model - FIND", {IMPLICIT, EXPLICIT}),
+    ("patient_query", "Study Root Query/Retrieve Information Model - FIND", {IMPLICIT, EXPLICIT}),
+    ("storage", "Secondary Capture Image Storage", {IMPLICIT, EXPLICIT, BASELINE, JPEG_2000, RLE}),
+    ("storage", "Computed Radiography Image Storage", {IMPLICIT, EXPLICIT, JPEG_2000, RLE}),
+    ("storage", "Ophthalmic Photography 8 Bit Image Storage", {IMPLICIT, EXPLICIT, BASELINE, JPEG_2000, RLE}),
+    ("storage", "Ophthalmic Photography 16 Bit Image Storage", {IMPLICIT, EXPLICIT, JPEG_2000, RLE}),
+    ("storage", "VL Photographic Image Storage", {IMPLICIT, EXPLICIT, BASELINE, JPEG_2000, RLE}),
+    ("mpps", "Modality Performed Procedure Step SOP Class", {IMPLICIT, EXPLICIT}),
+    ("commitment", "Storage Commitment Push Model SOP Class", {IMPLICIT, EXPLICIT}),
+    ("print", "Basic Grayscale Print Management Meta SOP Class", {IMPLICIT, EXPLICIT}),
+    ("listener", "Verification SOP Class", {IMPLICIT, EXPLICIT}),
+    ("listener", "Storage Commitment Push Model SOP Class", {IMPLICIT, EXPLICIT}),
+]
+
+
+def test_every_entity_proposes_the_classes_of_its_service(profile: Profile) -> None:
+    found: dict[tuple[str, str], set[str]] = {}
+    for entity, declared in profile.application_entity.items():
+        for context in declared.contexts:
+            name = UID_dictionary[context.abstract_syntax][0]
+            found.setdefault((entity, name), set()).update(context.transfer_syntaxes)
+    assert found == {(entity, name): syntaxes for entity, name, syntaxes in PROPOSED}
 
 
 def test_a_storage_context_has_one_transfer_syntax(profile: Profile) -> None:
