@@ -93,7 +93,10 @@ class RemoteProtocolError(NetworkError):
 
 
 class DimseFailure(NetworkError):
-    """`offending_elements` are the tags that the peer named, for example the missing ones with 0120H."""
+    """`offending_elements` are the tags that the peer named, for example the missing ones with 0120H.
+
+    `words` describe a status that means something else in this service than elsewhere.
+    """
 
     def __init__(
         self,
@@ -102,11 +105,12 @@ class DimseFailure(NetworkError):
         status: int,
         comment: str | None = None,
         offending_elements: Sequence[int] = (),
+        words: str = "",
     ) -> None:
         remark = f" ({comment!r})" if comment else ""
         tags = ", ".join(f"({tag >> 16:04X},{tag & 0xFFFF:04X})" for tag in offending_elements)
         super().__init__(
-            f"{label}: {operation} failed with status {describe_status(status)}{remark}"
+            f"{label}: {operation} failed with status {words or describe_status(status)}{remark}"
             + (f", because of {tags}" if tags else "")
         )
         self.status = status
