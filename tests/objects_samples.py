@@ -14,8 +14,8 @@ from pydicom.dataset import Dataset
 
 from firmware_app.model import Capture, Code, Equipment, Exam, Eye, Patient, Position, ReferencedInstance, WorklistItem
 from firmware_app.objects.encoding import encode_part10
+from firmware_app.objects.instance import Instance, build_instance
 from firmware_app.objects.picture import Picture, camera_picture, report_picture
-from firmware_app.objects.secondary_capture import Instance, build_secondary_capture
 from firmware_app.profiles import load_profile
 
 PROFILE = load_profile()
@@ -85,7 +85,7 @@ def build(picture: Picture, exam: Exam = SCHEDULED, **options: Any) -> Instance:
         "created_at": CREATED_AT,
         "make_uid": lambda: f"2.25.1000{next(numbers)}",
     }
-    return build_secondary_capture(picture, **(arguments | options))
+    return build_instance(picture, **(arguments | options))
 
 
 def read_back(instance: Instance) -> Dataset:

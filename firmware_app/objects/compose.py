@@ -17,6 +17,11 @@ from firmware_app.profiles.profile import Attribute, ObjectDefinition, Profile, 
 Fact = object
 Facts = Mapping[str, Fact]
 
+BINARY_INTEGERS = frozenset({"US", "UL", "SS", "SL"})
+
+# Sources that mean the same everywhere (profiles.sources).
+CONSTANTS: Facts = {"none": None, "empty": "", "none.items": None, "fixed.item": ({},)}
+
 
 class _MissingRequired(Exception):
     """An attribute of type 1 has no value."""
@@ -35,7 +40,7 @@ class Composer:
         for row in rows:
             if row.parent != parent or (row.settings and self.setting not in row.settings):
                 continue
-            value = row.value.split("\\") if row.value else facts.get(row.source)
+            value = row.value.split("\\") if row.value else facts.get(row.source, CONSTANTS.get(row.source))
             self._add(dataset, rows, row, facts, value)
         return dataset
 
@@ -65,6 +70,8 @@ class Composer:
         return [item for item in items if len(item)]
 
     def _fitted(self, keyword: str, vr: str, value: Fact) -> Fact:
+        if isinstance(value, str) and vr[:2] in BINARY_INTEGERS:
+            return int(value) if value else None  # a fixed value: profiles hold text
         if isinstance(value, str):
             fitted, problem = fit(keyword, vr, value, self.character_set)
             if problem:

@@ -110,7 +110,6 @@ def pixel_facts(encoded: EncodedPixels, picture: Picture) -> dict[str, Fact]:
         # So that the lowest value is black and the highest is white (PS3.3 C.11.2.1.2.1).
         "pixels.window_center": f"{(low + high + 1) / 2:g}" if encoded.samples_per_pixel == 1 else None,
         "pixels.window_width": f"{max(high - low + 1, 2)}" if encoded.samples_per_pixel == 1 else None,
-        "image.derivation_description": encoded.derivation,
         **_loss_facts(encoded, picture),
     }
 

@@ -15,7 +15,7 @@ MAX_PROBLEMS = 20
 def image_comments(picture: Picture, problems: Sequence[str]) -> str:
     lines = [SIMULATED] if picture.simulated else []
     lines += _results(picture)
-    if any(capture.um_per_px is None for capture in picture.captures):
+    if any(exposure.um_per_px is None for exposure in picture.exposures):
         lines.append("Not calibrated: no lengths or densities.")
     lines.append(NOT_FOR_CLINICAL_USE)
     lines += [f"Problem: {problem}" for problem in problems[:MAX_PROBLEMS]]
@@ -23,9 +23,9 @@ def image_comments(picture: Picture, problems: Sequence[str]) -> str:
 
 
 def _results(picture: Picture) -> Iterator[str]:
-    for capture, measurement in zip(picture.captures, picture.measurements, strict=False):
+    for exposure, measurement in zip(picture.exposures, picture.measurements, strict=False):
         if measurement is not None:
-            yield f"{capture.eye}: {result_line(measurement)}"
+            yield f"{exposure.eye}: {result_line(measurement)}"
 
 
 def result_line(measurement: Measurement) -> str:

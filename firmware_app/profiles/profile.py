@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-from firmware_app.profiles.sources import ITEM_SOURCES, SOURCES
+from firmware_app.profiles.sources import ITEM_SOURCES, NO_VALUE, SOURCES
 
 AttributeType = Literal["1", "1C", "2", "2C", "3"]
 StorageSetting = Literal["SC", "OP", "XC", "OT", "CR"]
@@ -90,7 +90,7 @@ class Module(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 parent = rows.get(row.parent)
                 if parent is None or parent.source not in ITEM_SOURCES:
                     raise ValueError(f"{row.path}: no row above it makes a sequence of {row.parent}")
-                known = ITEM_SOURCES[parent.source].keys() | ITEM_SOURCES.keys()
+                known = ITEM_SOURCES[parent.source].keys() | ITEM_SOURCES.keys() | NO_VALUE
             if row.source and row.source not in known:
                 raise ValueError(f"{row.path}: unknown source {row.source!r}")
             rows[row.path] = row
@@ -99,17 +99,22 @@ class Module(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ModuleUse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One row of an IOD's module table (PS3.3 annex A)."""
 
-    entity: Literal["Patient", "Study", "Series", "Frame of Reference", "Equipment", "Image"]
+    entity: Literal["Patient", "Study", "Series", "Frame of Reference", "Equipment", "Acquisition", "Image"]
     module: str
     usage: Literal["M", "C", "U"]
 
 
 class ObjectDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An information object definition: a SOP class and the modules that its instances have."""
+    """An information object definition: a SOP class and the modules that its instances have.
+
+    `bits_stored` is the depth that every picture is brought to; 0 leaves it as it is. `grey_only`: colour is refused.
+    """
 
     name: str
     sop_class_uid: str
     modules: tuple[ModuleUse, ...]
+    bits_stored: Annotated[int, msgspec.Meta(ge=0, le=16)] = 0
+    grey_only: bool = False
 
 
 class StorageModality(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

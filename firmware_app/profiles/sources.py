@@ -2,11 +2,19 @@
 
 A profile's attribute table names a source; `objects.facts` supplies every one of them. Sources of sequences yield
 items, and the attributes inside such an item draw on the sources of that kind of item.
+
+`none` and `empty` are for attributes that a statement lists and does not set: with `none` an attribute of type 2 has
+zero length and one of type 3 is absent, with `empty` one of type 2C has zero length too. `none.items` is `none` for a
+sequence. `fixed.item` is a sequence of one item whose attributes are fixed values (or again `fixed.item`).
 """
 
 from __future__ import annotations
 
+NO_VALUE = frozenset({"none", "empty"})  # at any depth
+
 SOURCES = {
+    "none": "not set",
+    "empty": "zero length",
     "patient.name": "acquired from MWL or patient query, or entered",
     "patient.id": "acquired from MWL or patient query, or entered",
     "patient.issuer_of_id": "acquired from MWL or patient query, or absent",
@@ -32,6 +40,11 @@ SOURCES = {
     "series.performing_physician": "the Scheduled Performing Physician's Name acquired from MWL, or absent",
     "series.operator": "entered or configured",
     "series.protocol_name": "the scheduled protocol acquired from MWL, or absent",
+    "step.id": "generated: the same in the MPPS",
+    "step.start_date": "generated: start of the exam, the same in the MPPS",
+    "step.start_time": "generated: start of the exam, the same in the MPPS",
+    "step.description": "the Scheduled Procedure Step Description acquired from MWL, or absent; the same in the MPPS",
+    "synchronization.frame_of_reference_uid": "generated: one for each exam",
     "equipment.manufacturer": "preset",
     "equipment.model_name": "preset",
     "equipment.device_serial_number": "configured",
@@ -48,6 +61,8 @@ SOURCES = {
     "image.acquisition_number": "generated; absent in reports",
     "image.type": "ORIGINAL\\PRIMARY for a camera frame, DERIVED\\SECONDARY for a report",
     "image.laterality": "R, L or B (both eyes) in reports; elsewhere the laterality is the series'",
+    "image.eye": "R, L, or B where both eyes are shown",
+    "image.eye_movement_commanded": "YES where the patient was asked to look aside, NO ahead; empty where unknown",
     "image.patient_orientation": "L\\F; empty in reports",
     "image.content_date": "generated: the exposure, or the creation of the report",
     "image.content_time": "generated: the exposure, or the creation of the report",
@@ -57,11 +72,12 @@ SOURCES = {
     "image.burned_in_annotation": "YES where patient data is drawn into the pixels, otherwise NO",
     "image.quality_control_image": "YES when the instrument is simulated",
     "image.derivation_description": "generated where the stored pixels are not the camera's",
+    "image.presentation_lut_shape": "IDENTITY in grey images",
     "image.comments": "generated: simulation, result and problems of the worklist item",
     "image.conversion_type": "DI for a camera frame, WSD for a report",
     "image.pixel_spacing": "generated from the calibration; absent without one",
     "pixels.samples_per_pixel": "generated",
-    "pixels.photometric_interpretation": "MONOCHROME2, RGB or, with JPEG Baseline, YBR_FULL_422",
+    "pixels.photometric_interpretation": "MONOCHROME2 or RGB; YBR_FULL_422 with JPEG Baseline, YBR_RCT with JPEG 2000",
     "pixels.planar_configuration": "0 in colour images",
     "pixels.rows": "generated",
     "pixels.columns": "generated",
@@ -70,9 +86,20 @@ SOURCES = {
     "pixels.high_bit": "generated",
     "pixels.pixel_representation": "0",
     "pixels.pixel_data": "generated",
-    "pixels.lossy": "00, or 01 with JPEG Baseline",
-    "pixels.lossy_ratio": "generated with JPEG Baseline",
+    "pixels.smallest_value": "generated; absent in colour images and with JPEG Baseline",
+    "pixels.largest_value": "generated; absent in colour images and with JPEG Baseline",
+    "pixels.window_center": "generated: the middle of the values in the picture; absent in colour images",
+    "pixels.window_width": "generated: the span of the values in the picture; absent in colour images",
+    "pixels.lossy": "00, or 01 with JPEG Baseline or where the picture was compressed with loss before",
+    "pixels.lossy_ratio": "generated where lossy",
     "pixels.lossy_method": "ISO_10918_1 with JPEG Baseline",
+    "cr.plate_id": "entered, otherwise the device serial number: the camera is the plate",
+    "cr.view_position": "entered, or empty",
+    "cr.kvp": "entered, or absent",
+    "cr.distance_source_to_detector_mm": "entered, or absent",
+    "cr.exposure_uas": "entered, or absent",
+    "cr.image_area_dose_product": "entered, or absent",
+    "cr.relative_x_ray_exposure": "entered, or absent",
 }
 
 REFERENCE_SOURCES = {
@@ -93,6 +120,12 @@ REQUEST_SOURCES = {
     "request.scheduled_procedure_step_description": "acquired from MWL",
 }
 
+GAZE_SOURCES = {
+    "code.value": "CID 4201",
+    "code.scheme": "SCT",
+    "code.meaning": "CID 4201",
+}
+
 # Sources that yield sequence items, and what the attributes of one item may draw on.
 ITEM_SOURCES: dict[str, dict[str, str]] = {
     "study.procedure_codes": CODE_SOURCES,
@@ -102,4 +135,25 @@ ITEM_SOURCES: dict[str, dict[str, str]] = {
     "request.scheduled_protocol_codes": CODE_SOURCES,
     "request.referenced_studies": REFERENCE_SOURCES,
     "image.source_images": REFERENCE_SOURCES,
+    "image.gaze": GAZE_SOURCES,
+    "step.performed_protocol_codes": CODE_SOURCES,
+    "step.references": REFERENCE_SOURCES,
+    "none.items": {},
+    "fixed.item": {},
+}
+
+# What the sources of sequences mean themselves.
+ITEM_SOURCE_WORDS: dict[str, str] = {
+    "study.procedure_codes": "the Requested Procedure Code Sequence acquired from MWL, or absent",
+    "study.referenced_studies": "acquired from MWL, or absent",
+    "series.requests": "one item for each MWL item that the exam answers; absent when unscheduled",
+    "request.requested_procedure_codes": "acquired from MWL",
+    "request.scheduled_protocol_codes": "acquired from MWL",
+    "request.referenced_studies": "acquired from MWL",
+    "image.source_images": "the images that a report was made from; absent elsewhere",
+    "image.gaze": "where the patient was asked to look; absent where unknown",
+    "step.performed_protocol_codes": "the Scheduled Protocol Code Sequence acquired from MWL; the same in the MPPS",
+    "step.references": "the MPPS, where one is kept",
+    "none.items": "not set",
+    "fixed.item": "one item",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -14,12 +14,18 @@ from PIL import Image
 
 from firmware_app import __version__
 from firmware_app.config import Config
-from firmware_app.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, JPEG_BASELINE
+from firmware_app.dicom.uids import (
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+    JPEG_2000_LOSSLESS,
+    JPEG_BASELINE,
+    RLE_LOSSLESS,
+)
 from firmware_app.model import Equipment, Exam, Eye, ReferencedInstance
 from firmware_app.objects.encoding import encode_part10
 from firmware_app.objects.identifiers import derived_uid
+from firmware_app.objects.instance import build_instance
 from firmware_app.objects.picture import Picture, camera_picture, report_picture
-from firmware_app.objects.secondary_capture import build_secondary_capture
 from firmware_app.profiles import Profile
 from firmware_app.report.content import EyeReport
 from firmware_app.report.overlay import draw_overlay
@@ -30,6 +36,8 @@ TRANSFER_SYNTAXES = {
     "implicit-vr-little-endian": IMPLICIT_VR_LITTLE_ENDIAN,
     "explicit-vr-little-endian": EXPLICIT_VR_LITTLE_ENDIAN,
     "jpeg-baseline": JPEG_BASELINE,
+    "rle-lossless": RLE_LOSSLESS,
+    "jpeg-2000-lossless": JPEG_2000_LOSSLESS,
 }
 
 Drawn = tuple[tuple[str, bytes], ...]  # file name, PNG
@@ -51,7 +59,10 @@ class Deliverable:
 def build_deliverables(
     config: Config, profile: Profile, exam: Exam, results: Mapping[Eye, Analysed], created_at: datetime
 ) -> tuple[tuple[Deliverable, ...], Drawn]:
-    """Raises `objects.ObjectError`. Slow (drawing, compression): run it in a worker thread."""
+    """The pictures that the profile sends, in this order: images, report. Raises `objects.ObjectError`.
+
+    Slow (drawing, compression): run it in a worker thread.
+    """
     equipment = _equipment(config, profile)
     overlays = {
         eye: draw_overlay(each.captured.frame.pixels, each.captured.frame.bits_stored, each.measurement)
@@ -64,36 +75,48 @@ def build_deliverables(
         created_at=created_at,
     )
     write = partial(_deliverable, config, profile, equipment, exam, created_at)
-    images = [
-        write(
-            camera_picture(
-                each.captured.frame.pixels,
-                each.captured.capture,
-                instance_number=number,
-                measurement=each.measurement,
-            )
-        )
-        for number, each in enumerate(results.values(), start=1)
-    ]
-    report = write(
-        report_picture(
-            page,
-            [each.captured.capture for each in results.values()],
-            instance_number=len(images) + 1,
-            measurements=[each.measurement for each in results.values()],
-            source_images=[ReferencedInstance(image.sop_class_uid, image.sop_instance_uid) for image in images],
-        )
-    )
+    sent: list[Deliverable] = []
+    if "image" in profile.storage_pictures:
+        sent += [write(_image(each, number), [each]) for number, each in enumerate(results.values(), start=1)]
+    if "report" in profile.storage_pictures:
+        sources = [ReferencedInstance(image.sop_class_uid, image.sop_instance_uid) for image in sent]
+        sent.append(write(_report(page, results.values(), sources), list(results.values())))
     drawn = (("report.png", _png(page)), *((f"overlay-{eye}.png", _png(image)) for eye, image in overlays.items()))
-    return (*images, report), drawn
+    return tuple(sent), drawn
+
+
+def _image(analysed: Analysed, number: int) -> Picture:
+    captured = analysed.captured
+    return camera_picture(
+        captured.frame.pixels, captured.capture, instance_number=number, measurement=analysed.measurement
+    )
+
+
+def _report(
+    page: npt.NDArray[np.uint8], results: Collection[Analysed], source_images: Sequence[ReferencedInstance]
+) -> Picture:
+    return report_picture(
+        page,
+        [each.captured.capture for each in results],
+        instance_number=len(results) + 1,
+        measurements=[each.measurement for each in results],
+        source_images=source_images,
+    )
 
 
 def _deliverable(
-    config: Config, profile: Profile, equipment: Equipment, exam: Exam, created_at: datetime, picture: Picture
+    config: Config,
+    profile: Profile,
+    equipment: Equipment,
+    exam: Exam,
+    created_at: datetime,
+    picture: Picture,
+    shown: Sequence[Analysed],
 ) -> Deliverable:
     transfer_syntax_uid = TRANSFER_SYNTAXES[config.storage.transfer_syntax]
-    capture_ids = "+".join(capture.capture_id for capture in picture.captures)
-    instance = build_secondary_capture(
+    captures = [each.captured.capture for each in shown]
+    capture_ids = "+".join(capture.capture_id for capture in captures)
+    instance = build_instance(
         picture,
         exam=exam,
         equipment=equipment,
@@ -106,7 +129,7 @@ def _deliverable(
     )
     return Deliverable(
         kind=picture.kind,
-        capture_id=picture.captures[0].capture_id if picture.kind == "image" else None,
+        capture_id=captures[0].capture_id if picture.kind == "image" else None,
         sop_class_uid=instance.sop_class_uid,
         sop_instance_uid=instance.sop_instance_uid,
         transfer_syntax_uid=transfer_syntax_uid,

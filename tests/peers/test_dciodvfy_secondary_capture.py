@@ -12,7 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBase
 
 from firmware_app.model import Eye, Patient
 from firmware_app.objects.encoding import encode_part10
-from firmware_app.objects.secondary_capture import Instance
+from firmware_app.objects.instance import Instance
 
 pytestmark = pytest.mark.peer("dicom3tools")
 

@@ -11,7 +11,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBase
 
 from firmware_app.objects.encoding import encode_part10
 from firmware_app.objects.errors import ObjectError
-from firmware_app.objects.pixels import encode_pixels
+from firmware_app.objects.pixels import encode_pixels, to_depth
 
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
@@ -62,7 +62,9 @@ def test_a_12_bit_frame_in_jpeg_is_scaled_and_says_so() -> None:
 
 def test_12_bits_are_scaled_to_8_from_the_top() -> None:
     deep = np.repeat(np.repeat(np.array([[0, 1024, 2048, 4095]], np.uint16), 16, axis=0), 16, axis=1)
-    (stream,) = generate_frames(encode_pixels(deep, 12, JPEGBaseline8Bit).data, number_of_frames=1)
+    eight, done = to_depth(deep, 12, 8)
+    assert done == "12 stored bits divided by 16 to 8 bits"
+    (stream,) = generate_frames(encode_pixels(eight, 8, JPEGBaseline8Bit).data, number_of_frames=1)
     shown = np.asarray(Image.open(BytesIO(stream)))[8, 8::16].astype(int)
     assert np.abs(shown - [0, 64, 128, 255]).max() <= 2
 

@@ -21,13 +21,15 @@ from objects_samples import (
 )
 
 from firmware_app.model import Code, Exam, Eye, Measurement, Morphometry, Patient, Quality, Refusal, WorklistItem
-from firmware_app.objects import facts
+from firmware_app.objects import facts, requests
+from firmware_app.objects.compose import CONSTANTS
 from firmware_app.objects.errors import ObjectError
 from firmware_app.objects.identifiers import new_uid
-from firmware_app.objects.picture import camera_picture, report_picture
+from firmware_app.objects.picture import report_picture
 from firmware_app.objects.pixels import encode_pixels
-from firmware_app.profiles import Profile
-from firmware_app.profiles.sources import ITEM_SOURCES, SOURCES
+from firmware_app.profiles import Profile, load_profile
+from firmware_app.profiles.loader import available_profiles
+from firmware_app.profiles.sources import ITEM_SOURCE_WORDS, ITEM_SOURCES, SOURCES
 
 
 def changed_item(**changes: Any) -> Exam:
@@ -38,22 +40,40 @@ def changed_patient(**changes: Any) -> Exam:
     return replace(SCHEDULED, patient=replace(SCHEDULED.patient, **changes))
 
 
-def test_every_source_of_the_profiles_has_a_fact() -> None:
+def all_facts() -> dict[str, Any]:
     picture = camera()
-    known = {
+    known: dict[str, Any] = {
+        **CONSTANTS,
         **facts.patient_facts(SCHEDULED, False),
-        **facts.study_facts(SCHEDULED, CREATED_AT),
+        **requests.study_facts(SCHEDULED, CREATED_AT),
+        **requests.step_facts(SCHEDULED, CREATED_AT),
         **facts.series_facts(SCHEDULED, picture, "OP", CREATED_AT),
         **facts.equipment_facts(EQUIPMENT),
         **facts.image_facts(picture, CREATED_AT),
-        **facts.pixel_facts(encode_pixels(picture.pixels, 8, "1.2.840.10008.1.2")),
+        **facts.pixel_facts(encode_pixels(picture.pixels, 8, "1.2.840.10008.1.2"), picture),
+        **facts.radiography_facts(picture, EQUIPMENT),
     }
-    built_apart = {"image.sop_class_uid", "image.sop_instance_uid", "image.comments", "image.character_set"}
-    top_items = {name for name in ITEM_SOURCES if not name.startswith("request.")}
-    assert known.keys() | built_apart == SOURCES.keys() | top_items
-    (request,) = known["series.requests"]  # type: ignore[misc]
+    built_apart = ("sop_class_uid", "sop_instance_uid", "comments", "character_set", "derivation_description")
+    return known | dict.fromkeys((f"image.{name}" for name in built_apart), "")
+
+
+@pytest.mark.parametrize("name", available_profiles())
+def test_every_source_that_an_object_names_has_a_fact(name: str) -> None:
+    profile = load_profile(name)
+    modules = {use.module for definition in profile.iod.values() for use in definition.modules}
+    rows = [row for module in modules for row in profile.module[module].attributes if row.source and not row.parent]
+    known = all_facts()
+    assert {row.source for row in rows} <= known.keys()
+    assert known.keys() <= SOURCES.keys() | ITEM_SOURCES.keys()
+    (request,) = known["series.requests"]
     nested = {name for name in ITEM_SOURCES if name.startswith("request.")}
     assert request.keys() == ITEM_SOURCES["series.requests"].keys() | nested
+
+
+def test_every_source_is_explained() -> None:
+    assert ITEM_SOURCE_WORDS.keys() == ITEM_SOURCES.keys()
+    assert all(SOURCES.values())
+    assert all(ITEM_SOURCE_WORDS.values())
 
 
 def test_a_scheduled_exam_carries_what_the_worklist_said() -> None:
@@ -185,7 +205,7 @@ def test_the_result_stands_in_the_comments_with_its_n() -> None:
 
 
 def replace_measurements(picture: Any, measurement: Measurement) -> Any:
-    return camera_picture(picture.pixels, picture.captures[0], instance_number=1, measurement=measurement)
+    return replace(picture, measurements=(measurement,))
 
 
 def test_an_identifier_that_is_too_long_is_left_out_and_said() -> None:
