@@ -9,10 +9,11 @@ from datetime import datetime
 from pathlib import Path
 
 from firmware_app.model import Exam, Patient
-from firmware_app.records import documents, files
+from firmware_app.records import documents, files, mpps
 from firmware_app.records.database import Database
 from firmware_app.records.errors import RecordConflict, UnknownRecord
 from firmware_app.records.folders import PICTURES_FOLDER, ExamFolders
+from firmware_app.records.mpps import MppsMessage
 
 _PICTURE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.png")
 
@@ -31,8 +32,11 @@ class ExamTable:
         self._folders = folders
         self._database = database
 
-    def begin(self, exam: Exam) -> None:
-        """Record the exam; again with the same content is harmless, with another a `RecordConflict`."""
+    def begin(self, exam: Exam, message: MppsMessage | None, *, now: datetime) -> None:
+        """Record the exam and the message of its start, all or nothing.
+
+        Again with the same content is harmless, with another a `RecordConflict`.
+        """
         known = self._find(exam.exam_id)
         if known is not None and known != exam:
             raise RecordConflict(f"exam {exam.exam_id} is already recorded with other content")
@@ -54,15 +58,24 @@ class ExamTable:
         self._folders.make(exam.exam_id)
         with self._folders.files_with_rows(exam.exam_id, {"exam.json": sidecar}) as connection:
             connection.execute(_INSERT, parameters)
+            if message is not None:
+                mpps.insert(connection, message, now)
 
-    def finish(self, exam_id: str, *, now: datetime) -> None:
-        """Note when the exam was closed; again keeps the first time."""
+    def finish(self, exam_id: str, message: MppsMessage | None, *, now: datetime) -> None:
+        """Note when the exam was closed and queue the message of its end; again keeps the first of both."""
         self.exam(exam_id)
         with self._database.transaction() as connection:
-            connection.execute(
+            closed = connection.execute(
                 "UPDATE exams SET finished_at = :now WHERE exam_id = :exam_id AND finished_at = ''",
                 {"exam_id": exam_id, "now": now.isoformat(timespec="milliseconds")},
-            )
+            ).rowcount
+            if closed and message is not None:
+                mpps.insert(connection, message, now)
+
+    def is_finished(self, exam_id: str) -> bool:
+        self.exam(exam_id)
+        rows = self._database.rows("SELECT finished_at FROM exams WHERE exam_id = :exam_id", {"exam_id": exam_id})
+        return bool(rows[0]["finished_at"])
 
     def save_picture(self, exam_id: str, name: str, png: bytes) -> Path:
         """A picture for people: can be drawn again from the records, so it has no row."""

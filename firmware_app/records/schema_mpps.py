@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 # place is the order in which the messages were made and must reach the node. attributes is the data set of the message
-# in Explicit VR Little Endian, exactly what is sent: a message made before a power cut is the same after it.
+# in Explicit VR Little Endian, exactly what is sent: a message made before a power cut is the same after it. in_doubt:
+# an attempt was broken off after it had begun, so that the node may have done what it was asked.
 MPPS_MESSAGES: tuple[str, ...] = (
     """
     CREATE TABLE mpps_messages (
@@ -16,12 +17,14 @@ MPPS_MESSAGES: tuple[str, ...] = (
       attributes BLOB NOT NULL,
       state TEXT NOT NULL CHECK (state IN ('queued', 'sending', 'done', 'failed')),
       attempts INTEGER NOT NULL DEFAULT 0,
+      in_doubt INTEGER NOT NULL DEFAULT 0 CHECK (in_doubt IN (0, 1)),
       status INTEGER,
       reason TEXT NOT NULL DEFAULT '',
       next_attempt_at TEXT NOT NULL DEFAULT '',
       changed_at TEXT NOT NULL,
-      UNIQUE (mpps_sop_instance_uid, node, step_status),
-      CHECK ((operation = 'N-CREATE') = (step_status = 'IN PROGRESS'))
+      UNIQUE (mpps_sop_instance_uid, node, operation),
+      CHECK ((operation = 'N-CREATE') = (step_status = 'IN PROGRESS')),
+      CHECK ((state = 'queued') = (next_attempt_at <> ''))
     ) STRICT
     """,
     "CREATE INDEX mpps_messages_of_node ON mpps_messages (node, state)",

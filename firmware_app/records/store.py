@@ -30,6 +30,7 @@ from firmware_app.records.errors import RecordConflict
 from firmware_app.records.exams import ExamTable
 from firmware_app.records.folders import EXAMS_FOLDER, ExamFolders
 from firmware_app.records.instances import InstanceTable
+from firmware_app.records.mpps import MppsMessage, MppsQueue, MppsRecords
 from firmware_app.records.queue import DeliveryQueue, Outgoing
 
 DATABASE_NAME = "records.sqlite3"
@@ -57,6 +58,7 @@ class Records:
         self._captures = CaptureTable(self._folders, database)
         self._instances = InstanceTable(self._folders, database)
         self._queue = DeliveryQueue(state_dir, database)
+        self.mpps = MppsRecords(self._call, MppsQueue(database), clock)
         self._clock = clock
         self._one_at_a_time = one_at_a_time
 
@@ -71,16 +73,26 @@ class Records:
         """After opening: remove what a crash left half written, queue again what it left as sending."""
         await self._call(self._folders.tidy)
         await self._call(partial(self._queue.requeue_interrupted, None, self._clock()))
+        await self.mpps.requeue_interrupted()
 
     # ------------------------------------------------------------------------------------------- exams
 
-    async def begin_exam(self, exam: Exam) -> None:
-        """Record the exam with its patient as he or she is now; again with the same content is harmless."""
-        await self._call(partial(self._exams.begin, exam))
+    async def begin_exam(self, exam: Exam, message: MppsMessage | None = None) -> None:
+        """Record the exam with its patient as he or she is now, and queue the MPPS message of its start, or neither.
 
-    async def finish_exam(self, exam_id: str) -> None:
-        """Note when the exam was closed; again keeps the first time."""
-        await self._call(partial(self._exams.finish, exam_id, now=self._clock()))
+        Again with the same content is harmless.
+        """
+        await self._call(partial(self._exams.begin, exam, message, now=self._clock()))
+
+    async def finish_exam(self, exam_id: str, message: MppsMessage | None = None) -> None:
+        """Note when the exam was closed, and queue the MPPS message of its end: both or neither.
+
+        Again keeps the first time and the first message.
+        """
+        await self._call(partial(self._exams.finish, exam_id, message, now=self._clock()))
+
+    async def exam_is_finished(self, exam_id: str) -> bool:
+        return await self._call(partial(self._exams.is_finished, exam_id))
 
     async def save_picture(self, exam_id: str, name: str, png: bytes) -> Path:
         """Write a picture for people (report, overlay) into the exam's folder; one of the same name is replaced."""
