@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from firmware_app.model import Delivery, DeliveryState
+from firmware_app.model import CommitmentState, Delivery, DeliveryState
 from firmware_app.records.database import Database
 from firmware_app.records.errors import UnknownRecord, WrongState
 from firmware_app.records.schema import clock_moment, clock_text
@@ -23,7 +23,7 @@ INTERRUPTED = "interrupted while sending"
 
 _DELIVERY = """
 SELECT d.sop_instance_uid, o.sop_class_uid, o.exam_id, d.node, d.state, d.attempts, d.status, d.reason,
-       d.next_attempt_at, o.kind
+       d.next_attempt_at, o.kind, d.commitment, d.commitment_reason
 FROM deliveries d JOIN objects o ON o.sop_instance_uid = d.sop_instance_uid
 """
 _OUTGOING = """
@@ -66,6 +66,10 @@ _END_WAITING = """
 UPDATE deliveries SET next_attempt_at = :now
 WHERE state = 'queued' AND next_attempt_at > :now
 """
+_STORED_TO_QUEUED = """
+UPDATE deliveries SET state = 'queued', next_attempt_at = :now, changed_at = :now
+WHERE sop_instance_uid = :uid AND node = :node AND state = 'stored' AND changed_at <= :before
+"""
 _NODES_OF_INSTANCE = "SELECT node FROM deliveries WHERE sop_instance_uid = :uid AND state = 'queued'"
 _OF_INSTANCE = " AND sop_instance_uid = :uid"
 _OF_NODE = " AND node = :node"
@@ -98,6 +102,12 @@ def insert(connection: sqlite3.Connection, sop_instance_uid: str, node: str | No
         _INSERT + "ON CONFLICT (sop_instance_uid, node) DO NOTHING",
         {**uid, "node": node or "", "state": state.value, "next_attempt_at": queued_at, "now": at},
     )
+
+
+def store_again(connection: sqlite3.Connection, sop_instance_uid: str, node: str, before: str, now: datetime) -> None:
+    """In the caller's transaction: queue the instance again at its old place, if it was stored not after `before`."""
+    values = {"uid": sop_instance_uid, "node": node, "before": before, "now": clock_text(now)}
+    connection.execute(_STORED_TO_QUEUED, values)
 
 
 class DeliveryQueue:
@@ -222,4 +232,6 @@ def _delivery(row: sqlite3.Row) -> Delivery:
         reason=row["reason"],
         next_attempt_at=row["next_attempt_at"],
         kind=row["kind"],
+        commitment=CommitmentState(row["commitment"]),
+        commitment_reason=row["commitment_reason"],
     )

@@ -24,6 +24,7 @@ import trio
 from firmware_app.model import Capture, Delivery, DeliveryState, Exam, Eye, Frame, Measurement, Position
 from firmware_app.records import files
 from firmware_app.records.captures import CaptureTable
+from firmware_app.records.commitments import CommitmentRecords, CommitmentTable
 from firmware_app.records.database import Database, open_database
 from firmware_app.records.documents import ObjectRecord
 from firmware_app.records.errors import RecordConflict
@@ -61,6 +62,7 @@ class Records:
         self.mpps = MppsRecords(self._call, MppsQueue(database), clock)
         self._clock = clock
         self._one_at_a_time = one_at_a_time
+        self.commitments = CommitmentRecords(self._call, CommitmentTable(database), clock)
 
     async def _call(self, work: Callable[[], T]) -> T:
         return await trio.to_thread.run_sync(work, limiter=self._one_at_a_time)
