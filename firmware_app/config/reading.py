@@ -5,19 +5,19 @@ from __future__ import annotations
 import difflib
 import re
 import sys
-import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 import msgspec
 import tomli
 from msgspec.structs import replace
 
 from firmware_app.config.declared_services import declared_findings
+from firmware_app.config.keys import allowed_words, hints_of, table_in
 from firmware_app.config.rules import Finding, findings
 from firmware_app.config.schema import Config
 from firmware_app.config.tls_files import expiry_findings, tls_findings
@@ -154,46 +154,24 @@ def _document(path: Path) -> dict[str, Any]:
 
 def _table(struct: type[Any], values: Mapping[str, object], prefix: str, reading: _Reading) -> Any:
     """The struct of one table; a refused key keeps its default so that the rest can still be judged."""
-    hints = _hints(struct)
+    hints = hints_of(struct)
     accepted: dict[str, object] = {}
     for key, value in values.items():
         key_path = prefix + (key if BARE_KEY.fullmatch(key) else _shown(key))
         if key not in hints:
             reading.refuse(key_path, _unknown(key, value, list(hints)))
             continue
-        table = _struct_in(hints[key])
+        table = table_in(hints[key])
         if table is None:
             try:
                 accepted[key] = msgspec.convert(value, hints[key])
             except msgspec.ValidationError:
-                reading.refuse(key_path, f"{_shown(value)} is not allowed; allowed: {_allowed(hints[key])}")
+                reading.refuse(key_path, f"{_shown(value)} is not allowed; allowed: {allowed_words(hints[key])}")
         elif isinstance(value, dict):
             accepted[key] = _table(table, value, f"{key_path}.", reading)
         else:
             reading.refuse(key_path, f"{_shown(value)} is not allowed; allowed: a table, [{key_path}]")
     return struct(**accepted)
-
-
-def _hints(struct: type[Any]) -> dict[str, Any]:
-    return get_type_hints(struct, include_extras=True)
-
-
-def _struct_in(hint: Any) -> type[msgspec.Struct] | None:
-    """The table type behind `Table` or `Table | None`; None for a plain value."""
-    candidates = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-    for candidate in candidates:
-        if isinstance(candidate, type) and issubclass(candidate, msgspec.Struct):
-            return candidate
-    return None
-
-
-def _allowed(hint: Any) -> str:
-    for note in getattr(hint, "__metadata__", ()):
-        if isinstance(note, msgspec.Meta) and note.description:
-            return note.description
-    if get_origin(hint) is Literal:
-        return "one of " + ", ".join(_shown(choice) for choice in get_args(hint))
-    return "true or false"
 
 
 def _unknown(key: str, value: object, known: list[str]) -> str:

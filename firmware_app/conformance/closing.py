@@ -1,0 +1,95 @@
+"""Chapters 5 to 7: media, character sets, security."""
+
+from __future__ import annotations
+
+from firmware_app.conformance.document import Block, Bullets, Paragraph, Section, Table
+from firmware_app.net.tls import TLS_1_2_SUITES
+from firmware_app.profiles.profile import Profile
+
+# PS3.3 C.12.1.1.2: what the defined terms stand for.
+REPERTOIRES = {
+    "": "default repertoire",
+    "ISO_IR 6": "default repertoire (ASCII)",
+    "ISO_IR 13": "Japanese, half-width katakana",
+    "ISO_IR 100": "Latin alphabet No. 1",
+    "ISO_IR 101": "Latin alphabet No. 2",
+    "ISO_IR 109": "Latin alphabet No. 3",
+    "ISO_IR 110": "Latin alphabet No. 4",
+    "ISO_IR 126": "Greek",
+    "ISO_IR 127": "Arabic",
+    "ISO_IR 138": "Hebrew",
+    "ISO_IR 144": "Cyrillic",
+    "ISO_IR 148": "Latin alphabet No. 5 (Turkish)",
+    "ISO_IR 166": "Thai",
+    "ISO_IR 192": "Unicode in UTF-8",
+    "GB18030": "Chinese",
+    "GBK": "Chinese",
+    "ISO 2022 IR 6": "default repertoire",
+    "ISO 2022 IR 13": "half-width katakana",
+    "ISO 2022 IR 58": "simplified Chinese",
+    "ISO 2022 IR 87": "Japanese kanji",
+    "ISO 2022 IR 149": "Korean",
+    "ISO 2022 IR 159": "supplementary Japanese kanji",
+}
+
+
+def media_interchange() -> Section:
+    return Section("Media Interchange", (Paragraph("Media interchange is not supported."),))
+
+
+def character_sets(profile: Profile) -> Section:
+    rule = profile.character_sets
+    rows = tuple(("\\".join(terms), _repertoire(terms)) for terms in rule.accepted)
+    return Section(
+        "Support of Character Sets",
+        (
+            Table("Specific Character Sets (0008,0005)", ("Value", "Repertoire"), rows),
+            Paragraph(
+                "Objects and messages keep the character set of the worklist item where it is one of these and can "
+                f"hold every value; otherwise they have {chr(92).join(rule.fallback)}."
+            ),
+            Paragraph(
+                "Values that are multiple are split at the octet 5CH before they are decoded: in ISO_IR 13 and ISO "
+                "2022 IR 13 that octet is drawn as a yen sign. A value that its character set cannot explain, or a "
+                "character set that is missing or unknown, is shown with a warning, and its octets are kept."
+            ),
+        ),
+    )
+
+
+def _repertoire(terms: tuple[str, ...]) -> str:
+    words = [REPERTOIRES.get(term, term) for term in terms]
+    return ", ".join(words) + (" (ISO 2022 code extension)" if len(terms) > 1 else "")
+
+
+def security(profile: Profile) -> Section:
+    blocks: list[Block] = [_tls(profile)]
+    blocks.append(
+        Bullets(
+            (
+                "Only the configured AE titles and addresses may associate with our port, where the configuration "
+                "names any.",
+                "User identities of peers (PS3.7 D.3.3.7) are not checked. Objects are neither signed nor encrypted.",
+                "The log names no patient unless the configuration says so.",
+                "The instrument is to stand in a network that is protected by a firewall; nothing but its own port has "
+                "to be reached from outside.",
+            )
+        )
+    )
+    return Section("Security", (Paragraph("Security profiles and measures."), *blocks))
+
+
+def _tls(profile: Profile) -> Block:
+    if not profile.tls:
+        return Paragraph("Secure transport connections are not supported: TLS cannot be configured under this profile.")
+    return Table(
+        "Secure transport connection: BCP 195 TLS profile (PS3.15 B.12), for each node and for our port by itself",
+        ("Item", "Value"),
+        (
+            ("Versions", "TLS 1.3, TLS 1.2"),
+            ("Cipher suites of TLS 1.2 (OpenSSL)", TLS_1_2_SUITES),
+            ("Authentication", "both ends show a certificate"),
+            ("Trust of a peer", "an authority of the configured file and the peer's name; or a pinned certificate"),
+            ("Port", "as configured; 2762 is registered for DICOM over TLS"),
+        ),
+    )

@@ -1,0 +1,68 @@
+"""Status handling as tables, from the functions that decide it: every one of the 65536 statuses is in one row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import groupby
+
+from firmware_app.conformance.document import Table
+from firmware_app.dicom.statuses import describe_status, find_category, normalized_category, store_category
+
+COLUMNS = ("Status", "Meaning", "Taken as", "Behaviour")
+UNKNOWN = "unknown status"
+STORE_BEHAVIOUR = {
+    "stored": "the instance counts as stored, even if the release of the association fails",
+    "warning": "the instance counts as stored; the warning is kept with it and shown",
+    "retry": "the instance stays in the queue and is sent again after a back-off, without end",
+    "permanent": "the instance is parked with the status and the comment until somebody decides; nothing is deleted",
+}
+FIND_BEHAVIOUR = {
+    "pending": "a match; FF01H is one too, with the remark that optional keys were not supported",
+    "success": "the list is complete, even if the release of the association fails; without a match it is empty",
+    "cancelled": "after a C-CANCEL of ours the end of the list; otherwise the query has failed: it may not be whole",
+    "retry": "the query has failed with the reason; the last list stays; asked again at the next interval",
+    "permanent": "the query has failed with the reason; the last list stays; asked again at the next interval",
+}
+NORMALIZED_BEHAVIOUR = {
+    "success": "the operation has been done",
+    "warning": "the operation has been done; the warning is shown",
+    "failure": "the operation has failed: the status and the comment are shown",
+}
+# The order in which a reader looks for them.
+SEVERITIES = ("stored", "success", "pending", "warning", "cancelled", "retry", "permanent", "failure")
+
+
+def store_statuses() -> Table:
+    return _table("Responses to C-STORE", store_category, STORE_BEHAVIOUR)
+
+
+def find_statuses(what: str) -> Table:
+    return _table(f"Responses to the C-FIND of {what}", find_category, FIND_BEHAVIOUR)
+
+
+def normalized_statuses(what: str, behaviour: Mapping[str, str] = NORMALIZED_BEHAVIOUR) -> Table:
+    return _table(f"Responses to {what}", normalized_category, behaviour)
+
+
+def _table(caption: str, category: Callable[[int], str], behaviour: Mapping[str, str]) -> Table:
+    known = sorted(_runs(category), key=lambda run: SEVERITIES.index(run[3]))
+    rest = {category(status) for status in range(0x10000) if _words(status) == UNKNOWN}
+    rows = [
+        (f"{first:04X}H" if first == last else f"{first:04X}H - {last:04X}H", words, kind, behaviour[kind])
+        for first, last, words, kind in known
+    ]
+    rows += [("any other", UNKNOWN, kind, behaviour[kind]) for kind in sorted(rest)]
+    return Table(caption, COLUMNS, tuple(rows))
+
+
+def _runs(category: Callable[[int], str]) -> Iterator[tuple[int, int, str, str]]:
+    """First and last status, words and category of each run of statuses that have a name."""
+    statuses = ((_words(status), category(status), status) for status in range(0x10000))
+    for (words, kind), run in groupby(statuses, key=lambda each: each[:2]):
+        found = [status for _, _, status in run]
+        if words != UNKNOWN:
+            yield found[0], found[-1], words, kind
+
+
+def _words(status: int) -> str:
+    return describe_status(status).partition(" ")[2]
