@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 
 PRINT_FILM = 1  # the only action type of a film box (PS3.4 table H.4-8)
 # Status, its reason, and who it is: the Printer SOP class, PS3.4 table H.4-24.
-PRINTER_ATTRIBUTES = (0x00080070, 0x00081090, 0x00181000, 0x00181020, 0x21100010, 0x21100020, 0x21100030)
+MANDATORY_PRINTER_ATTRIBUTES = (0x21100010, 0x21100020)
+PRINTER_ATTRIBUTES = (0x00080070, 0x00081090, 0x00181000, 0x00181020, *MANDATORY_PRINTER_ATTRIBUTES, 0x21100030)
 
 
 class FilmRefused(DimseFailure):
@@ -293,12 +294,19 @@ async def ask_printer(
 
 
 async def read_printer(association: Association, context: AcceptedContext) -> PrinterStatus:
-    """N-GET of the printer. One that refuses it prints all the same: the state is then empty, the reason is there."""
-    try:
-        response = await n_get(association, PRINTER, PRINTER_INSTANCE, PRINTER_ATTRIBUTES, context=context)
-    except DimseFailure as error:
-        return PrinterStatus(problem=str(FilmRefused(association.node.label, error, "N-GET of the printer")))
-    return read_status(response.decode())
+    """N-GET of the printer. One that refuses it prints all the same: the state is then empty, the reason is there.
+
+    DCMTK's dcmprscp answers 0105H to a list with an attribute that it does not have: then the two mandatory ones alone.
+    """
+    problem = ""
+    for tags in (PRINTER_ATTRIBUTES, MANDATORY_PRINTER_ATTRIBUTES):
+        try:
+            response = await n_get(association, PRINTER, PRINTER_INSTANCE, tags, context=context)
+        except DimseFailure as error:
+            problem = str(FilmRefused(association.node.label, error, "N-GET of the printer"))
+        else:
+            return read_status(response.decode())
+    return PrinterStatus(problem=problem)
 
 
 def is_worth_another_film(error: NetworkError) -> bool:
