@@ -7,100 +7,60 @@ Latin-1 ends every chain: it maps each octet to one character, so even then noth
 
 from __future__ import annotations
 
-import codecs
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-ESC = 0x1B
+from firmware_app.dicom.repertoires import (
+    ASCII,
+    CODECS,
+    ESC,
+    ESCAPES,
+    GB_CODECS,
+    JIS_X_0212_PREFIX,
+    PERSON_NAME_DELIMITERS,
+    SELF_CONTAINED,
+    TEXT_DELIMITERS,
+    Designation,
+    decode_octets,
+    is_known_number,
+    repertoire_number,
+    repertoire_numbers,
+)
+
+__all__ = ["CODECS", "DEFAULT_FALLBACKS", "DecodedText", "TextDecoder", "repertoire_number"]
+
 DEFAULT_FALLBACKS = ("ISO_IR 192", "ISO_IR 100")  # UTF-8 recognizes itself; Latin-1 takes what is left
 LAST_RESORT = "iso8859_1"
+UNREADABLE = "does not fit its character set"
 
-# Single-octet and self-contained repertoires, by ISO-IR number or term.
-CODECS = {
-    "6": "ascii",
-    "100": "iso8859_1",
-    "101": "iso8859_2",
-    "109": "iso8859_3",
-    "110": "iso8859_4",
-    "144": "iso8859_5",
-    "127": "iso8859_6",
-    "126": "iso8859_7",
-    "138": "iso8859_8",
-    "148": "iso8859_9",
-    "203": "iso8859_15",
-    "13": "jis_x_0201",
-    "166": "tis_620",
-    "192": "utf_8",
-    "GB18030": "gb18030",
-    "GBK": "gbk",
-}
-JIS_X_0201 = "jis_x_0201"  # not a Python codec: half-width katakana in G1, see decode_piece
-
-
-class Designation(NamedTuple):
-    """What an escape sequence designates: into G0 or G1, read by which codec, of how many octets a character."""
-
-    into_g1: bool
-    codec: str
-    number: str
-    double: bool = False
-
-
-# PS3.3 tables C.12-3 and C.12-4.
-ESCAPES: dict[bytes, Designation] = {
-    b"(B": Designation(False, "ascii", "6"),
-    b"(J": Designation(False, "ascii", "13"),  # JIS X 0201 romaji; 5CH and 7EH stay what ASCII readers expect
-    b")I": Designation(True, JIS_X_0201, "13"),
-    b"-A": Designation(True, "iso8859_1", "100"),
-    b"-B": Designation(True, "iso8859_2", "101"),
-    b"-C": Designation(True, "iso8859_3", "109"),
-    b"-D": Designation(True, "iso8859_4", "110"),
-    b"-L": Designation(True, "iso8859_5", "144"),
-    b"-G": Designation(True, "iso8859_6", "127"),
-    b"-F": Designation(True, "iso8859_7", "126"),
-    b"-H": Designation(True, "iso8859_8", "138"),
-    b"-M": Designation(True, "iso8859_9", "148"),
-    b"-b": Designation(True, "iso8859_15", "203"),
-    b"-T": Designation(True, "tis_620", "166"),
-    b"$B": Designation(False, "iso2022_jp", "87", True),
-    b"$(D": Designation(False, "iso2022_jp_2", "159", True),
-    b"$)C": Designation(True, "euc_kr", "149"),
-    b"$)A": Designation(True, "gb2312", "58"),
-}
-ESCAPE_SEQUENCE = re.compile(rb"\x1b(\$[()][A-D]|\$B|[()\-][A-Za-z])")
-# Where code extensions fall back to the first value of (0008,0005): PS3.5 6.1.2.5.3.
-PERSON_NAME_DELIMITERS = re.compile(rb"[\^=\\\r\n\f\t]")
-TEXT_DELIMITERS = re.compile(rb"[\\\r\n\f\t]")
+ESCAPE = re.compile(rb"\x1b(\$[()][A-D]|\$B|[()\-][A-Za-z])")
+TOKENS = re.compile(
+    rb"\x1b(?P<escape>\$[()][A-D]|\$B|[()\-][A-Za-z])|(?P<low>[^\x1b\x80-\xff]+)|(?P<high>[\x80-\xff]+)"
+)
 
 
 class DecodedText(NamedTuple):
     text: str
     problem: str | None
 
-
-def repertoire_number(term: str) -> str:
-    """`ISO_IR 100`, `ISO 2022 IR 100`, and what people write instead of them: the registration number, or the term."""
-    match = re.fullmatch(r"ISO[ _-]*(?:2022[ _-]*)?IR[ _-]*(\d+)", term.strip().upper())
-    return match[1] if match else term.strip().upper()
+    @property
+    def undecodable(self) -> bool:
+        """The octets are not what was declared: the text is the reading of a fallback."""
+        return self.problem is not None and self.problem.startswith(UNREADABLE)
 
 
 class TextDecoder:
     """Reads the text of one data set. `terms` are the values of its Specific Character Set, none if it is absent."""
 
     def __init__(self, terms: Sequence[str], fallbacks: Sequence[str] = DEFAULT_FALLBACKS) -> None:
-        self._terms = tuple(terms)
-        numbers = [repertoire_number(term) if term else "6" for term in terms] or ["6"]
+        self.terms = tuple(terms)
+        numbers = repertoire_numbers(self.terms)
         self._declared = frozenset(numbers)
-        extensions = frozenset(designation.number for designation in ESCAPES.values())
-        unknown = [
-            term
-            for term, number in zip(terms, numbers, strict=False)
-            if number not in CODECS and number not in extensions
-        ]
+        unknown = [term for term, number in zip(terms, numbers, strict=False) if not is_known_number(number)]
         self.problem = f"unknown Specific Character Set {', '.join(map(repr, unknown))}" if unknown else None
-        self._initial_codec = CODECS.get(numbers[0], "ascii")
+        self._initial_codec = CODECS.get(numbers[0], ASCII)
         self._fallbacks = tuple(CODECS[repertoire_number(term)] for term in fallbacks)
 
     def decode(self, octets: bytes, *, person_name: bool = False) -> DecodedText:
@@ -109,68 +69,115 @@ class TextDecoder:
         try:
             if ESC in octets:
                 return self._decode_extended(octets, PERSON_NAME_DELIMITERS if person_name else TEXT_DELIMITERS)
-            return DecodedText(decode_piece(octets, self._initial_codec), None)
+            return DecodedText(decode_octets(octets, self._initial_codec), None)
         except UnicodeDecodeError:
             return self._decode_by_fallback(octets)
 
+    def values(self, octets: bytes) -> list[bytes]:
+        """The values of a text that may have several: 5CH separates them only where it is no part of a character."""
+        if b"\\" not in octets:
+            return [octets]
+        ends = [*delimiter_positions(octets, self._initial_codec), len(octets)]
+        starts = [0, *(end + 1 for end in ends)]
+        return [octets[start:end] for start, end in zip(starts, ends, strict=False)]
+
     def _decode_by_fallback(self, octets: bytes) -> DecodedText:
-        declared = "\\".join(self._terms) or "absent"
-        problem = f"does not fit its character set ({declared}), read as "
+        declared = "\\".join(self.terms) or "absent"
+        problem = f"{UNREADABLE} ({declared}), read as "
         for codec in self._fallbacks:
             with suppress(UnicodeDecodeError):
-                return DecodedText(decode_piece(octets, codec), problem + codec)
+                return DecodedText(decode_octets(octets, codec), problem + codec)
         return DecodedText(octets.decode(LAST_RESORT), problem + LAST_RESORT)
 
-    def _decode_extended(self, octets: bytes, delimiters: re.Pattern[bytes]) -> DecodedText:
-        """ISO 2022: pieces between escape sequences, each by what is designated there."""
-        pieces = ESCAPE_SEQUENCE.split(octets)
-        if any(ESC in run for run in pieces[::2]):
-            raise UnicodeDecodeError("iso2022", octets, 0, 1, "unknown escape sequence")
-        g1 = self._initial_codec
-        text = [self._decode_run(pieces[0], g1, g1, delimiters)]
-        undeclared: set[str] = set()
-        double: tuple[bytes, str] | None = None
-        for escape, run in zip(pieces[1::2], pieces[2::2], strict=True):
-            designation = ESCAPES.get(escape)
-            if designation is None:
-                raise UnicodeDecodeError("iso2022", octets, 0, 1, "unknown escape sequence")
-            if designation.number not in self._declared and designation.number != "6":
-                undeclared.add(f"ISO 2022 IR {designation.number}")
-            if designation.into_g1:
-                g1 = designation.codec
-            else:
-                double = (b"\x1b" + escape, designation.codec) if designation.double else None
-            if double is not None:
-                text.append((double[0] + run).decode(double[1]))
-            else:
-                text.append(self._decode_run(run, g1, self._initial_codec, delimiters))
-                if delimiters.search(run):
-                    g1 = self._initial_codec
-        problem = f"uses {', '.join(sorted(undeclared))} without declaring it" if undeclared else None
-        return DecodedText("".join(text), problem)
+    def _decode_extended(self, octets: bytes, delimiters: frozenset[int]) -> DecodedText:
+        reading = ExtendedReading(self._initial_codec, delimiters)
+        text = reading.read(octets)
+        undeclared = sorted(f"ISO 2022 IR {number}" for number in reading.used - self._declared - {"6"})
+        return DecodedText(text, f"uses {', '.join(undeclared)} without declaring it" if undeclared else None)
 
-    def _decode_run(self, run: bytes, codec: str, initial: str, delimiters: re.Pattern[bytes]) -> str:
-        """Up to the first delimiter by the designated codec, behind it by the initial one."""
-        match = delimiters.search(run)
-        if match is None:
-            return decode_piece(run, codec)
-        head, tail = run[: match.start()], run[match.start() :]
+
+def delimiter_positions(octets: bytes, initial_codec: str) -> Iterator[int]:
+    """Where a backslash stands by itself: not in a character of GBK or GB18030, nor of a set of two octets in G0."""
+    position, in_pairs = 0, False
+    while position < len(octets):
+        octet = octets[position]
+        escape = ESCAPE.match(octets, position) if octet == ESC else None
+        designation = ESCAPES.get(escape[1]) if escape else None
+        if escape and designation:
+            in_pairs = designation.double if not designation.into_g1 else in_pairs
+            position = escape.end()
+        elif in_pairs and octet > 0x20:
+            position += 2
+        elif initial_codec in GB_CODECS and octet >= 0x81:
+            is_four = initial_codec == "gb18030" and octets[position + 1 : position + 2].isdigit()
+            position += 4 if is_four else 2
+        else:
+            if octet == 0x5C:
+                yield position
+            position += 1
+
+
+class ExtendedReading:
+    """One value with code extensions: what is designated into G0 and G1 at each octet (PS3.5 6.1.2.5)."""
+
+    def __init__(self, initial_codec: str, delimiters: frozenset[int]) -> None:
+        self._initial_codec = self._g1 = self._last_g1 = initial_codec
+        self._g0: Designation | None = None  # a set of two octets; otherwise ASCII or its Japanese sister
+        self._delimiters = delimiters
+        self.used: set[str] = set()
+
+    def read(self, octets: bytes) -> str:
+        """Raises UnicodeDecodeError."""
+        if self._initial_codec in SELF_CONTAINED:
+            raise UnicodeDecodeError(self._initial_codec, octets, octets.index(ESC), len(octets), "no escape sequences")
+        text, end = [], 0
+        while end < len(octets):
+            token = TOKEN.match(octets, end)
+            designation = ESCAPES.get(token["escape"]) if token and token["escape"] else None
+            if token is None or (token["escape"] and designation is None):
+                raise UnicodeDecodeError("iso2022", octets, end, end + 1, "unknown escape sequence")
+            if designation is not None:
+                self._designate(designation)
+            else:
+                text.append(self._low(token["low"]) if token["low"] else self._high(token["high"]))
+            end = token.end()
+        return "".join(text)
+
+    def _designate(self, designation: Designation) -> None:
+        self.used.add(designation.number)
+        if designation.into_g1:
+            self._g1 = self._last_g1 = designation.codec
+        else:
+            self._g0 = designation if designation.double else None
+
+    def _low(self, octets: bytes) -> str:
+        if self._g0 is not None:
+            return self._pairs(octets, self._g0)
+        if not self._delimiters.isdisjoint(octets):
+            self._g1 = self._initial_codec
+        return octets.decode(ASCII)
+
+    def _pairs(self, octets: bytes, designation: Designation) -> str:
+        """Two octets a character, each of which may be 5CH, 5EH or 3DH; below 21H there is none of them."""
+        text: list[str] = []
+        position = 0
+        while position < len(octets):
+            if octets[position] in self._delimiters and octets[position] <= 0x20:
+                self._g0 = None  # a line end
+                return "".join(text) + self._low(octets[position:])
+            if octets[position] <= 0x20:
+                text.append(chr(octets[position]))
+                position += 1
+                continue
+            pair = bytes(octet | 0x80 for octet in octets[position : position + 2])
+            prefix = JIS_X_0212_PREFIX if designation.number == "159" else b""
+            text.append((prefix + pair).decode(designation.codec))
+            position += 2
+        return "".join(text)
+
+    def _high(self, octets: bytes) -> str:
         try:
-            return decode_piece(head, codec) + decode_piece(tail, initial)
+            return decode_octets(octets, self._g1)
         except UnicodeDecodeError:
             # Senders forget to designate again behind a delimiter (RIS that write EUC-KR after `^`).
-            return decode_piece(head, codec) + decode_piece(tail, codec)
-
-
-def decode_piece(octets: bytes, codec: str) -> str:
-    if codec != JIS_X_0201:
-        return codecs.decode(octets, codec)
-    characters = []
-    for position, octet in enumerate(octets):
-        if octet < 0x80:
-            characters.append(chr(octet))
-        elif 0xA1 <= octet <= 0xDF:
-            characters.append(chr(octet - 0xA1 + 0xFF61))
-        else:
-            raise UnicodeDecodeError(JIS_X_0201, octets, position, position + 1, "not in JIS X 0201")
-    return "".join(characters)
+            return decode_octets(octets, self._last_g1)

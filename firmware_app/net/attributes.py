@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from firmware_app.dicom.text_elements import with_text_octets
 from firmware_app.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, uid_name
 
 if TYPE_CHECKING:
@@ -17,8 +19,13 @@ class AttributesUnreadable(ValueError):
     """What a peer sent is no data set in the transfer syntax that was agreed on."""
 
 
-def encode_attributes(attributes: Dataset, transfer_syntax: str) -> bytes:
-    """The octets. ValueError for a transfer syntax that messages are not written in."""
+def encode_attributes(
+    attributes: Dataset, transfer_syntax: str, as_received: Mapping[str, bytes] | None = None
+) -> bytes:
+    """The octets. ValueError for a transfer syntax that messages are not written in, and for text outside its set.
+
+    `as_received`: see `dicom.text_encoder`.
+    """
     from pydicom.filebase import DicomBytesIO
     from pydicom.filewriter import write_dataset
 
@@ -27,7 +34,8 @@ def encode_attributes(attributes: Dataset, transfer_syntax: str) -> bytes:
     buffer = DicomBytesIO()
     buffer.is_little_endian = True
     buffer.is_implicit_VR = transfer_syntax == IMPLICIT_VR_LITTLE_ENDIAN
-    write_dataset(buffer, attributes)
+    written = with_text_octets(attributes, implicit_vr=buffer.is_implicit_VR, as_received=as_received)
+    write_dataset(buffer, written)
     return bytes(buffer.getvalue())
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from io import BytesIO
 
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset
 
+from firmware_app.dicom.text_elements import with_text_octets
 
-def encode_part10(dataset: Dataset) -> bytes:
-    """The file, with preamble and file meta information, in the syntax that its meta information names."""
+
+def encode_part10(dataset: Dataset, as_received: Mapping[str, bytes] | None = None) -> bytes:
+    """The file, with preamble and file meta information, in the syntax that its meta information names.
+
+    `as_received`: see `dicom.text_encoder`.
+    """
     if "PixelData" in dataset:
         pixel_data = dataset["PixelData"]
         is_encapsulated = bool(dataset.file_meta.TransferSyntaxUID.is_compressed)
@@ -18,5 +24,7 @@ def encode_part10(dataset: Dataset) -> bytes:
         is_words = dataset.file_meta.TransferSyntaxUID.is_implicit_VR or dataset.BitsAllocated > 8
         pixel_data.VR = "OW" if is_words and not is_encapsulated else "OB"
     stream = BytesIO()
-    dcmwrite(stream, dataset, enforce_file_format=True)
+    is_implicit_vr = bool(dataset.file_meta.TransferSyntaxUID.is_implicit_VR)
+    written = with_text_octets(dataset, implicit_vr=is_implicit_vr, as_received=as_received)
+    dcmwrite(stream, written, enforce_file_format=True)
     return stream.getvalue()
