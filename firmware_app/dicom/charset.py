@@ -35,10 +35,8 @@ DEFAULT_FALLBACKS = ("ISO_IR 192", "ISO_IR 100")  # UTF-8 recognizes itself; Lat
 LAST_RESORT = "iso8859_1"
 UNREADABLE = "does not fit its character set"
 
-ESCAPE = re.compile(rb"\x1b(\$[()][A-D]|\$B|[()\-][A-Za-z])")
-TOKENS = re.compile(
-    rb"\x1b(?P<escape>\$[()][A-D]|\$B|[()\-][A-Za-z])|(?P<low>[^\x1b\x80-\xff]+)|(?P<high>[\x80-\xff]+)"
-)
+ESCAPE = re.compile(rb"\x1b(?P<escape>\$[()][A-D]|\$B|[()\-][A-Za-z])")
+TOKEN = re.compile(ESCAPE.pattern + rb"|(?P<low>[^\x1b\x80-\xff]+)|(?P<high>[\x80-\xff]+)")
 
 
 class DecodedText(NamedTuple):
