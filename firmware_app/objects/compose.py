@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pydicom.datadict import dictionary_VR
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
 
 from firmware_app.objects.errors import ObjectError
 from firmware_app.objects.text import TEXT_VRS, fit
-from firmware_app.profiles.profile import Attribute, ObjectDefinition, Profile, StorageSetting
+from firmware_app.profiles.profile import Attribute, Module, ObjectDefinition, Profile, StorageSetting
 
 # A value is text, numbers, pixel bytes, or the items of a sequence; None means that there is none. The empty string
 # makes a conditional attribute present with zero length.
@@ -72,6 +72,8 @@ class Composer:
     def _fitted(self, keyword: str, vr: str, value: Fact) -> Fact:
         if isinstance(value, str) and vr[:2] in BINARY_INTEGERS:
             return int(value) if value else None  # a fixed value: profiles hold text
+        if isinstance(value, str) and vr == "AT":
+            return tag_for_keyword(value)
         if isinstance(value, str):
             fitted, problem = fit(keyword, vr, value, self.character_set)
             if problem:
@@ -86,16 +88,25 @@ def compose(
     definition: ObjectDefinition, profile: Profile, setting: StorageSetting, facts: Facts, character_set: Sequence[str]
 ) -> tuple[Dataset, list[str]]:
     """The data set of one instance and what was wrong with the facts. Raises ObjectError."""
-    composer = Composer(setting, character_set)
+    modules = [profile.module[use.module] for use in definition.modules]
+    return _compose(definition.name, modules, Composer(setting, character_set), facts)
+
+
+def compose_module(
+    module: Module, setting: StorageSetting, facts: Facts, character_set: Sequence[str]
+) -> tuple[Dataset, list[str]]:
+    """The data set of a message that is one table, and what was wrong with the facts. Raises ObjectError."""
+    return _compose(module.name, [module], Composer(setting, character_set), facts)
+
+
+def _compose(name: str, modules: Sequence[Module], composer: Composer, facts: Facts) -> tuple[Dataset, list[str]]:
     dataset = Dataset()
-    for use in definition.modules:
+    for module in modules:
         try:
-            dataset.update(composer.compose(profile.module[use.module].attributes, facts))
+            dataset.update(composer.compose(module.attributes, facts))
         except _MissingRequired as missing:
             detail = "; ".join(composer.problems)
-            raise ObjectError(
-                f"{definition.name}: no value for {missing}, which is required. {detail}".strip()
-            ) from None
+            raise ObjectError(f"{name}: no value for {missing}, which is required. {detail}".strip()) from None
     return dataset, list(dict.fromkeys(composer.problems))
 
 

@@ -44,6 +44,13 @@ SOURCES = {
     "step.start_date": "generated: start of the exam, the same in the MPPS",
     "step.start_time": "generated: start of the exam, the same in the MPPS",
     "step.description": "the Scheduled Procedure Step Description acquired from MWL, or absent; the same in the MPPS",
+    "step.character_set": "that of the MWL item where it can hold every value, otherwise the profile's fallback",
+    "step.status": "IN PROGRESS, then COMPLETED or DISCONTINUED",
+    "step.station_ae_title": "configured: our AE title",
+    "step.station_name": "configured",
+    "step.end_date": "generated: end of the exam",
+    "step.end_time": "generated: end of the exam",
+    "step.comments": "generated when the instrument is simulated; otherwise absent",
     "synchronization.frame_of_reference_uid": "generated: one for each exam",
     "equipment.manufacturer": "preset",
     "equipment.model_name": "preset",
@@ -120,6 +127,20 @@ REQUEST_SOURCES = {
     "request.scheduled_procedure_step_description": "acquired from MWL",
 }
 
+PERFORMED_SERIES_SOURCES = {
+    "performed.series_instance_uid": "generated: that of the instances",
+    "performed.series_description": "generated: that of the instances, or empty",
+    "performed.protocol_name": "the scheduled protocol acquired from MWL, otherwise Corneal endothelium",
+    "performed.performing_physician": "the Scheduled Performing Physician's Name acquired from MWL, or empty",
+    "performed.operator": "entered or configured",
+    "performed.retrieve_ae_title": "configured: the AE title of the storage node; empty where nothing was made",
+}
+DISCONTINUATION_SOURCES = {
+    "code.value": "CID 9301",
+    "code.scheme": "DCM",
+    "code.meaning": "CID 9301",
+}
+
 GAZE_SOURCES = {
     "code.value": "CID 4201",
     "code.scheme": "SCT",
@@ -138,6 +159,11 @@ ITEM_SOURCES: dict[str, dict[str, str]] = {
     "image.gaze": GAZE_SOURCES,
     "step.performed_protocol_codes": CODE_SOURCES,
     "step.references": REFERENCE_SOURCES,
+    "step.requests": REQUEST_SOURCES,
+    "step.discontinuation_reasons": DISCONTINUATION_SOURCES,
+    "step.series": PERFORMED_SERIES_SOURCES,
+    "performed.images": REFERENCE_SOURCES,
+    "performed.others": REFERENCE_SOURCES,
     "none.items": {},
     "fixed.item": {},
 }
@@ -154,6 +180,11 @@ ITEM_SOURCE_WORDS: dict[str, str] = {
     "image.gaze": "where the patient was asked to look; absent where unknown",
     "step.performed_protocol_codes": "the Scheduled Protocol Code Sequence acquired from MWL; the same in the MPPS",
     "step.references": "the MPPS, where one is kept",
+    "step.requests": "one item for each MWL item that the exam answers; unscheduled, one with our Study Instance UID",
+    "step.discontinuation_reasons": "chosen by the operator",
+    "step.series": "one item for each series that was made; an empty one where none was",
+    "performed.images": "every image of the series",
+    "performed.others": "every instance of the series that is no image",
     "none.items": "not set",
     "fixed.item": "one item",
 }
