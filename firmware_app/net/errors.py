@@ -95,7 +95,8 @@ class RemoteProtocolError(NetworkError):
 class DimseFailure(NetworkError):
     """`offending_elements` are the tags that the peer named, for example the missing ones with 0120H.
 
-    `words` describe a status that means something else in this service than elsewhere.
+    `words` describe a status that means something else in this service than elsewhere. `error_id` (0000,0903) is what
+    the peer said beside a general status, such as A710H in PS3.4 table F.7.2-2.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class DimseFailure(NetworkError):
         comment: str | None = None,
         offending_elements: Sequence[int] = (),
         words: str = "",
+        error_id: int | None = None,
     ) -> None:
         remark = f" ({comment!r})" if comment else ""
         tags = ", ".join(f"({tag >> 16:04X},{tag & 0xFFFF:04X})" for tag in offending_elements)
@@ -116,6 +118,7 @@ class DimseFailure(NetworkError):
         self.status = status
         self.comment = comment or ""
         self.offending_elements = tuple(offending_elements)
+        self.error_id = error_id
 
 
 def is_worth_retrying(error: NetworkError) -> bool:

@@ -192,6 +192,7 @@ async def invoke(
             answer.status,
             answer.error_comment,
             answer.offending_elements or answer.attribute_identifiers or (),
+            error_id=answer.error_id,
         )
     sop_class_uid = command.affected_sop_class_uid or command.requested_sop_class_uid or ""
     sop_instance_uid = command.affected_sop_instance_uid or command.requested_sop_instance_uid or ""

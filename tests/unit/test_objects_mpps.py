@@ -26,25 +26,50 @@ from firmware_app.objects.encoding import encode_part10
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 
-# PS3.4 table F.7.2-1, types 1 and 2 of the N-CREATE, at the top and in an item of the Scheduled Step Attributes Sequence.
-CREATE_TYPE_1 = (
-    "ScheduledStepAttributesSequence PerformedProcedureStepID PerformedStationAETitle PerformedProcedureStepStartDate "
-    "PerformedProcedureStepStartTime PerformedProcedureStepStatus Modality"
-).split()
-CREATE_TYPE_2 = (
-    "PatientName PatientID PatientBirthDate PatientSex ReferencedPatientSequence PerformedStationName PerformedLocation "
-    "PerformedProcedureStepDescription PerformedProcedureTypeDescription ProcedureCodeSequence "
-    "PerformedProcedureStepEndDate PerformedProcedureStepEndTime StudyID PerformedProtocolCodeSequence "
-    "PerformedSeriesSequence"
-).split()
-REQUEST_TYPE_2 = (
-    "ReferencedStudySequence AccessionNumber RequestedProcedureID RequestedProcedureDescription "
-    "ScheduledProcedureStepID ScheduledProcedureStepDescription ScheduledProtocolCodeSequence"
-).split()
-SERIES_TYPE_2 = (
-    "PerformingPhysicianName OperatorsName SeriesDescription RetrieveAETitle ReferencedImageSequence "
-    "ReferencedNonImageCompositeSOPInstanceSequence"
-).split()
+# PS3.4 table F.7.2-1: types 1 and 2 of the N-CREATE, and of an item of its Scheduled Step Attributes Sequence.
+CREATE_TYPE_1 = [
+    "ScheduledStepAttributesSequence",
+    "PerformedProcedureStepID",
+    "PerformedStationAETitle",
+    "PerformedProcedureStepStartDate",
+    "PerformedProcedureStepStartTime",
+    "PerformedProcedureStepStatus",
+    "Modality",
+]
+CREATE_TYPE_2 = [
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "ReferencedPatientSequence",
+    "PerformedStationName",
+    "PerformedLocation",
+    "PerformedProcedureStepDescription",
+    "PerformedProcedureTypeDescription",
+    "ProcedureCodeSequence",
+    "PerformedProcedureStepEndDate",
+    "PerformedProcedureStepEndTime",
+    "StudyID",
+    "PerformedProtocolCodeSequence",
+    "PerformedSeriesSequence",
+]
+REQUEST_TYPE_2 = [
+    "ReferencedStudySequence",
+    "AccessionNumber",
+    "RequestedProcedureID",
+    "RequestedProcedureDescription",
+    "ScheduledProcedureStepID",
+    "ScheduledProcedureStepDescription",
+    "ScheduledProtocolCodeSequence",
+]
+SERIES_TYPE_2 = [
+    "PerformingPhysicianName",
+    "OperatorsName",
+    "SeriesDescription",
+    "RetrieveAETitle",
+    "ReferencedImageSequence",
+    "ReferencedNonImageCompositeSOPInstanceSequence",
+]
 CASES = {"scheduled": SCHEDULED_STEP, "unscheduled": UNSCHEDULED_STEP, "group": GROUP}
 REASON = Code("110514", "DCM", "Incorrect worklist entry selected")
 
