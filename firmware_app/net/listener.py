@@ -1,4 +1,5 @@
-"""The acceptor on the instrument's own port: C-ECHO and the reports of storage commitment, and nothing else.
+"""The acceptor on the instrument's own port: C-ECHO and the reports of storage commitment, as far as they are offered,
+and nothing else.
 
 What is refused is refused with the reason that the standard has for it. Every connection is bounded: ARTIM before its
 A-ASSOCIATE-RQ is whole, a longest time from message to message, and a number of associations, beyond which peers are
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -34,7 +35,7 @@ from firmware_app.dicom.reasons import (
     describe_rejection,
 )
 from firmware_app.dicom.state import State
-from firmware_app.dicom.statuses import PROCESSING_FAILURE
+from firmware_app.dicom.statuses import NO_SUCH_SOP_CLASS, PROCESSING_FAILURE
 from firmware_app.dicom.uids import APPLICATION_CONTEXT, STORAGE_COMMITMENT_PUSH_MODEL, UNCOMPRESSED, VERIFICATION
 from firmware_app.net.errors import TimedOut
 from firmware_app.net.node import ARTIM_S, LocalApplicationEntity
@@ -43,8 +44,6 @@ from firmware_app.net.tls import ListenerTls, TlsSession
 from firmware_app.net.tls_reasons import TlsFault
 from firmware_app.net.transport import TLS_HANDSHAKE, Transport, accept_transport, bounded
 
-# What we accept, and which roles the peer may have in it: it verifies us, and it reports what we asked for.
-ROLES_OF_PEERS = {VERIFICATION: Roles(scu=True, scp=False), STORAGE_COMMITMENT_PUSH_MODEL: Roles(scu=False, scp=True)}
 REJECTED_BY_USER = 1
 ABSTRACT_SYNTAX_NOT_SUPPORTED = 3
 TRANSFER_SYNTAXES_NOT_SUPPORTED = 4
@@ -56,6 +55,22 @@ BACKLOG = 32
 # accept() fails with these when we, not the peer, are short of something; it passes.
 SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 SHORTAGE_PAUSE_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One SOP class that peers may propose to us: in which syntaxes, and which roles they may have in it."""
+
+    abstract_syntax: str
+    transfer_syntaxes: tuple[str, ...]
+    peer_roles: Roles
+
+
+# A peer verifies us, and it reports what we asked for.
+DEFAULT_OFFERS = (
+    Offer(VERIFICATION, UNCOMPRESSED, Roles(scu=True, scp=False)),
+    Offer(STORAGE_COMMITMENT_PUSH_MODEL, UNCOMPRESSED, Roles(scu=False, scp=True)),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +116,7 @@ async def serve(
     *,
     limits: ListenerLimits | None = None,
     rules: ListenerRules | None = None,
+    offers: Sequence[Offer] = DEFAULT_OFFERS,
     on_event: EventHandler = expect_no_report,
     tls: ListenerTls | None = None,
     observe: Callable[[InboundAssociation], None] = ignore,
@@ -132,7 +148,9 @@ async def serve(
                 except TlsFault as fault:
                     observe(InboundAssociation(address[0], "", 0, str(fault)))
                     continue
-                inbound = Inbound(transport, address[0], local, limits, rules or ListenerRules(), room, on_event)
+                inbound = Inbound(
+                    transport, address[0], local, limits, rules or ListenerRules(), room, offers, on_event
+                )
                 connections[inbound] = None
                 inbound.on_end = partial(connections.pop, inbound, None)
                 nursery.start_soon(inbound.run, observe)
@@ -173,6 +191,7 @@ class Inbound:
         limits: ListenerLimits,
         rules: ListenerRules,
         room: trio.CapacityLimiter,
+        offers: Sequence[Offer],
         on_event: EventHandler,
     ) -> None:
         self.on_end: Callable[[], None] = lambda: None
@@ -184,6 +203,7 @@ class Inbound:
         self._rules = rules
         self._room = room
         self._has_room = False
+        self._offers = {offer.abstract_syntax: offer for offer in offers}
         self._on_event = on_event
         self._scope = trio.CancelScope()
         self._deadline = 0.0
@@ -296,8 +316,8 @@ class Inbound:
             self._core.reject(reason)
             self._outcome = describe_rejection(reason.result, reason.source, reason.reason)
             return
-        roles = answer_roles(request)
-        results = tuple(answer_context(context, roles) for context in request.contexts)
+        roles = answer_roles(request, self._offers)
+        results = tuple(answer_context(context, self._offers, roles) for context in request.contexts)
         items = (*self._local.user_items, *roles.values())
         self._core.accept(AssociateAccept(request.called_ae_title, request.calling_ae_title, results, items))
 
@@ -327,6 +347,9 @@ class Inbound:
 
     async def _hand_over(self, report: EventReport) -> int:
         self._reports += 1
+        offer = self._offers.get(report.sop_class_uid)
+        if offer is None or not offer.peer_roles.scp:  # the context may be of one class, and the command name another
+            return NO_SUCH_SOP_CLASS
         try:
             return await self._on_event(report)
         except Exception as error:  # noqa: BLE001 - one odd report must not close our port; peer and log are told
@@ -342,26 +365,29 @@ def is_ae_title(title: str) -> bool:
     return True
 
 
-def answer_roles(request: AssociateRequest) -> dict[str, RoleSelection]:
+def answer_roles(request: AssociateRequest, offers: Mapping[str, Offer]) -> dict[str, RoleSelection]:
     """Our answer to each role selection for what we accept: the proposed roles that the peer may have here."""
     answers = {}
     for proposed in items_of(request.user_items, RoleSelection):
         uid = proposed.sop_class_uid
-        allowed = ROLES_OF_PEERS.get(uid)
-        if allowed is not None:
+        if uid in offers:
+            allowed = offers[uid].peer_roles
             answers[uid] = RoleSelection(uid, proposed.scu and allowed.scu, proposed.scp and allowed.scp)
     return answers
 
 
-def answer_context(proposed: ProposedContext, roles: dict[str, RoleSelection]) -> ContextResult:
-    """What we perform, in an uncompressed syntax, unless the peer wants no role but one that we have ourselves.
+def answer_context(
+    proposed: ProposedContext, offers: Mapping[str, Offer], roles: Mapping[str, RoleSelection]
+) -> ContextResult:
+    """What we offer, in the first syntax that both have, unless the peer wants no role but one that we have ourselves.
 
     Without a role selection a reporting archive is accepted too: many propose none (PS3.7 D.3.3.4 wants one).
     The syntax of a refusal is not significant.
     """
-    usable = [uid for uid in proposed.transfer_syntaxes if uid in UNCOMPRESSED]
+    offer = offers.get(proposed.abstract_syntax)
+    usable = [uid for uid in proposed.transfer_syntaxes if offer and uid in offer.transfer_syntaxes]
     role = roles.get(proposed.abstract_syntax)
-    if proposed.abstract_syntax not in ROLES_OF_PEERS:
+    if offer is None:
         result = ABSTRACT_SYNTAX_NOT_SUPPORTED
     elif role is not None and not (role.scu or role.scp):
         result = REJECTED_BY_USER

@@ -68,6 +68,15 @@ UPDATE deliveries SET commitment_reason = :reason WHERE commitment NOT IN ('comm
   AND node IN (SELECT stored_at_node FROM commitment_transactions WHERE place IN ({_DUE}))
   AND sop_instance_uid IN (SELECT sop_instance_uid FROM commitment_instances WHERE place IN ({_DUE}))
 """
+# By hand: what was refused is asked for anew, and what waits, for its time or for a report, waits no longer.
+_REFUSED_TO_UNASKED = """
+UPDATE deliveries SET commitment = '', commitment_reason = 'asked again by hand'
+WHERE commitment = 'refused' AND node = :stored_at AND (:uid IS NULL OR sop_instance_uid = :uid)
+"""
+_END_WAITING = """
+UPDATE commitment_transactions SET due_at = :now WHERE state IN ('queued', 'requested') AND stored_at_node = :stored_at
+  AND (:uid IS NULL OR place IN (SELECT place FROM commitment_instances WHERE sop_instance_uid = :uid))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +225,12 @@ class CommitmentTable:
             enter(connection, row, TransactionEvent.REPORTED, now, answered_by=answered_by)
             return Answering(connection, row, now).take(judgement, again_at, new_uid)
 
+    def retry(self, sop_instance_uid: str | None, stored_at: str, now: datetime) -> int:
+        values = {"uid": sop_instance_uid, "stored_at": stored_at, "now": clock_text(now)}
+        with self._database.transaction() as connection:
+            refused = connection.execute(_REFUSED_TO_UNASKED, values).rowcount
+            return refused + connection.execute(_END_WAITING, values).rowcount
+
     def _row(self, connection: sqlite3.Connection, transaction_uid: str) -> sqlite3.Row:
         row: sqlite3.Row | None = connection.execute(_OF_UID, {"uid": transaction_uid}).fetchone()
         if row is None:
@@ -277,3 +292,7 @@ class CommitmentRecords:
         """Take one report: all of it is on disk when this returns. Again is harmless: the first answer stands."""
         work = partial(self._table.record, transaction_uid, answered_by, judgement, again_at, self._clock(), new_uid)
         return await self._call(work)
+
+    async def retry(self, sop_instance_uid: str | None, stored_at: str) -> int:
+        """By hand: ask again for a refused or waiting instance, or for all; how many instances and transactions."""
+        return await self._call(partial(self._table.retry, sop_instance_uid, stored_at, self._clock()))

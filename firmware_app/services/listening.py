@@ -2,32 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import trio
 
+from firmware_app.dicom.negotiation import Roles
+from firmware_app.dicom.uids import STORAGE_COMMITMENT_PUSH_MODEL, VERIFICATION
 from firmware_app.model import Event
-from firmware_app.net.listener import InboundAssociation, ListenerRules, serve
+from firmware_app.net.listener import DEFAULT_OFFERS, InboundAssociation, ListenerRules, Offer, serve
 from firmware_app.net.node import LocalApplicationEntity
 from firmware_app.net.performer import EventHandler, expect_no_report
 from firmware_app.net.tls import ListenerTls
+from firmware_app.profiles import Profile
 from firmware_app.services.causes import in_one_line
+from firmware_app.services.peers import declared
 
 # A port is taken by another program or, for a minute after a crash, by the kernel; asking more often gains nothing.
 RETRY_S = 5.0
+DOING = (
+    (VERIFICATION, "answers C-ECHO"),
+    (STORAGE_COMMITMENT_PUSH_MODEL, "takes storage commitment reports"),
+)
+
+
+def offers_of(profile: Profile) -> tuple[Offer, ...]:
+    """What the profile accepts on our own port. A role in a profile is ours; the peer has the other one."""
+    return tuple(
+        Offer(
+            context.abstract_syntax,
+            context.transfer_syntaxes,
+            Roles(scu=context.role == "SCP", scp=context.role == "SCU"),
+        )
+        for context in declared(profile, "listener").contexts
+    )
 
 
 class ListenerService:
-    """`port` 0 means that this instrument does not listen. `on_event` answers the reports of storage commitment."""
+    """`local` None, or `port` 0: this instrument does not listen. `on_event` answers the reports of commitment."""
 
     def __init__(
         self,
-        local: LocalApplicationEntity,
+        local: LocalApplicationEntity | None,
         port: int,
         rules: ListenerRules,
         publish: Callable[[Event], None],
         on_event: EventHandler = expect_no_report,
         tls: ListenerTls | None = None,
+        *,
+        offers: Sequence[Offer] = DEFAULT_OFFERS,
+        why_not: str = "the profile accepts no association",
     ) -> None:
         self._local = local
         self._port = port
@@ -35,32 +58,42 @@ class ListenerService:
         self._publish = publish
         self._on_event = on_event
         self._tls = tls
-        self.detail = "not opened yet" if port else "not listening: instrument.port is 0"
+        self._offers = offers
+        if local is None:
+            self.detail = f"not listening: {why_not}"
+        else:
+            self.detail = "not opened yet" if port else "not listening: instrument.port is 0"
 
     async def run(self) -> None:
-        if not self._port:
+        local = self._local
+        if local is None or not self._port:
             return
         told = ""
         while True:
             try:
                 async with trio.open_nursery() as nursery:
-                    port = await nursery.start(self._listen)
+                    port = await nursery.start(self._listen, local)
                     over = " over TLS" if self._tls else ""
-                    self.detail = f"{self._local.ae_title} on {self._local.source_address}:{port} answers C-ECHO{over}"
+                    self.detail = f"{local.ae_title} on {local.source_address}:{port} {self._doing()}{over}"
                     self._publish(Event("listener.ready", self.detail, {"port": port}))
                     told = ""
             except* OSError as group:
-                self.detail = f"{self._local.source_address}:{self._port} cannot be listened on: {in_one_line(group)}"
+                self.detail = f"{local.source_address}:{self._port} cannot be listened on: {in_one_line(group)}"
                 if self.detail != told:
                     self._publish(Event("listener.lost", self.detail, {"port": self._port}, "warning"))
                 told = self.detail
             await trio.sleep(RETRY_S)
 
-    async def _listen(self, *, task_status: trio.TaskStatus[int]) -> None:
+    def _doing(self) -> str:
+        offered = {offer.abstract_syntax for offer in self._offers}
+        return " and ".join(words for uid, words in DOING if uid in offered) or "accepts nothing"
+
+    async def _listen(self, local: LocalApplicationEntity, *, task_status: trio.TaskStatus[int]) -> None:
         await serve(
-            self._local,
+            local,
             self._port,
             rules=self._rules,
+            offers=self._offers,
             on_event=self._on_event,
             tls=self._tls,
             observe=self._tell,
