@@ -43,6 +43,7 @@ class Equipment:
     software_versions: str
     institution_name: str = ""
     station_name: str = ""
+    institutional_department_name: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,16 +129,19 @@ class WorklistItem:
     problems: tuple[str, ...] = ()
     # Path of keywords and hexadecimal octets of every text that could not be decoded as its character set promised.
     undecoded: tuple[tuple[str, str], ...] = ()
+    # Texts whose octets we would have written otherwise in the same character set, and these octets in hexadecimal.
+    as_received: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class FoundPatient:
-    """One patient as a patient query returned it (PS3.4 C.6.1.1.2), problems and undecoded octets as in a worklist."""
+    """One patient as a patient query returned it (PS3.4 C.6.1.1.2); everything else is as in a worklist item."""
 
     patient: Patient
     specific_character_set: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     undecoded: tuple[tuple[str, str], ...] = ()
+    as_received: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +164,7 @@ class Exam:
     performed_procedure_step_id: str = ""  # SH, ours
     mpps_sop_instance_uid: str = ""
     appended_to: str = ""  # the exam_id of the finished exam whose study this one goes on with
+    found_patient: FoundPatient | None = None  # whom a patient query returned, where the exam was opened from one
 
     @property
     def worklist_item(self) -> WorklistItem | None:

@@ -12,8 +12,9 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
 from firmware_app.dicom.charset import DEFAULT_FALLBACKS
+from firmware_app.dicom.item_reading import is_date
 from firmware_app.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, MODALITY_WORKLIST_FIND
-from firmware_app.dicom.worklist_item import is_date, read_worklist_item
+from firmware_app.dicom.worklist_item import read_worklist_item
 from firmware_app.model import WorklistItem
 from firmware_app.net.association import ContextPair, associate
 from firmware_app.net.find import find

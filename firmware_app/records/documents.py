@@ -14,7 +14,17 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from firmware_app.model import Capture, Exam, Measurement, Morphometry, Mosaic, Quality, Refusal, WorklistItem
+from firmware_app.model import (
+    Capture,
+    Exam,
+    FoundPatient,
+    Measurement,
+    Morphometry,
+    Mosaic,
+    Quality,
+    Refusal,
+    WorklistItem,
+)
 
 FORMAT = "specular-record/1"
 
@@ -125,6 +135,10 @@ def decode_numbers(text: str) -> MeasurementNumbers:
 
 def decode_worklist_items(text: str) -> tuple[WorklistItem, ...]:
     return msgspec.json.decode(text, type=WorklistItems).items
+
+
+def decode_found_patient(text: str) -> FoundPatient:
+    return msgspec.json.decode(text, type=FoundPatient)
 
 
 def encode_mosaic(mosaic: Mosaic) -> bytes:

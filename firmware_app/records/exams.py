@@ -20,10 +20,10 @@ _PICTURE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.png")
 _INSERT = """
 INSERT INTO exams (exam_id, study_instance_uid, series_instance_uid, started_at, operator, patient_name, patient_id,
                    issuer_of_patient_id, birth_date, sex, ethnic_group, weight_kg, worklist_items,
-                   performed_procedure_step_id, mpps_sop_instance_uid, appended_to)
+                   performed_procedure_step_id, mpps_sop_instance_uid, appended_to, found_patient)
 VALUES (:exam_id, :study_instance_uid, :series_instance_uid, :started_at, :operator, :name, :patient_id,
         :issuer_of_patient_id, :birth_date, :sex, :ethnic_group, :weight_kg, :worklist_items,
-        :performed_procedure_step_id, :mpps_sop_instance_uid, :appended_to)
+        :performed_procedure_step_id, :mpps_sop_instance_uid, :appended_to, :found_patient)
 """
 
 
@@ -52,6 +52,7 @@ class ExamTable:
             "performed_procedure_step_id": exam.performed_procedure_step_id,
             "mpps_sop_instance_uid": exam.mpps_sop_instance_uid,
             "appended_to": exam.appended_to,
+            "found_patient": documents.encode(exam.found_patient).decode() if exam.found_patient else None,
             **asdict(exam.patient),
         }
         sidecar = documents.encode(documents.ExamSidecar(exam))
@@ -126,4 +127,5 @@ def _exam(row: sqlite3.Row) -> Exam:
         performed_procedure_step_id=row["performed_procedure_step_id"],
         mpps_sop_instance_uid=row["mpps_sop_instance_uid"],
         appended_to=row["appended_to"],
+        found_patient=documents.decode_found_patient(row["found_patient"]) if row["found_patient"] else None,
     )

@@ -120,6 +120,7 @@ PERFORMED_PROCEDURE_STEPS = (
     "ALTER TABLE exams ADD COLUMN performed_procedure_step_id TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE exams ADD COLUMN mpps_sop_instance_uid TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE exams ADD COLUMN appended_to TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE exams ADD COLUMN found_patient TEXT",
     *MPPS_MESSAGES,
 )
 

@@ -12,8 +12,9 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
 from firmware_app.dicom.elements import MAX_DEPTH, read_data_set
+from firmware_app.dicom.item_reading import check_form
 from firmware_app.dicom.part10 import NotAnInstance, meta_length, read_meta
-from firmware_app.dicom.worklist_item import check_form, read_worklist_item
+from firmware_app.dicom.worklist_item import read_worklist_item
 from firmware_app.model import Code, Patient, ReferencedInstance, WorklistItem
 
 
