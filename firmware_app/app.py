@@ -38,7 +38,7 @@ from firmware_app.services.health import LoopLag, run_watchdog
 from firmware_app.services.listening import ListenerService
 from firmware_app.services.log import configure_log, run_log
 from firmware_app.services.notify import sd_notify
-from firmware_app.services.peers import contexts_of, listener_rules, listener_tls, local_entity, node_of
+from firmware_app.services.peers import Entities, listener_rules, listener_tls, node_of
 from firmware_app.services.status import StatusService
 from firmware_app.services.worklist import WorklistService
 from hw.abc import Camera, Stage
@@ -122,6 +122,7 @@ class Service:
     def __init__(self, config: Config, profile: Profile, address: str, records: Records) -> None:
         self.config = config
         self.records = records
+        self.entities = Entities(config, profile, address)
         self.bus = EventBus()
         self.lag = LoopLag()
         self.stage: DeviceSlot[Stage] = DeviceSlot("stage", now)
@@ -130,8 +131,8 @@ class Service:
         self.analysed_in, self.analysed_out = trio.open_memory_channel[Analysed](0)
         self.wake_delivery, self.delivery_wake = trio.open_memory_channel[None](1)
         self.storage = node_of("storage", config.storage) if config.storage.host else None
-        self.storage_ae = local_entity(config, profile, address, "storage")
-        self.storage_contexts = contexts_of(profile, "storage")
+        self.storage_ae = self.entities["storage"]
+        self.storage_contexts = self.entities.contexts("storage")
         self.capture = CaptureService(config, self.stage, self.camera, records, self.captures_in, self.bus.publish)
         self.exams = ExamService(
             Path(config.paths.state),
@@ -145,8 +146,8 @@ class Service:
         )
         self.worklist = WorklistService(
             node_of("worklist", config.worklist) if config.worklist.host else None,
-            local_entity(config, profile, address, "worklist"),
-            contexts_of(profile, "worklist"),
+            self.entities["worklist"],
+            self.entities.contexts("worklist"),
             profile.worklist_keys,
             config.worklist.scheduled_station_ae_title,
             config.worklist.modality,
@@ -154,9 +155,10 @@ class Service:
             now,
             self.bus.publish,
         )
+        is_listening = "listener" in self.entities
         self.listener = ListenerService(
-            local_entity(config, profile, address, "verification"),
-            config.instrument.port,
+            self.entities["listener" if is_listening else "storage"],
+            config.instrument.port if is_listening else 0,
             listener_rules(config),
             self.bus.publish,
             tls=listener_tls(config.instrument.tls),

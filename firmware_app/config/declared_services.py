@@ -76,7 +76,12 @@ def _transfer_syntax(config: Config, profile: Profile) -> Iterator[Finding]:
     proposed: dict[str, set[str]] = {}
     for context in entity.contexts:
         proposed.setdefault(context.abstract_syntax, set()).update(context.transfer_syntaxes)
-    deep = config.camera is not None and config.camera.bits_stored > 8
+    # JPEG Baseline has 8 bits, and frames that have more lose them.
+    deep = (
+        config.camera is not None
+        and config.camera.bits_stored > 8
+        and config.storage.transfer_syntax != "jpeg-baseline"
+    )
     names = {target.iod_above_8_bits or target.iod if deep else target.iod}
     if "report" in profile.storage_pictures:
         names.add(target.report_iod or target.iod)

@@ -115,6 +115,7 @@ class InstrumentConfig(Struct, frozen=True, forbid_unknown_fields=True):
     port: Port = 64001
     ae_title: AeTitle = "TP_AM_SP1P_001"
     institution_name: LongText = ""
+    institutional_department_name: LongText = ""
     station_name: ShortText = ""
     device_serial_number: LongText = ""
     operator: LongText = ""

@@ -57,7 +57,9 @@ def attribute_table(caption: str, rows: Iterable[Attribute]) -> Table:
                 vr_of(row.path),
                 row.type,
                 presence(row),
-                source_words(row, parents) + (f" (only {', '.join(row.settings)})" if row.settings else ""),
+                source_words(row, parents)
+                + (f"; {row.note}" if row.note else "")
+                + (f" (only {', '.join(row.settings)})" if row.settings else ""),
             )
             for row in shown
         ),

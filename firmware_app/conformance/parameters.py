@@ -11,6 +11,7 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "instrument.port": "our own port; 0: not listening",
     "instrument.ae_title": "our AE title, calling and called",
     "instrument.institution_name": "Institution Name (0008,0080)",
+    "instrument.institutional_department_name": "Institutional Department Name (0008,1040)",
     "instrument.station_name": "Station Name (0008,1010)",
     "instrument.device_serial_number": "Device Serial Number (0018,1000)",
     "instrument.operator": "Operators' Name (0008,1070), unless the exam has another",

@@ -371,6 +371,8 @@ async def associate(
 ) -> AsyncIterator[Association]:
     """An association for the body of the scope; a NetworkError says why there is none, or why it ended.
 
+    It holds one of the places of `local` until its socket is closed. While none is free it waits, as long as the others
+    need; whoever has one and asks for another of the same entity waits for himself.
     `user_items` are proposed beside our own: RoleSelection, AsynchronousOperationsWindow, ExtendedNegotiation,
     CommonExtendedNegotiation, UserIdentity. What became of them is in `Association.agreement`. `on_event` answers the
     N-EVENT-REPORTs that come on this association.
@@ -383,17 +385,32 @@ async def associate(
     )
     check_proposal(request.contexts, request.user_items)
     association = Association(node, local, core.Association.requestor(request), on_event)
-    try:
-        await association._open()
+    async with _place_of(local):
         try:
-            yield association
-        except GeneratorExit:
-            await association._release()  # a consumer stopped iterating: nothing went wrong
-            raise
-        except DimseFailure:
-            if not association._operations.under_way:
-                await association._release()
-            raise
-        await association._release()
+            await association._open()
+            try:
+                yield association
+            except GeneratorExit:
+                await association._release()  # a consumer stopped iterating: nothing went wrong
+                raise
+            except DimseFailure:
+                if not association._operations.under_way:
+                    await association._release()
+                raise
+            await association._release()
+        finally:
+            await association._end()
+
+
+@asynccontextmanager
+async def _place_of(local: LocalApplicationEntity) -> AsyncIterator[None]:
+    """Not on behalf of the task: a generator that associates may be closed by another one than began it."""
+    if local.places is None:
+        yield
+        return
+    holder = object()
+    await local.places.acquire_on_behalf_of(holder)
+    try:
+        yield
     finally:
-        await association._end()
+        local.places.release_on_behalf_of(holder)

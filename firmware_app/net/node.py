@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import trio
 
 from firmware_app.dicom.items import ImplementationClassUid, ImplementationVersionName, MaximumLength, UserItem
 from firmware_app.net.tls import ClientTls
@@ -54,13 +56,17 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class LocalApplicationEntity:
-    """We as one application entity. Every socket is bound to `source_address`, the address of our one interface."""
+    """We as one application entity. Every socket is bound to `source_address`, the address of our one interface.
+
+    `places` are the associations that it may have at once: who finds none free waits. None: nobody counts.
+    """
 
     ae_title: str
     source_address: str
     implementation_class_uid: str
     implementation_version_name: str
     max_pdu_length: int = DEFAULT_MAX_PDU_LENGTH
+    places: trio.CapacityLimiter | None = field(default=None, compare=False, repr=False)
 
     @property
     def user_items(self) -> tuple[UserItem, ...]:

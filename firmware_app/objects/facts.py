@@ -88,6 +88,7 @@ def equipment_facts(equipment: Equipment) -> dict[str, Fact]:
         "equipment.software_versions": equipment.software_versions,
         "equipment.institution_name": equipment.institution_name,
         "equipment.station_name": equipment.station_name,
+        "equipment.institutional_department_name": equipment.institutional_department_name,
     }
 
 
@@ -137,6 +138,7 @@ def _time_facts(picture: Picture, created_at: datetime) -> dict[str, Fact]:
     return {
         "image.content_date": dicom_date(shown_at),
         "image.content_time": dicom_time(shown_at),
+        "image.content_datetime": dicom_datetime(shown_at),
         "image.acquisition_number": picture.instance_number if is_exposed else None,
         "image.acquisition_date": dicom_date(shown_at) if is_exposed else None,
         "image.acquisition_time": dicom_time(shown_at) if is_exposed else None,

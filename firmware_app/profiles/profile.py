@@ -56,7 +56,7 @@ class Attribute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One row of a module table: an attribute, its type, and either where its value comes from or its fixed value.
 
     A conditional attribute is sent when its source has a value for this image. `settings` limits the row to those
-    values of the storage modality setting.
+    values of the storage modality setting. `note` is what the statement says beside it.
     """
 
     path: str
@@ -64,6 +64,7 @@ class Attribute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str = ""
     value: str = ""
     settings: tuple[StorageSetting, ...] = ()
+    note: str = ""
 
     def __post_init__(self) -> None:
         if bool(self.source) == bool(self.value):

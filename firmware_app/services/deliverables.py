@@ -146,6 +146,7 @@ def _equipment(config: Config, profile: Profile) -> Equipment:
         software_versions=__version__,
         institution_name=config.instrument.institution_name,
         station_name=config.instrument.station_name,
+        institutional_department_name=config.instrument.institutional_department_name,
     )
 
 

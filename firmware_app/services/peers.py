@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
+import trio
 
 from firmware_app.config import Config, ListenerTlsConfig, NodeConfig, NodeTlsConfig
 from firmware_app.config.schema import AE_TITLE_WORDS, AeTitle
@@ -121,7 +122,8 @@ def local_entity(
 ) -> LocalApplicationEntity:
     """We as the application entity that uses `service`; `calling` overrules the configured AE title.
 
-    Raises `NotDeclared` where the profile has no such service.
+    For a single user of the service; what shares it with others takes it from `Entities`. Raises `NotDeclared` where
+    the profile has no such service.
     """
     entity = declared(profile, service)
     return LocalApplicationEntity(
@@ -131,6 +133,36 @@ def local_entity(
         implementation_version_name=entity.implementation_version_name,
         max_pdu_length=entity.max_pdu_length,
     )
+
+
+class Entities:
+    """Our application entities for as long as one program runs.
+
+    Whoever uses the same one shares its associations: no more than the profile's `max_associations` at once.
+    """
+
+    def __init__(self, config: Config, profile: Profile, source_address: str) -> None:
+        self.profile = profile
+        self._local = {
+            service: replace(
+                local_entity(config, profile, source_address, service),
+                places=trio.CapacityLimiter(entity.max_associations),
+            )
+            for service, entity in profile.application_entity.items()
+        }
+
+    def __contains__(self, service: Service) -> bool:
+        """Whether the profile declares it."""
+        return service in self._local
+
+    def __getitem__(self, service: Service) -> LocalApplicationEntity:
+        """Raises `NotDeclared`."""
+        declared(self.profile, service)
+        return self._local[service]
+
+    def contexts(self, service: Service) -> tuple[ContextPair, ...]:
+        """Raises `NotDeclared`."""
+        return contexts_of(self.profile, service)
 
 
 def listener_rules(config: Config) -> ListenerRules:

@@ -153,6 +153,7 @@ def test_every_storage_setting_means_a_term_of_the_standard(profile: Profile) ->
         "OP": "OP",
         "XC": "XC",
         "OT": "OT",
+        "CR": "CR",
     }
 
 
