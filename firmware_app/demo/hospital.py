@@ -1,8 +1,37 @@
-"""The embedded hospital: a worklist and an archive on loopback, as its own process. `specular hospital`.
+"""The embedded hospital on loopback, as its own process. `specular hospital`.
 
-Standard output carries one JSON object a line: first where the two application entities listen, then every event (never
-a patient's data). Standard input takes fault commands, one a line: `archive down`, `archive up`, `archive reject`,
-`archive accept` (the same for `worklist`), `status A700` (what every C-STORE is answered), `status 0000`.
+| application entity | title | offers |
+|---|---|---|
+| worklist | WORKLIST | Verification, Modality Worklist, Modality Performed Procedure Step |
+| archive | ARCHIVE | Verification, Storage, Storage Commitment, Patient Root and Study Root FIND |
+| printer | PRINTER | Verification, Basic Grayscale Print Management Meta |
+
+Standard output carries one JSON object a line. The first says where they listen:
+
+    {"hospital": "simulated", "worklist": {"ip", "port", "ae_title"}, "archive": {...}, "printer": {...},
+     "station_port": PORT, "out": DIR, "pages": DIR}
+
+Then comes every event, never with a patient's data: echo, find, store, mpps (operation, sop_instance_uid, step_status,
+instances), commitment (the request), commitment_report, printer (each operation), print (file, copies, images), reject,
+abort, fault, error. A report of commitment goes to the AE that asked, at its address and `--station-port`.
+
+Standard input takes commands, one a line, each confirmed by an event:
+
+| command | what the hospital does from then on |
+|---|---|
+| archive down, up, reject, accept | its port closes, opens; it rejects associations, or not (also worklist, printer) |
+| status A700 | every C-STORE is answered so; `status 0000`: it stores |
+| mpps 0110 | every N-CREATE and N-SET of a performed procedure step is answered so; `mpps 0000`: it keeps them |
+| commitment normal | it reports at once, over a new association |
+| commitment never | it does not report |
+| commitment late | it reports after 3 s |
+| commitment twice | it reports two times on one association |
+| commitment same | it reports on the association of the request |
+| commitment unknown | it reports with a Transaction UID that nobody knows |
+| commitment fail | it reports that it commits to nothing |
+| commitment report | now, of everything whose report has not been answered with success |
+| printer normal, warning, failure | its status; it warns of each image, or prints nothing |
+| film refuse, accept | a film box is refused, or not |
 """
 
 from __future__ import annotations
@@ -16,11 +45,17 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import cast, get_args
 from uuid import uuid4
 
+from firmware_app.demo.commitment_scp import CommitmentFault, CommitmentMode, Commitments, commitment
 from firmware_app.demo.holdings import Holdings
+from firmware_app.demo.mpps_scp import MppsFault, mpps
+from firmware_app.demo.performed_steps import PerformedSteps
+from firmware_app.demo.printer_scp import PrinterFault, PrinterMode, PrinterScp
 from firmware_app.demo.query_scp import query
 from firmware_app.demo.scheduled_patients import schedule
 from firmware_app.demo.scp import Entity
@@ -30,8 +65,26 @@ from firmware_app.demo.worklist_scp import worklist
 
 WORKLIST_AE_TITLE = "WORKLIST"
 ARCHIVE_AE_TITLE = "ARCHIVE"
+PRINTER_AE_TITLE = "PRINTER"
+PAGES = "pages"  # the printer's folder in that of the archive, where none is given
 SP1P_AE_TITLE = "TP_AM_SP1P_001"  # SP-1P statement 4.7.2
-MAX_COMMAND_BYTES = 256  # the longest command has 16
+SP1P_PORT = 64001
+MAX_COMMAND_BYTES = 256  # the longest command has 18
+COMMITMENT_MODES = get_args(CommitmentMode)
+PRINTER_MODES = get_args(PrinterMode)
+
+
+COMMANDS = """\
+Standard output has a JSON object a line: the addresses first, then every event.
+Standard input takes commands, one a line:
+  worklist|archive|printer  down|up|reject|accept
+  status A700                the answer to every C-STORE; 0000: store
+  mpps 0110                  the answer to every N-CREATE and N-SET of a step; 0000: keep it
+  commitment normal|never|late|twice|same|unknown|fail
+  commitment report          now, of everything that has not been reported
+  printer normal|warning|failure
+  film refuse|accept         the answer to a film box
+"""
 
 
 class EventLines:
@@ -55,32 +108,49 @@ class EventLines:
                 self.closed = True
 
 
-class Hospital:
-    """Both application entities and the faults one may set on them."""
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where we listen (0: chosen by the kernel), and where the station does."""
 
-    def __init__(self, folder: Path, station_ae_title: str, ports: tuple[int, int], lines: EventLines) -> None:
-        self._report = lines.report
-        self.fault = StorageFault()
+    worklist: int
+    archive: int
+    printer: int
+    station: int
+
+
+class Hospital:
+    """All application entities and the faults one may set on them."""
+
+    def __init__(self, folder: Path, pages: Path, station_ae_title: str, ports: Ports, lines: EventLines) -> None:
+        self._report = report = lines.report
+        self.store_fault = StorageFault()
+        self._mpps_fault = MppsFault()
+        self._commitment_fault = CommitmentFault()
+        self._printer_fault = PrinterFault()
         entropy = uuid4().hex
         holdings = Holdings(folder)
-        echo = verification(lines.report)
+        self._commitments = Commitments(ARCHIVE_AE_TITLE, holdings, self._commitment_fault, ports.station, report)
+        printer = PrinterScp(pages, self._printer_fault, report)
+        echo = verification(report)
+        offered = {
+            "worklist": [
+                worklist(lambda: schedule(date.today(), station_ae_title, entropy), report),
+                mpps(PerformedSteps(), self._mpps_fault, report),
+            ],
+            "archive": [
+                storage(holdings, self.store_fault, report),
+                commitment(self._commitments, report),
+                query(holdings, ARCHIVE_AE_TITLE, report),
+            ],
+            "printer": [printer.service()],
+        }
         self.entities = {
-            "worklist": Entity(
-                WORKLIST_AE_TITLE,
-                ports[0],
-                [echo, worklist(lambda: schedule(date.today(), station_ae_title, entropy), lines.report)],
-                lines.report,
-            ),
-            "archive": Entity(
-                ARCHIVE_AE_TITLE,
-                ports[1],
-                [
-                    echo,
-                    storage(holdings, self.fault, lines.report),
-                    query(holdings, ARCHIVE_AE_TITLE, lines.report),
-                ],
-                lines.report,
-            ),
+            name: Entity(ae_title, port, [echo, *offered[name]], report)
+            for name, ae_title, port in (
+                ("worklist", WORKLIST_AE_TITLE, ports.worklist),
+                ("archive", ARCHIVE_AE_TITLE, ports.archive),
+                ("printer", PRINTER_AE_TITLE, ports.printer),
+            )
         }
 
     def up(self) -> None:
@@ -97,8 +167,18 @@ class Hospital:
             case []:
                 return
             case ["status", status] if (code := _status(status)) is not None:
-                self.fault.status = code
-            case [("worklist" | "archive") as name, ("up" | "down" | "reject" | "accept") as action]:
+                self.store_fault.status = code
+            case ["mpps", status] if (code := _status(status)) is not None:
+                self._mpps_fault.status = code
+            case ["commitment", "report"]:
+                self._commitments.report_now()
+            case ["commitment", mode] if mode in COMMITMENT_MODES:
+                self._commitment_fault.mode = cast(CommitmentMode, mode)
+            case ["printer", mode] if mode in PRINTER_MODES:
+                self._printer_fault.mode = cast(PrinterMode, mode)
+            case ["film", ("refuse" | "accept") as answer]:
+                self._printer_fault.refuses_films = answer == "refuse"
+            case [("worklist" | "archive" | "printer") as name, ("up" | "down" | "reject" | "accept") as action]:
                 try:
                     self._switch(self.entities[name], action)
                 except OSError as error:
@@ -128,12 +208,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     hospital: Hospital | None = None
     try:
         folder = options.out or Path(tempfile.mkdtemp(prefix="specular-archive-"))
-        hospital = Hospital(folder, options.station, (options.worklist_port, options.archive_port), lines)
-        hospital.fault.status = options.refuse_stores
+        pages = options.pages or folder / PAGES
+        ports = Ports(options.worklist_port, options.archive_port, options.printer_port, options.station_port)
+        hospital = Hospital(folder, pages, options.station, ports, lines)
+        hospital.store_fault.status = options.refuse_stores
         hospital.entities["archive"].reject(options.reject)
         hospital.up()
         addresses = {name: entity.address() for name, entity in hospital.entities.items()}
-        lines.line({"hospital": "simulated", **addresses, "out": str(folder.resolve())})
+        places = {"station_port": ports.station, "out": str(folder.resolve()), "pages": str(pages.resolve())}
+        lines.line({"hospital": "simulated", **addresses, **places})
         _serve_commands(hospital, lines, wake_read)
     except OSError as error:
         print(f"specular hospital: {error}", file=sys.stderr)
@@ -203,14 +286,27 @@ def _station_option(text: str) -> str:
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="specular hospital",
-        description="A simulated hospital on loopback: worklist and archive.",
-        epilog="Standard input takes faults: archive down|up|reject|accept, worklist ..., status A700, status 0000.",
+        description="A simulated hospital on loopback: information system, archive and printer.",
+        epilog=COMMANDS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where the archive keeps its files (default: a new one)"
     )
-    parser.add_argument("--worklist-port", type=_port_option, default=0, metavar="P", help="0: chosen by the kernel")
-    parser.add_argument("--archive-port", type=_port_option, default=0, metavar="P", help="0: chosen by the kernel")
+    parser.add_argument(
+        "--pages", type=Path, metavar="DIR", help="where the printer puts its films as PNG (default: pages in --out)"
+    )
+    for name in ("worklist", "archive", "printer"):
+        parser.add_argument(
+            f"--{name}-port", type=_port_option, default=0, metavar="P", help="0 (default): chosen by the kernel"
+        )
+    parser.add_argument(
+        "--station-port",
+        type=_port_option,
+        default=SP1P_PORT,
+        metavar="P",
+        help=f"where the instrument listens for reports of commitment (default {SP1P_PORT})",
+    )
     parser.add_argument(
         "--station", type=_station_option, default=SP1P_AE_TITLE, metavar="AET", help="scheduled station AE title"
     )

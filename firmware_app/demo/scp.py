@@ -1,7 +1,6 @@
 """What a service of the embedded hospital is, and the application entity that offers several of them on one port.
 
-A further service (performed procedure step, storage commitment, print) is one more module with a function that returns
-a `Service`.
+A further service is one more module with a function that returns a `Service`.
 """
 
 from __future__ import annotations
@@ -13,13 +12,20 @@ from dataclasses import dataclass
 from socketserver import BaseServer
 from typing import Any
 
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    RLELossless,
+)
 from pynetdicom import AE, evt
 from pynetdicom.transport import ThreadedAssociationServer
 
 LOOPBACK = "127.0.0.1"  # a simulated hospital has no business on a real network
 UNCOMPRESSED = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
-WITH_JPEG = (*UNCOMPRESSED, JPEGBaseline8Bit)
+WITH_COMPRESSED = (*UNCOMPRESSED, JPEGBaseline8Bit, JPEG2000Lossless, RLELossless)
 MAX_PDU_LENGTH = 131072  # the "Maximum length received" that we announce
 SHUTDOWN_POLL_S = 0.02
 
@@ -105,6 +111,16 @@ def association(event: evt.Event) -> dict[str, object]:
     requestor = event.assoc.requestor
     primitive = requestor.primitive
     return {"calling": requestor.ae_title, "called": primitive.called_ae_title if primitive is not None else ""}
+
+
+def refusal(status: int, comment: str, error_id: int | None = None) -> Dataset:
+    """The status elements of a response that says why."""
+    response = Dataset()
+    response.Status = status
+    response.ErrorComment = comment[:64]  # LO
+    if error_id is not None:
+        response.ErrorID = error_id
+    return response
 
 
 def _dispatch(event: evt.Event, by_syntax: Mapping[str, Handler]) -> Any:

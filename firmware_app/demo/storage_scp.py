@@ -18,7 +18,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from firmware_app.demo.holdings import Duplicate, Full, Holdings
-from firmware_app.demo.scp import WITH_JPEG, Report, Service, association
+from firmware_app.demo.scp import WITH_COMPRESSED, Report, Service, association, refusal
 
 SOP_CLASSES = (
     SecondaryCaptureImageStorage,
@@ -52,9 +52,9 @@ def storage(holdings: Holdings, fault: StorageFault, report: Report) -> Service:
         }
         status, comment, stored = _store(event, holdings, fault)
         report("store", status=f"{status:04X}", **known, **stored, **({"reason": comment} if comment else {}))
-        return _response(status, comment)
+        return refusal(status, comment) if comment else status
 
-    return Service(dict.fromkeys(SOP_CLASSES, WITH_JPEG), {evt.EVT_C_STORE: on_store})
+    return Service(dict.fromkeys(SOP_CLASSES, WITH_COMPRESSED), {evt.EVT_C_STORE: on_store})
 
 
 def _store(event: evt.Event, holdings: Holdings, fault: StorageFault) -> tuple[int, str, dict[str, object]]:
@@ -83,12 +83,3 @@ def _mismatch(data_set: Dataset, sop_class_uid: str, sop_instance_uid: str) -> s
             return f"{keyword} of the data set is not {announced}"
     missing = [name for name in ("StudyInstanceUID", "SeriesInstanceUID") if not data_set.get(name)]
     return f"no {missing[0]}" if missing else ""
-
-
-def _response(status: int, comment: str) -> int | Dataset:
-    if not comment:
-        return status
-    response = Dataset()
-    response.Status = status
-    response.ErrorComment = comment[:64]  # LO
-    return response
