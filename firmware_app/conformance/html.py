@@ -25,7 +25,7 @@ from firmware_app.conformance.style import STYLE
 CONTENTS_DEPTH = 3
 # Tags, UIDs, status codes, configuration keys and AE titles: not broken, and in a typeface where 0 is no O.
 CODE = re.compile(
-    r"\([0-9A-F]{4},[0-9A-F]{4}\)|[0-9]+(\.[0-9]+){3,}|[0-9A-F]{4}H( - [0-9A-F]{4}H)?|[a-z_]+(\.[a-z_0-9]+)+"
+    r"\([0-9A-F]{4},[0-9A-F]{4}\)|[0-9]+(\.[0-9]+){2,}|[0-9A-F]{4}H( - [0-9A-F]{4}H)?|[a-z_]+(\.[a-z_0-9]+)+"
 )
 NESTING = re.compile(r"\A(>+)")
 
@@ -93,10 +93,19 @@ def _line(document: Document, line: Line) -> str:
 
 def _table(table: Table, label: str) -> str:
     name = f"<b>{escape(label)}</b> {escape(table.caption)}" if label else escape(table.caption)
-    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in table.columns)
-    body = "\n".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in table.rows)
     caption = f"<caption>{name}</caption>" if name else ""
-    return f'<div class="wide"><table>{caption}<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>'
+    columns = "".join(f'<th scope="col">{escape(column)}</th>' for column in table.columns)
+    head = f"<thead><tr>{columns}</tr></thead>\n" if any(table.columns) else ""
+    body = "\n".join(_row(row) for row in table.rows)
+    width = "narrow" if len(table.columns) == 2 else "wide"
+    return f'<div class="{width}"><table>{caption}{head}<tbody>{body}</tbody></table></div>'
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    """A row of which only the first cell says something is a heading within the table."""
+    if len(cells) > 2 and cells[0] and not any(cells[1:]):
+        return f'<tr class="group"><th colspan="{len(cells)}" scope="rowgroup">{escape(cells[0])}</th></tr>'
+    return f"<tr>{''.join(map(_cell, cells))}</tr>"
 
 
 def _cell(text: str) -> str:

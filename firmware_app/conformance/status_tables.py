@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from itertools import groupby
 
 from firmware_app.conformance.document import Table
 from firmware_app.dicom.statuses import describe_status, find_category, normalized_category, store_category
 
 COLUMNS = ("Status", "Meaning", "Taken as", "Behaviour")
-UNKNOWN = "unknown status"
+UNNAMED = "unknown status"  # describe_status, of a status without a name
 STORE_BEHAVIOUR = {
     "stored": "the instance counts as stored, even if the release of the association fails",
     "warning": "the instance counts as stored; the warning is kept with it and shown",
@@ -45,24 +46,28 @@ def normalized_statuses(what: str, behaviour: Mapping[str, str] = NORMALIZED_BEH
 
 
 def _table(caption: str, category: Callable[[int], str], behaviour: Mapping[str, str]) -> Table:
-    known = sorted(_runs(category), key=lambda run: SEVERITIES.index(run[3]))
-    rest = {category(status) for status in range(0x10000) if _words(status) == UNKNOWN}
-    rows = [
-        (f"{first:04X}H" if first == last else f"{first:04X}H - {last:04X}H", words, kind, behaviour[kind])
-        for first, last, words, kind in known
-    ]
-    rows += [("any other", UNKNOWN, kind, behaviour[kind]) for kind in sorted(rest)]
-    return Table(caption, COLUMNS, tuple(rows))
+    rows: list[tuple[str, str, str, str]] = []
+    unnamed: dict[str, None] = {}
+    for words, statuses in _runs():
+        for kind, run in groupby(statuses, key=category):
+            found = list(run)
+            if words == UNNAMED:
+                unnamed[kind] = None
+            else:
+                rows.append((_range(found[0], found[-1]), words, kind, behaviour[kind]))
+    rows += [("any other", UNNAMED, kind, behaviour[kind]) for kind in unnamed]
+    return Table(caption, COLUMNS, tuple(sorted(rows, key=lambda row: SEVERITIES.index(row[2]))))
 
 
-def _runs(category: Callable[[int], str]) -> Iterator[tuple[int, int, str, str]]:
-    """First and last status, words and category of each run of statuses that have a name."""
-    statuses = ((_words(status), category(status), status) for status in range(0x10000))
-    for (words, kind), run in groupby(statuses, key=lambda each: each[:2]):
-        found = [status for _, _, status in run]
-        if words != UNKNOWN:
-            yield found[0], found[-1], words, kind
+@cache
+def _runs() -> tuple[tuple[str, range], ...]:
+    """The 65536 statuses, neighbours of the same words together."""
+    runs: list[tuple[str, range]] = []
+    for words, run in groupby(range(0x10000), key=lambda status: describe_status(status).partition(" ")[2]):
+        statuses = list(run)
+        runs.append((words, range(statuses[0], statuses[-1] + 1)))
+    return tuple(runs)
 
 
-def _words(status: int) -> str:
-    return describe_status(status).partition(" ")[2]
+def _range(first: int, last: int) -> str:
+    return f"{first:04X}H" if first == last else f"{first:04X}H - {last:04X}H"
