@@ -22,13 +22,18 @@ from firmware_app.net.data_source import BLOCK_LENGTH
 from firmware_app.net.errors import ConnectFailed, DimseFailure, TimedOut, is_worth_retrying
 from firmware_app.net.instance_file import InstanceFile, InstanceUnreadable, read_instance_file
 from firmware_app.net.node import LocalApplicationEntity, Node, Timeouts
+from firmware_app.net.query import build_identifier
 from firmware_app.net.storage import StoreResult, store
 from firmware_app.net.verification import VERIFICATION_CONTEXTS, echo
-from firmware_app.net.worklist import IGNORED_KEYS, WorklistQuery, build_identifier, find_worklist
+from firmware_app.net.worklist import IGNORED_KEYS, WorklistQuery, find_worklist
 from firmware_app.profiles.profile import QueryKey
 
 LOCAL = LocalApplicationEntity("SPECULAR", "127.0.0.1", "1.2.3.4", "TEST")
-KEYS = (QueryKey("PatientName"), QueryKey("PatientID"))
+KEYS = (
+    QueryKey("PatientName", "*"),
+    QueryKey("PatientID", "*"),
+    QueryKey("ScheduledProcedureStepSequence.ScheduledProcedureStepStartDate", "S"),
+)
 
 
 @pytest.fixture
@@ -267,7 +272,7 @@ async def test_a_cancel_that_is_not_heard_ends_by_abort(clock: MockClock) -> Non
 
 def test_the_identifier_of_a_query() -> None:
     query = WorklistQuery(patient_name="DOE*", date="20260105")
-    octets = build_identifier(query, KEYS, explicit_vr=False)
+    octets = build_identifier(query.values(), KEYS, explicit_vr=False)
     step = struct.pack("<HHI", 0x0040, 0x0002, 8) + b"20260105"
     assert octets == b"".join(
         [
@@ -279,9 +284,12 @@ def test_the_identifier_of_a_query() -> None:
     )
 
 
-def test_a_name_that_is_not_ascii_is_asked_for_in_unicode() -> None:
-    octets = build_identifier(WorklistQuery(patient_name="山田*"), KEYS, explicit_vr=True)
+def test_a_name_that_is_not_ascii_is_asked_for_in_its_character_set() -> None:
+    values = WorklistQuery(patient_name="山田*").values()
+    octets = build_identifier(values, KEYS, explicit_vr=True, character_set=("ISO_IR 192",))
     assert b"CS\x0a\0ISO_IR 192" in octets and "山田*".encode() in octets
+    octets = build_identifier(values, KEYS, explicit_vr=True, character_set=("", "ISO 2022 IR 87"))
+    assert b"CS\x10\0\\ISO 2022 IR 87 " in octets and b"\x1b$B;3ED\x1b(B*" in octets
 
 
 @pytest.mark.parametrize("date", ["2026", "20260230", "20260101-2026", "-", "20260101--20260102", "2026010120260102"])
