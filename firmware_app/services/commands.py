@@ -16,7 +16,8 @@ from firmware_app.console.commands import (
     whole_number,
 )
 from firmware_app.console.protocol import Reply
-from firmware_app.model import Eye, Patient, Position, WorklistItem
+from firmware_app.model import Eye, Patient, Position
+from firmware_app.objects.discontinuation import REASONS, UNSPECIFIED, discontinuation_reason
 from firmware_app.objects.errors import ObjectError
 from firmware_app.records.errors import RecordsError
 from firmware_app.records.store import Records
@@ -66,9 +67,9 @@ class Commands:
             ),
             Command(
                 "exam start",
-                "open an exam for an item of the worklist shown last",
+                "open an exam for an item of the worklist shown last, or for several of one patient",
                 self._exam_start,
-                (Argument("NUMBER", "the item's number in the list", whole_number(1, 100_000)),),
+                (Argument("NUMBER", "the item's number in the list", whole_number(1, 100_000), repeated=True),),
             ),
             Command(
                 "exam unscheduled",
@@ -83,7 +84,22 @@ class Commands:
             ),
             Command("exam show", "the open exam and what was captured so far", self._exam_show),
             Command("exam finish", "write report and instances, queue them for the archive", self._exam_finish),
-            Command("exam abandon", "close the exam without delivering; captures stay on disk", self._exam_abandon),
+            Command(
+                "exam abandon",
+                "close the exam without delivering; captures stay on disk",
+                self._exam_abandon,
+                (
+                    Argument(
+                        "REASON", f"{', '.join(REASONS)}, or the code", discontinuation_reason, default=UNSPECIFIED
+                    ),
+                ),
+            ),
+            Command(
+                "exam append",
+                "take more pictures for a closed exam: a new step and new series in its study",
+                self._exam_append,
+                (Argument("EXAM_ID", "the closed exam"),),
+            ),
             Command(
                 "exam resume",
                 "open an interrupted exam again, with its captures",
@@ -125,6 +141,12 @@ class Commands:
                 (Argument("--limit", "newest instances shown", whole_number(1, 10_000), default=50),),
             ),
             Command(
+                "send",
+                "queue the instances of a closed exam, or one instance, for the archive",
+                self._send,
+                (Argument("WHAT", "the ID of a closed exam, or a SOP Instance UID"),),
+            ),
+            Command(
                 "retry",
                 "send a failed or waiting instance again now",
                 self._retry,
@@ -154,12 +176,13 @@ class Commands:
 
     async def _exam_start(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
         items = self.worklist.shown  # never the list that refreshed itself since: its numbers are other patients
-        index = arguments["number"]
+        numbers: tuple[int, ...] = arguments["number"]
         if not items:
             raise CommandFailed("no worklist was shown yet, or it was empty: ask for it first (worklist)")
-        if index > len(items):
-            raise CommandFailed(f"the worklist shown last has {len(items)} items, not {index}")
-        return await self._start(items[index - 1], items[index - 1].patient)
+        if max(numbers) > len(items):
+            raise CommandFailed(f"the worklist shown last has {len(items)} items, not {max(numbers)}")
+        chosen = [items[number - 1] for number in numbers]
+        return screens.exam_started(await self.exams.start(chosen, chosen[0].patient, self.operator))
 
     async def _exam_unscheduled(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
         patient = Patient(
@@ -168,11 +191,10 @@ class Commands:
             birth_date=arguments["birth_date"],
             sex=arguments["sex"],
         )
-        return await self._start(None, patient)
+        return screens.exam_started(await self.exams.start((), patient, self.operator))
 
-    async def _start(self, item: WorklistItem | None, patient: Patient) -> Reply:
-        exam = await self.exams.start(item, patient, self.operator)
-        return screens.exam_started(exam)
+    async def _exam_append(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
+        return screens.exam_started(await self.exams.append(arguments["exam_id"], self.operator))
 
     async def _exam_show(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
         return screens.exam(self.exams.require(), self.exams.captured_eyes)
@@ -181,8 +203,7 @@ class Commands:
         return screens.exam_finished(await self.exams.finish(context.progress))
 
     async def _exam_abandon(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
-        exam = await self.exams.abandon()
-        return Reply(f"exam {exam.exam_id} abandoned; its captures are kept", {"exam_id": exam.exam_id})
+        return screens.exam_abandoned(await self.exams.abandon(arguments["reason"]), arguments["reason"])
 
     async def _exam_resume(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
         exam = await self.exams.resume(arguments["exam_id"], context.progress)
@@ -229,6 +250,9 @@ class Commands:
 
     async def _queue(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
         return screens.queue(await self.records.deliveries(newest_first=True, limit=arguments["limit"]))
+
+    async def _send(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
+        return screens.sent(await self.exams.send(arguments["what"]))
 
     async def _retry(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
         uid = arguments["uid"]

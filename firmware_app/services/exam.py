@@ -1,24 +1,31 @@
-"""One exam at a time: from a worklist item (or an unscheduled patient) to the delivered instances."""
+"""One exam at a time: from worklist items (or an unscheduled patient) to the delivered instances.
+
+An exam is one performed procedure step. Where an information system wants to hear of it, the message is recorded in the
+transaction that opens or closes the exam: no crash can leave one without the other.
+"""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
 
-from firmware_app.model import Event, Exam, Eye, Measurement, Patient, WorklistItem
+from firmware_app.model import Code, Delivery, Event, Exam, Eye, Measurement, Patient, WorklistItem
+from firmware_app.objects.discontinuation import UNSPECIFIED
 from firmware_app.objects.identifiers import new_uid
 from firmware_app.records.documents import ObjectRecord
 from firmware_app.records.errors import RecordsError
 from firmware_app.records.store import Records
 from firmware_app.services.analysis import Analysed
 from firmware_app.services.capture import Captured, CaptureService, Progress
+from firmware_app.services.exam_requests import check_group, study_of
+from firmware_app.services.step_reports import StepReports
 from hw.errors import Refused
 
 if TYPE_CHECKING:
@@ -31,7 +38,8 @@ class FinishedExam:
     deliverables: tuple[Deliverable, ...]
     files: tuple[str, ...]  # where each deliverable is kept
     pictures: tuple[str, ...]  # report and overlays, for people
-    queued_for: str  # the node, or empty when no storage node is configured
+    queued_for: str  # the node, or empty when nothing is sent by itself
+    storage_node: str = ""  # empty when none is configured
 
 
 class ExamService:
@@ -45,12 +53,17 @@ class ExamService:
         wake_delivery: trio.MemorySendChannel[None],
         now: Callable[[], datetime],
         publish: Callable[[Event], None],
+        *,
+        steps: StepReports | None = None,
+        send_automatically: bool = True,
     ) -> None:
         self._state_dir = state_dir
         self._records = records
         self._capture = capture
         self._build = build
         self._storage_node = storage_node
+        self._queue_for = storage_node if send_automatically else ""
+        self._steps = steps or StepReports(None, lambda: None, publish)
         self._wake_delivery = wake_delivery
         self._now = now
         self._publish = publish
@@ -65,26 +78,50 @@ class ExamService:
             raise Refused("no exam is open: start one first (exam start)")
         return self.exam
 
-    async def start(self, item: WorklistItem | None, patient: Patient, operator: str) -> Exam:
-        """Open an exam. An unscheduled one (`item` None) gets a Study Instance UID of ours (PS3.4 F.7.2.1.2 note 3)."""
+    async def start(self, items: Sequence[WorklistItem], patient: Patient, operator: str) -> Exam:
+        """Open an exam for one request or for several of the same patient, whose study is then the first one's.
+
+        An unscheduled one, without any, gets a Study Instance UID of ours (PS3.4 F.7.2.1.2 note 3).
+        """
+        check_group(items)
+        kind = ("unscheduled", "scheduled", "group")[min(len(items), 2)]
+        new = self._new(tuple(items), patient, study_of(items) or new_uid(), operator)
+        return await self._begin(new, f"{kind} exam {new.exam_id} started")
+
+    async def append(self, exam_id: str, operator: str) -> Exam:
+        """Go on with the study of a closed exam: a new step and new series for the same requests (PS3.17 J.2.3)."""
         with self._change("opened"):
             self._require_none()
-            exam = self._new(item, patient, operator)
-            await self._records.begin_exam(exam)
+            former = await self._records.exam(exam_id)
+            if not await self._records.exam_is_finished(exam_id):
+                raise Refused(f"exam {exam_id} was never closed: go on with it (exam resume {exam_id})")
+        new = self._new(former.worklist_items, former.patient, former.study_instance_uid, operator)
+        new = replace(new, appended_to=exam_id)
+        return await self._begin(new, f"exam {new.exam_id} goes on with the study of exam {exam_id}")
+
+    async def _begin(self, new: Exam, text: str) -> Exam:
+        with self._change("opened"):
+            self._require_none()
+            message = await self._steps.begun(new)
+            exam = new if message is not None else replace(new, mpps_sop_instance_uid="")
+            await self._records.begin_exam(exam, message)
             self._open(exam)
-        kind = "scheduled" if item else "unscheduled"
-        self._publish(Event("exam.started", f"{kind} exam {exam.exam_id} started", {"exam_id": exam.exam_id}))
+        self._steps.recorded()
+        self._publish(Event("exam.started", text, {"exam_id": exam.exam_id}))
         return exam
 
-    def _new(self, item: WorklistItem | None, patient: Patient, operator: str) -> Exam:
+    def _new(self, items: tuple[WorklistItem, ...], patient: Patient, study_instance_uid: str, operator: str) -> Exam:
+        exam_id = uuid.uuid4().hex[:12]
         return Exam(
-            exam_id=uuid.uuid4().hex[:12],
+            exam_id=exam_id,
             patient=patient,
-            study_instance_uid=(item.study_instance_uid if item else "") or new_uid(),
+            study_instance_uid=study_instance_uid,
             series_instance_uid=new_uid(),
             started_at=self._now().isoformat(timespec="seconds"),
-            worklist_items=(item,) if item else (),
+            worklist_items=items,
             operator=operator,
+            performed_procedure_step_id=f"PPS{exam_id.upper()}",  # SH: at most 16 characters
+            mpps_sop_instance_uid=self._steps.new_uid(),
         )
 
     async def take(self, eye: Eye, progress: Progress) -> Captured:
@@ -130,11 +167,13 @@ class ExamService:
             self._path(there[each.sop_instance_uid]) if each.sop_instance_uid in there else await self._save(exam, each)
             for each in deliverables
         ]
-        await self._records.finish_exam(exam.exam_id)
+        message = await self._steps.ended(exam, "COMPLETED", self._now(), [Path(file) for file in files])
+        await self._records.finish_exam(exam.exam_id, message)
         self._close()
-        if self._storage_node:
+        self._steps.recorded()
+        if self._queue_for:
             wake(self._wake_delivery)
-        where = f"queued for {self._storage_node}" if self._storage_node else "kept: no storage node is configured"
+        where = f"queued for {self._queue_for}" if self._queue_for else "kept"
         self._publish(
             Event(
                 "exam.finished",
@@ -142,7 +181,9 @@ class ExamService:
                 {"exam_id": exam.exam_id, "instances": len(deliverables)},
             )
         )
-        return FinishedExam(exam, deliverables, tuple(files), tuple(pictures), self._storage_node)
+        return FinishedExam(
+            exam, deliverables, tuple(files), tuple(pictures), self._queue_for, storage_node=self._storage_node
+        )
 
     async def _save(self, exam: Exam, deliverable: Deliverable) -> str:
         record = await self._records.save_object(
@@ -153,7 +194,7 @@ class ExamService:
             sop_instance_uid=deliverable.sop_instance_uid,
             transfer_syntax_uid=deliverable.transfer_syntax_uid,
             data=deliverable.data,
-            enqueue_for=self._storage_node or None,
+            enqueue_for=self._queue_for or None,
         )
         for problem in deliverable.problems:
             # Only the attribute's name: the rest of the sentence may quote the patient.
@@ -165,14 +206,34 @@ class ExamService:
     def _path(self, record: ObjectRecord) -> str:
         return str(self._state_dir / record.file)
 
-    async def abandon(self) -> Exam:
-        """Close the exam without delivering anything; its captures stay on disk."""
+    async def abandon(self, reason: Code = UNSPECIFIED) -> Exam:
+        """Close the exam without delivering anything more; its captures stay on disk.
+
+        What an interrupted finish has already made is listed in the discontinued step: it may have been sent.
+        """
         with self._change("abandoned"):
             exam = self._closable()
-            await self._records.finish_exam(exam.exam_id)
+            files = [self._state_dir / record.file for record in await self._records.objects(exam.exam_id)]
+            message = await self._steps.ended(exam, "DISCONTINUED", self._now(), files, reason)
+            await self._records.finish_exam(exam.exam_id, message)
             self._close()
-        self._publish(Event("exam.abandoned", f"exam {exam.exam_id} abandoned", {"exam_id": exam.exam_id}))
+        self._steps.recorded()
+        text = f"exam {exam.exam_id} abandoned: {reason.meaning}"
+        self._publish(Event("exam.abandoned", text, {"exam_id": exam.exam_id, "reason": reason.value}))
         return exam
+
+    async def send(self, what: str) -> tuple[Delivery, ...]:
+        """Queue an exam's instances, or one instance, for the archive by hand; what is stored there stays as it is."""
+        if not self._storage_node:
+            raise Refused("no storage node is configured: storage.ip_address, storage.port and storage.ae_title")
+        uids = tuple(record.sop_instance_uid for record in await self._records.objects(what))
+        if not uids:
+            uids = ((await self._records.object(what)).sop_instance_uid,)
+        for uid in uids:
+            await self._records.enqueue(uid, self._storage_node)
+            await self._records.retry(uid, self._storage_node)
+        wake(self._wake_delivery)
+        return tuple([await self._records.delivery(uid, self._storage_node) for uid in uids])
 
     async def interrupted(self) -> tuple[str, ...]:
         """Exams that were open when the service ended without closing them; `resume` opens one again."""

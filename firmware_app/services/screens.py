@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from firmware_app.console.protocol import Reply
 from firmware_app.console.text import format_table
-from firmware_app.model import Delivery, Exam, Eye, Measurement, Position, WorklistItem
+from firmware_app.model import Code, Delivery, Exam, Eye, Measurement, Position, WorklistItem
 from firmware_app.services.capture import Captured
 from firmware_app.services.focus import FocusPoint
 
@@ -49,11 +50,28 @@ def worklist_item(item: WorklistItem) -> dict[str, Any]:
 
 def exam_started(exam: Exam) -> Reply:
     patient = exam.patient
-    kind = "scheduled" if exam.worklist_item else "unscheduled"
+    requests = len(exam.worklist_items)
+    kind = "unscheduled exam" if not requests else "scheduled exam" if requests == 1 else f"exam of {requests} requests"
+    goes_on = f", going on with exam {exam.appended_to}" if exam.appended_to else ""
     return Reply(
-        f"{kind} exam {exam.exam_id} open for {patient.name or '(no name)'}, ID {patient.patient_id}, "
-        f"born {patient.birth_date or '(unknown)'}, sex {patient.sex or '(unknown)'}",
-        {"exam_id": exam.exam_id, "study_instance_uid": exam.study_instance_uid, "scheduled": kind == "scheduled"},
+        f"{kind} {exam.exam_id} open for {patient.name or '(no name)'}, ID {patient.patient_id}, "
+        f"born {patient.birth_date or '(unknown)'}, sex {patient.sex or '(unknown)'}{goes_on}",
+        {
+            "exam_id": exam.exam_id,
+            "study_instance_uid": exam.study_instance_uid,
+            "scheduled": requests > 0,
+            "requests": requests,
+            "appended_to": exam.appended_to,
+            "performed_procedure_step_id": exam.performed_procedure_step_id,
+            "mpps_sop_instance_uid": exam.mpps_sop_instance_uid,
+        },
+    )
+
+
+def exam_abandoned(exam: Exam, reason: Code) -> Reply:
+    return Reply(
+        f"exam {exam.exam_id} abandoned: {reason.meaning} ({reason.value}); its captures are kept",
+        {"exam_id": exam.exam_id, "reason": reason.value},
     )
 
 
@@ -124,7 +142,11 @@ def exam_finished(finished: FinishedExam) -> Reply:
         {"sop_instance_uid": each.sop_instance_uid, "kind": each.kind, "file": file}
         for each, file in zip(finished.deliverables, finished.files, strict=True)
     ]
-    where = f"queued for {finished.queued_for}" if finished.queued_for else "kept here: no storage node is configured"
+    where = "kept here: no storage node is configured"
+    if finished.storage_node:
+        where = f"kept here until they are sent by hand (send {finished.exam.exam_id})"
+    if finished.queued_for:
+        where = f"queued for {finished.queued_for}"
     return Reply(
         f"exam {finished.exam.exam_id} finished: {len(instances)} instances captured and {where}",
         {
@@ -135,6 +157,11 @@ def exam_finished(finished: FinishedExam) -> Reply:
             "queued_for": finished.queued_for,
         },
     )
+
+
+def sent(deliveries: Sequence[Delivery]) -> Reply:
+    counted = ", ".join(f"{count} {state}" for state, count in Counter(str(each.state) for each in deliveries).items())
+    return Reply(f"for {deliveries[0].node}: {counted}", {"deliveries": [asdict(each) for each in deliveries]})
 
 
 def queue(deliveries: Sequence[Delivery]) -> Reply:

@@ -1,4 +1,4 @@
-"""What an answer to N-CREATE or N-SET of a performed procedure step means, with and without an answer lost before it."""
+"""What an answer to N-CREATE or N-SET of a performed procedure step means, also after one was lost."""
 
 from __future__ import annotations
 
