@@ -71,6 +71,7 @@ class Association:
         self._on_event = on_event
         self._transport: Transport | None = None
         self._operations = Operations()
+        self._patience = trio.CancelScope()
         self._early: deque[tuple[int, Message]] = deque()  # message id and response
 
     # ------------------------------------------------------------------ what was negotiated
@@ -186,14 +187,21 @@ class Association:
         doing = "waiting for what it reports"
         deadline = trio.current_time() + seconds
         while not done():
-            with trio.move_on_at(deadline) as patience:
+            self._patience = trio.CancelScope(deadline=deadline)
+            with self._patience:
                 event = await self._next_event(doing)
-            if patience.cancelled_caught:
-                return False
+            if self._patience.cancelled_caught:
+                if trio.current_time() < deadline:
+                    continue
+                return done()
             if not isinstance(event, events.Received):
                 self._raise_for(event, doing)
             await self._take(event.message, doing)
         return True
+
+    def look_again(self) -> None:
+        """From another task: what `attend` waits for may have been done elsewhere."""
+        self._patience.cancel()
 
     def abandon(self, error: NetworkError) -> None:
         """What was asked is answered, but this association is of no more use: it ends by A-ABORT, `error` is kept."""
