@@ -26,10 +26,9 @@ WORDS: Final[dict[int, str]] = {
     0xC613: "the combined print image is larger than its image box",
     0xC616: "the printer prints one film after the other, and an earlier one has not been printed yet",
 }
-# The same film may be taken later, without anybody changing it.
-TRANSIENT: Final = frozenset(
-    {PRINT_QUEUE_FULL_SESSION, PRINT_QUEUE_FULL, 0xC605, 0xC616, PROCESSING_FAILURE, RESOURCE_LIMITATION}
-)
+# The same film may be taken later, without anybody changing it; of these, what says that it has not begun to print it.
+NOT_BEGUN: Final = frozenset({PRINT_QUEUE_FULL_SESSION, PRINT_QUEUE_FULL, RESOURCE_LIMITATION})
+TRANSIENT: Final = NOT_BEGUN | {0xC605, 0xC616, PROCESSING_FAILURE}
 
 
 def describe_print_status(status: int) -> str:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from firmware_app.dicom.negotiation import AcceptedContext
-from firmware_app.dicom.print_statuses import TRANSIENT, describe_print_status
+from firmware_app.dicom.print_statuses import NOT_BEGUN, TRANSIENT, describe_print_status
 from firmware_app.dicom.statuses import SUCCESS
 from firmware_app.dicom.uids import (
     BASIC_FILM_BOX,
@@ -49,11 +49,12 @@ PRINTER_ATTRIBUTES = (0x00080070, 0x00081090, 0x00181000, 0x00181020, *MANDATORY
 
 
 class FilmRefused(DimseFailure):
-    """The printer said no in due form; nothing of this film has been printed."""
+    """The printer said no in due form; nothing of this film has been printed. `at_print`: it was told to print."""
 
-    def __init__(self, label: str, error: DimseFailure, doing: str) -> None:
+    def __init__(self, label: str, error: DimseFailure, doing: str, *, at_print: bool = False) -> None:
         words = describe_print_status(error.status)
         super().__init__(label, doing, error.status, error.comment, error.offending_elements, words)
+        self.at_print = at_print
 
 
 class NothingPrinted(NetworkError):
@@ -108,6 +109,10 @@ async def nothing_before() -> None:
     """There is nothing to do before a film is printed."""
 
 
+async def nothing_after(printed: PrintedFilm) -> None:
+    """There is nothing to do when a film has been taken."""
+
+
 class FilmSession:
     """An open film session. Obtained from `film_session`."""
 
@@ -127,8 +132,16 @@ class FilmSession:
         """Whether another film may be printed."""
         return self._association.usable
 
-    async def print_film(self, film: Film, before: Callable[[], Awaitable[None]] = nothing_before) -> PrintedFilm:
-        """Have one film printed; `before` is awaited when all is there, right before the printer is told to print.
+    async def print_film(
+        self,
+        film: Film,
+        before: Callable[[], Awaitable[None]] = nothing_before,
+        after: Callable[[PrintedFilm], Awaitable[None]] = nothing_after,
+    ) -> PrintedFilm:
+        """Have one film printed.
+
+        `before` is awaited when all is there, right before the printer is told to print, `after` as soon as it has
+        answered: nothing that comes behind, the film box's deletion or our own end, can take that answer away.
 
         Raises `FilmRefused`, `NothingPrinted`, another `NetworkError`, all of them with nothing printed, or
         `PrintUncertain`.
@@ -143,9 +156,11 @@ class FilmSession:
                 await self._ask(f"N-SET of image box {place}", setting)
             self._stop_on_failure()
             await before()
-            printed = await self._print(uid)
-        job = self._print_job(printed)
-        return PrintedFilm(printed.status, uid, self._take_warnings(), job)
+            response = await self._print(uid)
+            job = self._print_job(response)
+            printed = PrintedFilm(response.status, uid, self._take_warnings(), job)
+            await after(printed)
+        return replace(printed, warnings=(*printed.warnings, *self._take_warnings()))
 
     # ------------------------------------------------------------------ from here on: the machinery
 
@@ -166,11 +181,13 @@ class FilmSession:
     def _label(self) -> str:
         return self._association.node.label
 
-    async def _ask(self, doing: str, operation: Awaitable[NormalizedResponse]) -> NormalizedResponse:
+    async def _ask(
+        self, doing: str, operation: Awaitable[NormalizedResponse], *, at_print: bool = False
+    ) -> NormalizedResponse:
         try:
             response = await operation
         except DimseFailure as error:
-            raise FilmRefused(self._label, error, doing) from error
+            raise FilmRefused(self._label, error, doing, at_print=at_print) from error
         if response.is_warning:
             tags = ", ".join(f"({tag >> 16:04X},{tag & 0xFFFF:04X})" for tag in response.attribute_identifiers)
             about = f", about {tags}" if tags else ""
@@ -208,7 +225,7 @@ class FilmSession:
     async def _print(self, film_box_uid: str) -> NormalizedResponse:
         printing = n_action(self._association, BASIC_FILM_BOX, film_box_uid, PRINT_FILM, context=self._context)
         try:
-            return await self._ask("N-ACTION (print)", printing)
+            return await self._ask("N-ACTION (print)", printing, at_print=True)
         except FilmRefused:
             raise
         except NetworkError as error:
@@ -310,9 +327,12 @@ async def read_printer(association: Association, context: AcceptedContext) -> Pr
 
 
 def is_worth_another_film(error: NetworkError) -> bool:
-    """Whether the same film may be printed later without anybody changing anything."""
+    """Whether the same film may be printed later without anybody changing anything.
+
+    A printer that was told to print and then failed inside may have begun: only a full queue says that it has not.
+    """
     if isinstance(error, FilmRefused):
-        return error.status in TRANSIENT
+        return error.status in (NOT_BEGUN if error.at_print else TRANSIENT)
     return is_worth_retrying(error)
 
 

@@ -97,7 +97,18 @@ KEYWORDS: Final = {
     "requested_image_size_mm": "RequestedImageSize",
     "crop": "RequestedDecimateCropBehavior",
 }
-NAMES: Final = {keyword: name for name, keyword in KEYWORDS.items()}
+CODE_STRING: Final = (re.compile(r"[A-Z0-9_ ]{1,16}"), 'at most 16 of A-Z, 0-9, "_" and space')
+FORMS: Final = {
+    "copies": (re.compile(r"[1-9][0-9]{0,8}"), "a number of copies"),
+    "layout": (re.compile(rf"STANDARD\\{LAYOUT.pattern}"), "STANDARD\\C,R"),
+    "min_density": (re.compile(r"[0-9]{1,5}"), "a number"),
+    "max_density": (re.compile(r"[0-9]{1,5}"), "a number"),
+    "configuration_information": (
+        re.compile(r"[^\x00-\x1f\x7f]{1,1024}"),
+        "at most 1024 characters, no control characters",
+    ),
+    "requested_image_size_mm": (re.compile(r"(?=.*[1-9])[0-9]{1,4}(\.[0-9]{1,6})?"), "a width in mm above 0"),
+}
 
 
 def film_settings(
@@ -123,7 +134,15 @@ def film_settings(
             left_out[name] = ""
         elif row is not None:
             check_value(row, value)
+            check_form(name, keyword, value)
     return replace(wanted, **left_out)
+
+
+def check_form(name: str, keyword: str, value: str) -> None:
+    """Raises `BadFilm` for what the attribute's value representation does not hold (PS3.5 table 6.2-1)."""
+    form, words = FORMS.get(name, CODE_STRING)
+    if value and not form.fullmatch(value):
+        raise BadFilm(f"{keyword} {value!r} is not {words}")
 
 
 def check_value(row: PrintAttribute, value: str) -> None:

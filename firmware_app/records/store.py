@@ -32,6 +32,7 @@ from firmware_app.records.exams import ExamTable
 from firmware_app.records.folders import EXAMS_FOLDER, ExamFolders
 from firmware_app.records.instances import InstanceTable
 from firmware_app.records.mpps import MppsMessage, MppsQueue, MppsRecords
+from firmware_app.records.print_jobs import PrintQueue, PrintRecords
 from firmware_app.records.queue import DeliveryQueue, Outgoing
 
 DATABASE_NAME = "records.sqlite3"
@@ -63,6 +64,7 @@ class Records:
         self._clock = clock
         self._one_at_a_time = one_at_a_time
         self.commitments = CommitmentRecords(self._call, CommitmentTable(database), clock)
+        self.print_jobs = PrintRecords(self._call, PrintQueue(database), clock)
 
     async def _call(self, work: Callable[[], T]) -> T:
         return await trio.to_thread.run_sync(work, limiter=self._one_at_a_time)
@@ -76,6 +78,7 @@ class Records:
         await self._call(self._folders.tidy)
         await self._call(partial(self._queue.requeue_interrupted, None, self._clock()))
         await self.mpps.requeue_interrupted()
+        await self.print_jobs.settle_interrupted()
 
     # ------------------------------------------------------------------------------------------- exams
 

@@ -10,14 +10,15 @@ from pathlib import Path
 import trio
 
 from firmware_app.net.errors import NetworkError
-from firmware_app.net.film_print import Film, FilmSession, PrintedFilm, PrintUncertain, ask_printer, film_session
+from firmware_app.net.film_print import FilmSession, PrintedFilm, PrintUncertain, ask_printer, film_session
 from firmware_app.net.printer_news import PrinterNews, PrinterStatus
 from firmware_app.objects.errors import ObjectError
-from firmware_app.objects.film_attributes import film_box_attributes, film_session_attributes, image_box_attributes
+from firmware_app.objects.film_attributes import film_session_attributes
 from firmware_app.objects.film_settings import FilmSettings
 from firmware_app.objects.identifiers import new_uid
 from firmware_app.profiles.profile import PrintTables
 from firmware_app.services.film_files import NotPrintable, read_film_image
+from firmware_app.services.film_pages import compose_film
 from firmware_app.services.network_verbs import Peer, Row, Rows
 from firmware_app.services.peers import contexts_of
 
@@ -49,7 +50,9 @@ def print_rows(files: Sequence[Path], tables: PrintTables, settings: FilmSetting
         try:
             async with open_session(peer, tables, settings, news) as session:
                 for film in films:
-                    printed = await session.print_film(await trio.to_thread.run_sync(read_film, film, tables, settings))
+                    printed = await session.print_film(
+                        await trio.to_thread.run_sync(compose_film, tables, settings, film)
+                    )
                     done += 1
                     yield printed_row(done, film, session.printer, printed, news)
         except (NetworkError, NotPrintable, ObjectError) as error:
@@ -70,14 +73,6 @@ async def open_session(
     contexts = contexts_of(peer.profile, "print")
     async with film_session(peer.node, peer.local("print"), contexts, attributes, new_uid, news.append) as session:
         yield session
-
-
-def read_film(files: Sequence[Path], tables: PrintTables, settings: FilmSettings) -> Film:
-    images = [
-        image_box_attributes(tables, settings, read_film_image(file), position)
-        for position, file in enumerate(files, start=1)
-    ]
-    return Film(film_box_attributes(tables, settings), images, settings.places)
 
 
 def printer_line(label: str, status: PrinterStatus) -> str:
