@@ -92,7 +92,8 @@ class CommitmentService:
         self._chance = chance
         self._wake, self._woken = trio.open_memory_channel[None](1)
         self._reading = trio.CapacityLimiter(1)
-        self._awaited: set[str] = set()
+        self._awaited: set[str] = set()  # asked for on the association that is open now
+        self._association: Association | None = None
         self._failures = 0
         self._disk_faults = 0
         self._closed_until_s = 0.0
@@ -182,11 +183,14 @@ class CommitmentService:
                     if not await self._request(association, node, transaction):
                         return
                 self._answers_again(node)
+                self._association = association
                 with suppress(NetworkError):  # all requests are answered: how the association ends says nothing
                     await association.attend(self._policy.same_association_wait_s, lambda: not self._awaited)
         except NetworkError as error:  # there is no association: nothing has been sent
             await self._records.commitments.put_off(node.name, str(error))
             self._close(node, error)
+        finally:
+            self._association = None
 
     async def _request(self, association: Association, node: Node, transaction: Transaction) -> bool:
         """One N-ACTION; False where the association should end, because its like would follow."""
@@ -279,6 +283,8 @@ class CommitmentService:
     ) -> None:
         uid = transaction.transaction_uid
         self._awaited.discard(uid)
+        if self._association is not None:
+            self._association.look_again()
         if self._node is not None and report.peer.ae_title.strip() != self._node.ae_title.strip():
             text = f"transaction {uid} was asked of {self._node.ae_title} and reported by {who}: taken"
             self._tell("reporter", text, uid, (), "warning")

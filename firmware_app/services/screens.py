@@ -9,11 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from firmware_app.console.protocol import Reply
 from firmware_app.console.text import format_table
-from firmware_app.model import Code, Delivery, Exam, Eye, Measurement, Position, WorklistItem
+from firmware_app.model import (
+    Code,
+    CommitmentState,
+    Delivery,
+    DeliveryState,
+    Exam,
+    Eye,
+    Measurement,
+    Position,
+    WorklistItem,
+)
 from firmware_app.services.capture import Captured
 from firmware_app.services.focus import FocusPoint
 
 if TYPE_CHECKING:
+    from firmware_app.records.commitments import Transaction
     from firmware_app.services.analysis import Analysed
     from firmware_app.services.exam import FinishedExam
     from firmware_app.services.status import InstrumentStatus
@@ -164,17 +175,45 @@ def sent(deliveries: Sequence[Delivery]) -> Reply:
     return Reply(f"for {deliveries[0].node}: {counted}", {"deliveries": [asdict(each) for each in deliveries]})
 
 
-def queue(deliveries: Sequence[Delivery]) -> Reply:
+def delivery_words(delivery: Delivery) -> str:
+    """One word more than the state where a node was asked to commit to what it has stored."""
+    if delivery.state is not DeliveryState.STORED or delivery.commitment is CommitmentState.NONE:
+        return str(delivery.state)
+    asked = delivery.commitment in (CommitmentState.REQUESTED, CommitmentState.REFUSED)
+    return f"commitment {delivery.commitment}" if asked else str(delivery.commitment)
+
+
+def commitments(transactions: Sequence[Transaction]) -> Reply:
     rows = [
         (
             str(each.state),
+            each.node,
+            str(len(each.instances)),
+            str(each.attempts),
+            each.requested_at,
+            each.answered_at,
+            each.answered_by,
+            each.transaction_uid,
+            each.reason,
+        )
+        for each in transactions
+    ]
+    head = ("state", "node", "instances", "in vain", "requested", "answered", "by", "Transaction UID", "reason")
+    text = format_table(head, rows) if rows else "nobody was asked to commit to anything yet"
+    return Reply(text, {"transactions": [asdict(each) for each in transactions]})
+
+
+def queue(deliveries: Sequence[Delivery]) -> Reply:
+    rows = [
+        (
+            delivery_words(each),
             each.node,
             each.kind,
             str(each.attempts),
             f"{each.status:04X}" if each.status is not None else "",
             each.next_attempt_at,
             each.sop_instance_uid,
-            each.reason,
+            "; ".join(reason for reason in (each.reason, each.commitment_reason) if reason),
         )
         for each in deliveries
     ]
