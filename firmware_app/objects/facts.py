@@ -45,6 +45,7 @@ def series_facts(exam: Exam, picture: Picture, modality: str, started_at: dateti
         "series.instance_uid": derived_uid(exam.series_instance_uid, role),
         "series.number": picture.series_number or number,
         "series.laterality": None if is_report else "".join(picture.eyes),
+        "series.eye": str(picture.eyes[0]) if len(picture.eyes) == 1 else "",
         "series.description": _series_description(picture),
         "series.date": dicom_date(started_at),
         "series.time": dicom_time(started_at),

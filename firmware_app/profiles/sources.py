@@ -34,6 +34,7 @@ SOURCES = {
     "series.instance_uid": "generated: one series for each eye and one for reports",
     "series.number": "generated",
     "series.laterality": "R or L; absent where both eyes are shown",
+    "series.eye": "R or L; empty where both eyes are shown",
     "series.description": "generated",
     "series.date": "generated: start of the exam",
     "series.time": "generated: start of the exam",

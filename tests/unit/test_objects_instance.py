@@ -173,11 +173,31 @@ def test_times_are_those_of_the_exams_zone() -> None:
     assert dataset.TimezoneOffsetFromUTC == "+0900"
 
 
-@pytest.mark.parametrize(("setting", "modality"), [("SC", "OP"), ("OP", "OP"), ("XC", "XC"), ("OT", "OT")])
-def test_the_modality_setting_gives_a_term_of_the_standard(setting: str, modality: str) -> None:
-    dataset = read_back(build(camera(), storage_setting=setting))
-    assert dataset.Modality == modality
-    assert dataset.SOPClassUID == "1.2.840.10008.5.1.4.1.1.7"
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+OP_8 = "1.2.840.10008.5.1.4.1.1.77.1.5.1"
+OP_16 = "1.2.840.10008.5.1.4.1.1.77.1.5.2"
+VL_PHOTOGRAPHIC = "1.2.840.10008.5.1.4.1.1.77.1.4"
+COMPUTED_RADIOGRAPHY = "1.2.840.10008.5.1.4.1.1.1"
+
+
+@pytest.mark.parametrize(
+    ("setting", "modality", "class_of_8_bits", "class_of_12_bits", "report_modality"),
+    [
+        ("SC", "OP", SECONDARY_CAPTURE, SECONDARY_CAPTURE, "OP"),
+        ("OT", "OT", SECONDARY_CAPTURE, SECONDARY_CAPTURE, "OT"),
+        ("OP", "OP", OP_8, OP_16, "OP"),
+        ("XC", "XC", VL_PHOTOGRAPHIC, VL_PHOTOGRAPHIC, "XC"),
+        ("CR", "CR", COMPUTED_RADIOGRAPHY, COMPUTED_RADIOGRAPHY, "OP"),
+    ],
+)
+def test_the_modality_setting_gives_class_and_modality(
+    setting: str, modality: str, class_of_8_bits: str, class_of_12_bits: str, report_modality: str
+) -> None:
+    for picture, expected in ((camera(8), class_of_8_bits), (camera(12), class_of_12_bits)):
+        dataset = read_back(build(picture, storage_setting=setting))
+        assert (dataset.Modality, dataset.SOPClassUID) == (modality, expected)
+    page = read_back(build(report(), storage_setting=setting))
+    assert (page.Modality, page.SOPClassUID) == (report_modality, SECONDARY_CAPTURE)
 
 
 def test_a_simulated_instrument_cannot_be_taken_for_a_patient() -> None:
@@ -263,15 +283,17 @@ def test_uids_are_fresh_unless_given() -> None:
     assert all(len(uid) <= 64 and uid.startswith("2.25.") for uid in made)
 
 
+NUMBER = "AcquisitionNumber"
+
+
 def test_another_profile_changes_the_object_without_a_branch_on_its_name() -> None:
     table: dict[str, Any] = msgspec.to_builtins(PROFILE)
     table["storage_modality"]["SC"]["modality"] = "SC"
     rows = {row["path"]: row for row in table["module"]["sc_equipment"]["attributes"]}
     rows["ConversionType"] |= {"source": "", "value": "DF"}
     image = table["module"]["general_image"]["attributes"]
-    for row in image:
-        if row["path"] == "AcquisitionNumber":
-            row["settings"] = ["OP"]
+    (number,) = (row for row in table["module"]["general_acquisition"]["attributes"] if row["path"] == NUMBER)
+    number["settings"] = ["OP"]
     table["module"]["general_image"]["attributes"] = [row for row in image if row["path"] != "ImageComments"]
     table["character_sets"] = {"accepted": [["ISO_IR 6"]], "fallback": ["ISO_IR 6"]}
     other = msgspec.convert(table, Profile)
@@ -281,8 +303,8 @@ def test_another_profile_changes_the_object_without_a_branch_on_its_name() -> No
     dataset = read_back(instance)
     assert dataset.Modality == "SC"
     assert dataset.ConversionType == "DF"
-    assert "AcquisitionNumber" not in dataset
+    assert NUMBER not in dataset
     assert "ImageComments" not in dataset
     assert str(dataset.PatientName) == "Yamada^Tarou"
     assert instance.problems == ("PatientName: ISO_IR 6 cannot hold every component group; it was left out",)
-    assert "AcquisitionNumber" in read_back(build(camera(), exam, profile=other, storage_setting="OP"))
+    assert NUMBER in read_back(build(camera(), exam, profile=other, storage_setting="OP"))
