@@ -40,7 +40,7 @@ DUPLICATE_TRANSACTION_UID = 0x0131
 REQUEST_COMMITMENT = 1  # PS3.4 table J.3.2-1
 ALL_COMMITTED, SOME_FAILED = 1, 2  # PS3.4 table J.3.3-1
 ANSWER_FIRST_S = 0.1  # so that the answer to a request is not overtaken by its report
-WAIT_S = 10.0
+WAIT_S = 5.0  # also the longest that an unanswering station keeps us from ending
 MAX_REQUESTS = 1000
 
 CommitmentMode = Literal["normal", "never", "late", "twice", "same", "unknown", "fail"]
@@ -80,6 +80,8 @@ class Commitments:
         self._lock = threading.Lock()
         self._unreported: OrderedDict[str, Request] = OrderedDict()
         self._seen: OrderedDict[str, None] = OrderedDict()
+        self._reporting: set[Association] = set()
+        self._ended = False
 
     def take(self, request: Request, asked_on: Association) -> None:
         """Remember a request and, unless told otherwise, begin to report."""
@@ -103,6 +105,15 @@ class Commitments:
         for request in waiting:
             self._start(0.0, request, self._fault.mode, None)
 
+    def end(self) -> None:
+        """Report nothing more: break off what is being reported, which would otherwise keep the process."""
+        with self._lock:
+            self._ended = True
+            reporting = list(self._reporting)
+        for made in reporting:
+            if made.is_established:
+                made.abort()
+
     def _start(self, delay_s: float, request: Request, mode: CommitmentMode, same: Association | None) -> None:
         timer = threading.Timer(delay_s, self._tell, (request, mode, same))
         timer.daemon = True
@@ -125,10 +136,10 @@ class Commitments:
             over = "new" if same is None else "same"
             for _ in range(2 if mode == "twice" else 1):
                 status = send_report(to_station, information, event_type)
+                if status == f"{SUCCESS:04X}" and mode != "unknown":
+                    with self._lock:
+                        self._unreported.pop(request.transaction_uid, None)
                 self._report("commitment_report", status=status, over=over, **known)
-        if status == f"{SUCCESS:04X}" and mode != "unknown":
-            with self._lock:
-                self._unreported.pop(request.transaction_uid, None)
 
     def _information(self, request: Request, mode: CommitmentMode) -> tuple[Dataset, int]:
         held = {str(one.header.SOPInstanceUID): str(one.header.SOPClassUID) for one in self._holdings.instances()}
@@ -166,9 +177,14 @@ class Commitments:
             ext_neg=[build_role(StorageCommitmentPushModel, scp_role=True)],
             bind_address=(LOOPBACK, 0),
         )
+        with self._lock:
+            self._reporting.add(made)
+            usable = made.is_established and not self._ended
         try:
-            yield made if made.is_established and made.accepted_contexts else None
+            yield made if usable and made.accepted_contexts else None
         finally:
+            with self._lock:
+                self._reporting.remove(made)
             if made.is_established:
                 made.release()
 

@@ -158,6 +158,7 @@ class Hospital:
             entity.up()
 
     def down(self) -> None:
+        self._commitments.end()
         for entity in self.entities.values():
             entity.down()
 

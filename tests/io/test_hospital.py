@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import signal
 import socket
@@ -15,6 +14,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from hospital_process import Hospital, hospital
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import (
@@ -33,57 +33,13 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.sop_class import ModalityWorklistInformationFind, Verification
 
-from firmware_app.demo.confirmation import Archive, NoAnswer, confirm, held_instances
+from firmware_app.demo.confirmation import NoAnswer, confirm, held_instances
 from firmware_app.demo.folder import DeliveredInstance
 from firmware_app.demo.holdings import data_set_of
 from firmware_app.demo.processes import DemoFailed
 
 STORED = 0x0000
 STUDY, SERIES = "1.2.826.0.1.3680043.8.498.1", "1.2.826.0.1.3680043.8.498.2"
-
-
-class Hospital:
-    """One `specular hospital` process: its ready line, its events as they come, its standard input."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self.process = process
-        self.ready = self.event()
-
-    def event(self) -> dict[str, object]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, "the hospital ended"
-        return json.loads(line)
-
-    def until(self, kind: str) -> dict[str, object]:
-        while (event := self.event()).get("event") != kind:
-            pass
-        return event
-
-    def command(self, line: str) -> dict[str, object]:
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{line}\n".encode())
-        self.process.stdin.flush()
-        while (event := self.event()).get("event") not in ("fault", "error"):
-            pass
-        return event
-
-    def archive(self) -> Archive:
-        return Archive(**self.ready["archive"])
-
-
-@contextmanager
-def hospital(out: Path, *arguments: str) -> Iterator[Hospital]:
-    with subprocess.Popen(
-        [sys.executable, "-m", "firmware_app.demo.hospital", "--out", str(out), *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as process:
-        try:
-            yield Hospital(process)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(10) == 0
 
 
 @contextmanager
