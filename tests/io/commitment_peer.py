@@ -61,10 +61,8 @@ class Archive:
     asked: list[Asked] = field(default_factory=list)
     stored: list[str] = field(default_factory=list)
     associations: int = 0
-    most_at_once: int = 0
     statuses: list[int | None] = field(default_factory=list)  # what our reports were answered with
     threads: list[threading.Thread] = field(default_factory=list)
-    refused: bool = False
     port: int = 0
     node: Node = field(default_factory=lambda: Node("commitment", "127.0.0.1", 0, "ARCHIVE"))
 
@@ -122,9 +120,18 @@ class Archive:
         self.statuses.append(status.Status if "Status" in status else None)
 
     def join(self) -> None:
-        for thread in self.threads:
+        while self.threads:
+            thread = self.threads.pop()
             thread.join(20)
             assert not thread.is_alive()
+
+    def forget(self) -> None:
+        self.join()
+        self.on_action = lambda asked: 0x0000
+        self.asked.clear()
+        self.stored.clear()
+        self.statuses.clear()
+        self.associations = 0
 
 
 @contextmanager
