@@ -38,6 +38,8 @@ from firmware_app.services.health import LoopLag, run_watchdog
 from firmware_app.services.listening import ListenerService
 from firmware_app.services.log import configure_log, run_log
 from firmware_app.services.notify import sd_notify
+from firmware_app.services.patients import PatientQueryService
+from firmware_app.services.patients_commands import PatientCommands
 from firmware_app.services.peers import Entities, listener_rules, listener_tls, node_of
 from firmware_app.services.status import StatusService
 from firmware_app.services.worklist import WorklistService
@@ -154,7 +156,9 @@ class Service:
             config.worklist.refresh_interval_s,
             now,
             self.bus.publish,
+            profile.character_sets,
         )
+        self.patients = PatientQueryService.configured(config, self.entities, now, self.bus.publish)
         is_listening = "listener" in self.entities
         self.listener = ListenerService(
             self.entities["listener" if is_listening else "storage"],
@@ -185,7 +189,8 @@ class Service:
             partial(wake, self.wake_delivery),
             self.config.instrument.operator,
         )
-        return CommandTable(handlers.table())
+        patients = PatientCommands(self.patients, self.exams, self.config.instrument.operator)
+        return CommandTable((*handlers.table(), *patients.table()))
 
     def _devices(self) -> tuple[DeviceStatus, ...]:
         return tuple(

@@ -23,6 +23,7 @@ WORKLIST_CONTEXTS: tuple[ContextPair, ...] = (
 )
 DEFAULT_MAX_ITEMS = 5000
 STEP = "ScheduledProcedureStepSequence"
+START_DATE = f"{STEP}.ScheduledProcedureStepStartDate"
 IGNORED_KEYS = "the server ignored optional keys of the query (FF01H)"
 
 
@@ -49,7 +50,7 @@ class WorklistQuery:
         """Path of each key that has one to its value."""
         values = {
             f"{STEP}.ScheduledStationAETitle": self.scheduled_station_ae_title,
-            f"{STEP}.ScheduledProcedureStepStartDate": self.date,
+            START_DATE: self.date,
             f"{STEP}.Modality": self.modality,
             "PatientName": self.patient_name,
             "PatientID": self.patient_id,

@@ -59,9 +59,10 @@ class Commands:
                 (
                     Argument("--name", "patient's name, * and ? are wildcards", default=""),
                     Argument("--id", "patient ID, * and ? are wildcards", default=""),
-                    Argument("--date", "YYYYMMDD, a range YYYYMMDD-YYYYMMDD, today, or any", default="today"),
+                    Argument("--date", "YYYYMMDD, a range YYYYMMDD-YYYYMMDD, any, or today, the default", default=""),
                     Argument("--modality", "only steps of this modality", default=""),
                     Argument("--accession", "accession number", default=""),
+                    Argument("--procedure", "requested procedure ID", default=""),
                     Argument("--last", "the last good list, without asking again", flag=True),
                 ),
             ),
@@ -158,7 +159,7 @@ class Commands:
 
     async def _worklist(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
         if arguments["last"]:
-            return screens.worklist(self.worklist.show_last())
+            return screens.worklist(self.worklist.show_last(), self.worklist.keys)
         try:
             query = self.worklist.query(
                 date=arguments["date"],
@@ -166,13 +167,14 @@ class Commands:
                 patient_name=arguments["name"],
                 patient_id=arguments["id"],
                 accession_number=arguments["accession"],
+                requested_procedure_id=arguments["procedure"],
             )
         except ValueError as error:
             raise CommandUsage(f"worklist: {error}") from error
         status = await self.worklist.refresh(query)
         if status.error:
             raise CommandFailed(f"worklist: {status.error}")
-        return screens.worklist(status)
+        return screens.worklist(status, self.worklist.keys)
 
     async def _exam_start(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
         items = self.worklist.shown  # never the list that refreshed itself since: its numbers are other patients

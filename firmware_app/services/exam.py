@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from firmware_app.model import Code, Delivery, Event, Exam, Eye, Measurement, Patient, WorklistItem
+from firmware_app.model import Code, Delivery, Event, Exam, Eye, FoundPatient, Measurement, Patient, WorklistItem
 from firmware_app.objects.discontinuation import UNSPECIFIED
 from firmware_app.objects.identifiers import new_uid
 from firmware_app.records.documents import ObjectRecord
@@ -78,14 +78,18 @@ class ExamService:
             raise Refused("no exam is open: start one first (exam start)")
         return self.exam
 
-    async def start(self, items: Sequence[WorklistItem], patient: Patient, operator: str) -> Exam:
+    async def start(
+        self, items: Sequence[WorklistItem], patient: Patient, operator: str, found: FoundPatient | None = None
+    ) -> Exam:
         """Open an exam for one request or for several of the same patient, whose study is then the first one's.
 
-        An unscheduled one, without any, gets a Study Instance UID of ours (PS3.4 F.7.2.1.2 note 3).
+        An unscheduled one, without any, gets a Study Instance UID of ours (PS3.4 F.7.2.1.2 note 3). `found` is where
+        its patient comes from, if from a patient query.
         """
         check_group(items)
         kind = ("unscheduled", "scheduled", "group")[min(len(items), 2)]
         new = self._new(tuple(items), patient, study_of(items) or new_uid(), operator)
+        new = replace(new, found_patient=found)
         return await self._begin(new, f"{kind} exam {new.exam_id} started")
 
     async def append(self, exam_id: str, operator: str) -> Exam:
@@ -96,7 +100,7 @@ class ExamService:
             if not await self._records.exam_is_finished(exam_id):
                 raise Refused(f"exam {exam_id} was never closed: go on with it (exam resume {exam_id})")
         new = self._new(former.worklist_items, former.patient, former.study_instance_uid, operator)
-        new = replace(new, appended_to=exam_id)
+        new = replace(new, appended_to=exam_id, found_patient=former.found_patient)
         return await self._begin(new, f"exam {new.exam_id} goes on with the study of exam {exam_id}")
 
     async def _begin(self, new: Exam, text: str) -> Exam:

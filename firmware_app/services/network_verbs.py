@@ -1,18 +1,16 @@
-"""What the command line asks of a peer by hand: echo, worklist, store. One row per answer, as it comes."""
+"""What the command line asks of a peer by hand: echo, store. One row per answer, as it comes."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import asdict, dataclass
-from datetime import date
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
 
 from firmware_app.config import Config
-from firmware_app.console.text import columns_of
 from firmware_app.net.errors import NetworkError
 from firmware_app.net.interface import InterfaceError, ipv4_address
 from firmware_app.net.node import ANY_ADDRESS, LocalApplicationEntity, Node
@@ -22,7 +20,6 @@ from firmware_app.services.decompression import decompress
 from firmware_app.services.peers import Service, checked_ae_title, contexts_of, find_node, local_entity
 
 if TYPE_CHECKING:
-    from firmware_app.model import WorklistItem
     from firmware_app.net.instance_file import InstanceFile
     from firmware_app.net.storage import StoreResult
 
@@ -113,83 +110,6 @@ def echo_rows(count: int) -> Rows:
         )
 
     return rows
-
-
-@dataclass(frozen=True, slots=True)
-class WorklistKeys:
-    """What was asked for by hand; None takes the configuration's station or modality."""
-
-    date: str = ""
-    modality: str | None = None
-    station: str | None = None
-    name: str = ""
-    patient_id: str = ""
-    accession: str = ""
-
-
-COLUMNS = (("date", 8), ("time", 4), ("accession", 16), ("patient id", 16), ("born", 8), ("sex", 3), ("name", 0))
-
-
-def worklist_rows(keys: WorklistKeys) -> Rows:
-    """Raises `BadQuery` at once for a date that is none."""
-    from firmware_app.net.worklist import WorklistQuery, find_worklist
-
-    day = date_key(keys.date, date.today())
-
-    async def rows(peer: Peer) -> AsyncGenerator[Row, None]:
-        table = peer.config.worklist
-        query = WorklistQuery(
-            scheduled_station_ae_title=table.scheduled_station_ae_title if keys.station is None else keys.station,
-            date=day,
-            modality=table.modality if keys.modality is None else keys.modality,
-            patient_name=keys.name,
-            patient_id=keys.patient_id,
-            accession_number=keys.accession,
-        )
-        found = find_worklist(peer.node, peer.local("worklist"), query, peer.profile.worklist_keys)
-        count = 0
-        async with contextlib.aclosing(found) as items:
-            async for item in items:
-                if not count:
-                    yield Row(_columns([heading for heading, _ in COLUMNS]))
-                count += 1
-                yield Row(_worklist_line(item), asdict(item))
-        if not count:
-            yield Row("no scheduled procedure step matches")
-
-    return rows
-
-
-def _worklist_line(item: WorklistItem) -> str:
-    cells = [
-        item.scheduled_start_date,
-        item.scheduled_start_time[:4],
-        item.accession_number,
-        item.patient.patient_id,
-        item.patient.birth_date,
-        item.patient.sex,
-        item.patient.name + "".join(f"  ! {problem}" for problem in item.problems),
-    ]
-    return _columns(cells)
-
-
-def _columns(cells: Sequence[str]) -> str:
-    widths = (width for _, width in COLUMNS)
-    return "  ".join(cell + " " * (width - columns_of(cell)) for cell, width in zip(cells, widths, strict=True))
-
-
-def date_key(word: str, today: date) -> str:
-    """The matching key for a day, a range of days, `today` or nothing. Raises `BadQuery`."""
-    from firmware_app.net.worklist import is_date_query
-
-    if word == "today":
-        return today.strftime("%Y%m%d")
-    if word and not (word.isascii() and is_date_query(word)):
-        raise BadQuery(f"--date {word!r} is not YYYYMMDD, YYYYMMDD-YYYYMMDD, YYYYMMDD-, -YYYYMMDD or today")
-    first, _, last = word.partition("-")
-    if last and first > last:
-        raise BadQuery(f"--date {word!r}: the range ends before it begins")
-    return word
 
 
 def store_rows(files: Sequence[Path]) -> Rows:

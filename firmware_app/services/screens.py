@@ -20,8 +20,10 @@ from firmware_app.model import (
     Position,
     WorklistItem,
 )
+from firmware_app.profiles import QueryKey
 from firmware_app.services.capture import Captured
 from firmware_app.services.focus import FocusPoint
+from firmware_app.services.query_columns import worklist_columns
 
 if TYPE_CHECKING:
     from firmware_app.records.commitments import Transaction
@@ -31,22 +33,14 @@ if TYPE_CHECKING:
     from firmware_app.services.worklist import WorklistStatus
 
 
-def worklist(status: WorklistStatus) -> Reply:
-    """The display columns of the SP-1P statement, plus birth date and sex: they are what stops a mix-up."""
+def worklist(status: WorklistStatus, keys: Sequence[QueryKey]) -> Reply:
+    """The profile's display columns, and birth date and sex: they are what stops a mix-up."""
+    columns = worklist_columns(keys)
+    head = ("#", *(column.heading for column in columns), "problems")
     rows = [
-        (
-            str(number),
-            f"{item.scheduled_start_date} {item.scheduled_start_time[:4]}",
-            item.accession_number,
-            item.patient.name,
-            item.patient.patient_id,
-            item.patient.birth_date,
-            item.patient.sex,
-            "; ".join(item.problems),
-        )
+        (str(number), *(column.value(item) for column in columns), "; ".join(item.problems))
         for number, item in enumerate(status.items, start=1)
     ]
-    head = ("#", "date time", "accession", "name", "patient id", "born", "sex", "problems")
     text = format_table(head, rows) if rows else "no scheduled patients match"
     return Reply(
         f"{text}\nrefreshed {status.refreshed_at}"

@@ -6,6 +6,7 @@ is always shown with it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -20,11 +21,13 @@ from firmware_app.net.association import ContextPair
 from firmware_app.net.errors import NetworkError
 from firmware_app.net.node import LocalApplicationEntity, Node
 from firmware_app.profiles import QueryKey
+from firmware_app.profiles.profile import CharacterSets
 from hw.errors import Refused
 
 if TYPE_CHECKING:
     from firmware_app.net.worklist import WorklistQuery
 
+UNICODE = CharacterSets(accepted=(), fallback=("ISO_IR 192",))
 # Brings pydicom with it, 0.2 to 0.4 s: imported by the tasks below, in a thread, so that READY does not wait for it.
 WORKLIST_CLIENT = "firmware_app.net.worklist"
 
@@ -54,11 +57,13 @@ class WorklistService:
         refresh_interval_s: float,
         now: Callable[[], datetime],
         publish: Callable[[Event], None],
+        character_sets: CharacterSets = UNICODE,
     ) -> None:
         self._node = node
         self._local = local
         self._contexts = contexts
-        self._keys = keys
+        self.keys = tuple(keys)
+        self._character_sets = character_sets
         self._scheduled_station_ae_title = scheduled_station_ae_title
         self._modality = modality
         self._refresh_interval_s = refresh_interval_s
@@ -71,23 +76,34 @@ class WorklistService:
     def query(
         self,
         *,
-        date: str = "today",
+        date: str = "",
         modality: str = "",
         patient_name: str = "",
         patient_id: str = "",
         accession_number: str = "",
+        requested_procedure_id: str = "",
     ) -> WorklistQuery:
-        """What to ask for; the configured station and modality keys always go with it. Raises ValueError."""
-        from firmware_app.net.worklist import WorklistQuery
+        """What to ask for; the configured station and modality keys always go with it. Raises ValueError.
 
-        return WorklistQuery(
+        Without a date it is today, where the profile matches on the date at all.
+        """
+        from firmware_app.net.query import checked_character_set
+        from firmware_app.net.worklist import START_DATE, WorklistQuery
+
+        today = self._now().strftime("%Y%m%d")
+        if not date:
+            date = today if any(key.path == START_DATE and key.matching for key in self.keys) else "any"
+        query = WorklistQuery(
             scheduled_station_ae_title=self._scheduled_station_ae_title,
-            date={"today": self._now().strftime("%Y%m%d"), "any": ""}.get(date, date),
+            date={"today": today, "any": ""}.get(date, date),
             modality=modality or self._modality,
             patient_name=patient_name,
             patient_id=patient_id,
             accession_number=accession_number,
+            requested_procedure_id=requested_procedure_id,
         )
+        checked_character_set(query.values(), self.keys, self._character_sets)
+        return query
 
     async def refresh(self, query: WorklistQuery) -> WorklistStatus:
         """Ask now. Raises `Refused` without a node, `NetworkError` never: the reason is in the status."""
@@ -118,7 +134,7 @@ class WorklistService:
                 with trio.move_on_after(interval_s) as due:
                     request = await self._requests.receive()
                 if due.cancelled_caught:
-                    await self._query(self._node, self.query())
+                    await self._query_by_itself(self._node)
                     continue
                 await self._query(self._node, request.query)
                 with request.reply:
@@ -128,15 +144,41 @@ class WorklistService:
                         text = "whoever asked for the worklist has gone"
                         self._publish(Event("worklist.unclaimed", text, level="debug"))
 
+    async def _query_by_itself(self, node: Node) -> None:
+        try:
+            query = self.query()
+        except ValueError as error:  # a configured key that the profile does not match on
+            self._fail(node, error)
+            return
+        await self._query(node, query)
+
+    def _fail(self, node: Node, error: Exception) -> None:
+        self.status = WorklistStatus(self.status.items, self.status.refreshed_at, str(error))
+        self._publish(Event("worklist.failed", f"worklist: {error}", {"node": node.name}, "warning"))
+
     async def _query(self, node: Node, query: WorklistQuery) -> None:
         from firmware_app.net.worklist import find_worklist
 
+        found = find_worklist(
+            node,
+            self._local,
+            query,
+            self.keys,
+            contexts=self._contexts,
+            character_sets=self._character_sets,
+            preferred_character_set=most_used_character_set(self.status.items),
+        )
         try:
-            async with aclosing(find_worklist(node, self._local, query, self._keys, contexts=self._contexts)) as found:
-                items = [item async for item in found]
+            async with aclosing(found) as arriving:
+                items = [item async for item in arriving]
         except NetworkError as error:
-            self.status = WorklistStatus(self.status.items, self.status.refreshed_at, str(error))
-            self._publish(Event("worklist.failed", f"worklist: {error}", {"node": node.name}, "warning"))
+            self._fail(node, error)
             return
         self.status = WorklistStatus(tuple(items), self._now().isoformat(timespec="seconds"))
         self._publish(Event("worklist.refreshed", f"worklist: {len(items)} items", {"items": len(items)}))
+
+
+def most_used_character_set(items: Sequence[WorklistItem]) -> tuple[str, ...]:
+    """What the information system writes in, by its last answer; empty where that was the default repertoire."""
+    used = Counter(item.specific_character_set for item in items if any(item.specific_character_set))
+    return used.most_common(1)[0][0] if used else ()

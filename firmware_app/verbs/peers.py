@@ -24,8 +24,9 @@ def add(verbs: Verbs, parents: Parents) -> None:
     verb.add_argument("--modality", metavar="CS", help="such as OP (default: the configuration's)")
     verb.add_argument("--station", metavar="AET", help="scheduled station AE title (default: the configuration's)")
     verb.add_argument("--name", default="", help="patient's name; * and ? are wildcards")
-    verb.add_argument("--id", default="", help="patient ID")
+    verb.add_argument("--id", default="", help="patient ID; * and ? are wildcards")
     verb.add_argument("--accession", default="", help="accession number")
+    verb.add_argument("--procedure", default="", metavar="ID", help="requested procedure ID")
     verb.set_defaults(run=worklist)
 
     verb = add_verb(verbs, "store", "C-STORE: one line per instance with its status", *parents.peer)
@@ -42,19 +43,21 @@ def echo(arguments: argparse.Namespace) -> int:
 
 def worklist(arguments: argparse.Namespace) -> int:
     with importing():
-        from firmware_app.services import network_verbs
+        from firmware_app.services import query_rows
+        from firmware_app.services.network_verbs import BadQuery
+        from firmware_app.services.peers import NotDeclared
 
-    keys = network_verbs.WorklistKeys(
+    keys = query_rows.WorklistKeys(
         arguments.date,
         arguments.modality,
         arguments.station,
         arguments.name,
         arguments.id,
         arguments.accession,
+        arguments.procedure,
     )
-    with stopping(EXIT_USAGE, network_verbs.BadQuery):
-        rows = network_verbs.worklist_rows(keys)
-    return ask_peer(arguments, rows)
+    with stopping(EXIT_USAGE, BadQuery, NotDeclared):
+        return ask_peer(arguments, query_rows.worklist_rows(keys))
 
 
 def store(arguments: argparse.Namespace) -> int:

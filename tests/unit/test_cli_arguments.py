@@ -12,8 +12,9 @@ import pytest
 
 from firmware_app.cli import build_parser, main
 from firmware_app.config import Config, StorageConfig, TimeoutsConfig, WorklistConfig
-from firmware_app.services.network_verbs import BadQuery, date_key
+from firmware_app.services.network_verbs import BadQuery
 from firmware_app.services.peers import BadPeer, find_node
+from firmware_app.services.query_rows import date_key
 
 VERBS = {"run", "console", "demo", "sim", "hospital", "analyze", "echo", "worklist", "store", "check-config"}
 # Each comes with its service.
