@@ -14,12 +14,22 @@ from contextlib import suppress
 
 from firmware_app import __version__
 from firmware_app.services.causes import causes
-from firmware_app.verbs import commit, configuration, conformance, images, peers, print_film, service
+from firmware_app.verbs import (
+    commit,
+    configuration,
+    conformance,
+    images,
+    patients,
+    peers,
+    print_film,
+    selftest,
+    service,
+)
 from firmware_app.verbs.options import add_config_option, add_json_option, parents
 from firmware_app.verbs.outcome import EXIT_FAILED, EXIT_INTERRUPTED, Stop
 
 # In the order of the help.
-VERBS = (service, images, peers, commit, print_film, conformance, configuration)
+VERBS = (service, images, peers, patients, commit, print_film, conformance, configuration, selftest)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
