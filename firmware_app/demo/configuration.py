@@ -35,6 +35,10 @@ class DemoPaths:
         return self.out / "state"
 
     @property
+    def films(self) -> Path:
+        return self.out / "films"
+
+    @property
     def instances(self) -> Path:
         return self.out / "instances"
 
@@ -44,9 +48,10 @@ class DemoPaths:
 
 
 def configuration_text(
-    paths: DemoPaths, instrument: Mapping[str, Any], worklist: Mapping[str, Any], archive: Mapping[str, Any]
+    paths: DemoPaths, instrument: Mapping[str, Any], hospital: Mapping[str, Mapping[str, Any]], port: int
 ) -> str:
-    """The file's text; `instrument` is the simulator's ready line, the other two are the hospital's addresses."""
+    """The file's text. `instrument` and `hospital` are their ready lines; `port` is where the service listens."""
+    worklist, archive, printer = hospital["worklist"], hospital["archive"], hospital["printer"]
     return f"""\
 # Written by `specular demo`: an ordinary configuration whose peers and devices happen to be simulated.
 # Try it by hand with `specular demo --keep`. What is not here has its default; `specular check-config` checks it.
@@ -57,6 +62,7 @@ institution_name = "Simulated Eye Clinic"
 station_name = "SPECULAR-DEMO"
 device_serial_number = "SIMULATED"
 operator = "Demo^Technician"
+port = {_value(port)}                         # the archive reports on commitment here
 
 [network]
 interface = "lo"                    # a simulated instrument sends to nobody but this machine
@@ -75,6 +81,18 @@ retry_first_s = 0.5
 
 [patient_query]                     # the archive again
 {_node(archive)}
+
+[mpps]                              # the information system again
+{_node(worklist)}
+
+[commitment]                        # the archive again
+{_node(archive)}
+report_timeout_s = 20
+
+[print]                             # the embedded hospital's printer
+{_node(printer)}
+layout = "2,1"                      # both eyes on one film
+orientation = "LANDSCAPE"
 
 [stage]
 port = {_value(instrument["stage"])}

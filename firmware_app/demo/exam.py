@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,9 +16,9 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from firmware_app.demo import folder, truth_table
+from firmware_app.demo import evidence, folder, truth_table
 from firmware_app.demo.configuration import DemoPaths, configuration_text
 from firmware_app.demo.confirmation import Archive, NoAnswer, confirm
 from firmware_app.demo.console_link import CommandRefused, ConsoleLink, answers, connected
@@ -28,6 +29,8 @@ from firmware_app.demo.progress import Progress
 EXIT_DONE, EXIT_FAILED = 0, 1
 DEFAULT_OUT = Path("demo-out")
 EYES = ("R", "L")
+# What the demo insists on beyond storage.
+EXPECTED: frozenset[Literal["committed", "performed", "printed"]] = frozenset()
 
 # Generous: a loaded single-board computer is five times slower than what these were measured on.
 SIMULATOR_READY_S = 60.0  # it builds two mosaics first
@@ -48,8 +51,8 @@ def run_demo(*, out: Path | None, seed: int, keep: bool) -> int:
                 raise DemoFailed(f"--seed {seed}: the simulated eyes are numbered from 0")
             folder.take_over(paths.out)
             paths.logs.mkdir()
-            with _hospital_with_instrument(paths, seed, progress) as (link, truths, archive):
-                summary = _Exam(link, paths, archive, progress).perform(truths)
+            with _hospital_with_instrument(paths, seed, progress) as (link, truths, hospital):
+                summary = _Exam(link, paths, hospital, progress).perform(truths)
                 _conclude(summary, paths, seed, progress)
                 if keep:
                     _keep(paths, progress)
@@ -65,8 +68,8 @@ def run_demo(*, out: Path | None, seed: int, keep: bool) -> int:
 @contextmanager
 def _hospital_with_instrument(
     paths: DemoPaths, seed: int, progress: Progress
-) -> Iterator[tuple[ConsoleLink, dict[str, Any], Archive]]:
-    """All three processes up and the console connected; yields it, the truth of each eye, and the archive."""
+) -> Iterator[tuple[ConsoleLink, dict[str, Any], Child]]:
+    """All three processes up and the console connected; yields it, the truth of each eye, and the hospital."""
     with ExitStack() as stack:
         with progress.step("simulated instrument") as step:
             arguments = ["sim", "--seed", str(seed), "--link-dir", str(paths.runtime)]
@@ -74,14 +77,17 @@ def _hospital_with_instrument(
             instrument = simulator.first_line(SIMULATOR_READY_S)
             step.result = f"stage {instrument['stage']}, camera {instrument['camera']}"
         with progress.step("embedded hospital") as step:
-            hospital = stack.enter_context(running("hospital", ["hospital", "--out", str(paths.archive)], paths.logs))
+            port = _free_port()
+            arguments = ["hospital", "--out", str(paths.archive), "--pages", str(paths.films)]
+            arguments += ["--station-port", str(port)]
+            hospital = stack.enter_context(running("hospital", arguments, paths.logs))
             addresses = hospital.first_line(HOSPITAL_READY_S)
             step.result = ", ".join(
                 f"{address['ae_title']} on {address['ip']}:{address['port']}"
-                for address in (addresses["worklist"], addresses["archive"])
+                for address in (addresses["worklist"], addresses["archive"], addresses["printer"])
             )
         with progress.step("configuration checked") as step:
-            text = configuration_text(paths, instrument, addresses["worklist"], addresses["archive"])
+            text = configuration_text(paths, instrument, addresses, port)
             paths.configuration.write_text(text, encoding="utf-8")
             _check_configuration(paths.configuration)
             step.result = str(paths.configuration)
@@ -90,7 +96,14 @@ def _hospital_with_instrument(
             service.wait_until(lambda: answers(paths.console), SERVICE_READY_S, "opened its console")
             link = stack.enter_context(connected(paths.console))
             step.result = _devices_ready(link, service)
-        yield link, instrument["truth"], Archive(**addresses["archive"])
+        yield link, instrument["truth"], hospital
+
+
+def _free_port() -> int:
+    """Free now, and so when the service takes it a second later: nothing else here takes ports by number."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _check_configuration(path: Path) -> None:
@@ -124,10 +137,11 @@ def _devices_ready(link: ConsoleLink, service: Child) -> str:
 class _Exam:
     """The technician's steps, in order."""
 
-    def __init__(self, link: ConsoleLink, paths: DemoPaths, archive: Archive, progress: Progress) -> None:
+    def __init__(self, link: ConsoleLink, paths: DemoPaths, hospital: Child, progress: Progress) -> None:
         self._link = link
         self._paths = paths
-        self._archive = archive
+        self._hospital = hospital
+        self._archive = Archive(**hospital.first_line(HOSPITAL_READY_S)["archive"])
         self._progress = progress
 
     def perform(self, truths: dict[str, Any]) -> dict[str, Any]:
@@ -146,12 +160,18 @@ class _Exam:
         instances = folder.collect_instances(finished["instances"], self._paths)
         self._wait_until_stored(instances)
         self._confirm(instances, finished["study_instance_uid"])
+        self._wait_until_committed(instances)
+        step_uid = self._wait_until_performed(instances, finished["study_instance_uid"])
+        films = self._print(started["exam_id"])
+        states = {each["sop_instance_uid"]: each for each in self._deliveries()}
         return {
             "exam_id": started["exam_id"],
             "study_instance_uid": finished["study_instance_uid"],
             "accession_number": patient["accession_number"],
             "eyes": {eye: _eye_summary(results[eye], truths[eye]) for eye in EYES},
             "pictures": [str(path.relative_to(self._paths.out)) for path in pictures],
+            "films": [str(path.relative_to(self._paths.out)) for path in films],
+            "performed_procedure_step": step_uid,
             "instances": [
                 {
                     "sop_instance_uid": instance.sop_instance_uid,
@@ -160,6 +180,9 @@ class _Exam:
                     "file": str(instance.file.relative_to(self._paths.out)),
                     "data_set_sha256": instance.sha256,
                     "archive": "held",
+                    "captured": True,
+                    "stored": states[instance.sop_instance_uid]["state"] == "stored",
+                    "committed": states[instance.sop_instance_uid]["commitment"] == "committed",
                 }
                 for instance in instances
             ],
@@ -185,7 +208,7 @@ class _Exam:
         with self._progress.step("stored") as step:
             give_up_s = time.monotonic() + STORED_S
             while True:
-                deliveries = self._link.run("queue")[1]["deliveries"]
+                deliveries = self._deliveries()
                 states = {each["sop_instance_uid"]: each for each in deliveries if each["sop_instance_uid"] in wanted}
                 stored = [uid for uid, each in states.items() if each["state"] == "stored"]
                 step.now(f"{len(stored)} of {len(wanted)}")
@@ -205,6 +228,42 @@ class _Exam:
         with self._progress.step("archive asked over DICOM") as step:
             confirm(instances, study_instance_uid, self._archive, self._paths.archive)
             step.result = f"it holds all {len(instances)} instances, unchanged"
+
+    def _wait_until_committed(self, instances: list[DeliveredInstance]) -> None:
+        if "committed" not in EXPECTED:
+            return
+        with self._progress.step("committed") as step:
+            wanted = {instance.sop_instance_uid for instance in instances}
+            evidence.wait_until_committed(self._deliveries, wanted, step.now)
+            step.result = f"the archive takes responsibility for all {len(instances)} instances"
+
+    def _wait_until_performed(self, instances: list[DeliveredInstance], study_instance_uid: str) -> str | None:
+        """The SOP Instance UID of the performed procedure step."""
+        if "performed" not in EXPECTED:
+            return None
+        with self._progress.step("performed procedure step") as step:
+            wanted = {instance.sop_instance_uid for instance in instances}
+            performed = evidence.wait_until_performed(self._hospital, study_instance_uid, wanted)
+            step.result = f"{performed['step_status']} at the hospital, with {len(wanted)} instances"
+        return str(performed["sop_instance_uid"])
+
+    def _print(self, exam_id: str) -> list[Path]:
+        if "printed" not in EXPECTED:
+            return []
+        queued = self._command(f"print {exam_id}")["jobs"]
+        with self._progress.step("printed") as step:
+            jobs = {int(job["job_id"]) for job in queued}
+            films = evidence.wait_until_printed(self._hospital, self._print_jobs, jobs, step.now)
+            step.result = ", ".join(film.name for film in films)
+        return films
+
+    def _deliveries(self) -> list[dict[str, Any]]:
+        deliveries: list[dict[str, Any]] = self._link.run("queue")[1]["deliveries"]
+        return deliveries
+
+    def _print_jobs(self) -> list[dict[str, Any]]:
+        jobs: list[dict[str, Any]] = self._link.run("print-jobs")[1]["jobs"]
+        return jobs
 
 
 def _eye_summary(result: dict[str, Any], truth: dict[str, Any]) -> dict[str, Any]:
@@ -227,9 +286,12 @@ def _conclude(summary: dict[str, Any], paths: DemoPaths, seed: int, progress: Pr
     progress.write(truth_table.table(summary["eyes"]))
     progress.write()
     progress.write(f"{paths.out}")
-    for picture in summary["pictures"]:
+    for picture in (*summary["pictures"], *summary["films"]):
         progress.write(f"  {picture}")
     progress.write(f"  instances/  {len(summary['instances'])} DICOM instances, all held by the archive")
+    for instance in summary["instances"]:
+        reached = [word for word in ("captured", "stored", "committed") if instance[word]]
+        progress.write(f"    {instance['kind']:8}  {', '.join(reached):27}  {instance['sop_instance_uid']}")
     progress.write("  summary.json")
     progress.write(f"done in {progress.elapsed_s():.1f} s")
 

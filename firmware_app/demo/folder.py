@@ -17,7 +17,7 @@ from firmware_app.demo.holdings import data_set_of
 from firmware_app.demo.processes import DemoFailed
 
 MARKER = ".specular-demo"
-OURS = ("archive", "instances", "logs", "pictures", "state", "specular.toml", "summary.json")
+OURS = ("archive", "films", "instances", "logs", "pictures", "state", "specular.toml", "summary.json")
 
 
 @dataclass(frozen=True, slots=True)

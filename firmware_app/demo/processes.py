@@ -46,6 +46,11 @@ class Child:
             raise DemoFailed(f"{self.name} said something else than JSON: {error}", self.output) from error
         return line
 
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """Every whole line so far, each a JSON object."""
+        whole, _, _ = self._said().rpartition(b"\n")
+        return map(json.loads, whole.splitlines())
+
     def wait_until(self, condition: Callable[[], bool], deadline_s: float, what: str) -> None:
         """Look until `condition` holds. Raises `DemoFailed` when the child ends before, or the deadline passes."""
         give_up_s = time.monotonic() + deadline_s

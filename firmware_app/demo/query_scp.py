@@ -31,11 +31,48 @@ MODELS = {
     PatientRootQueryRetrieveInformationModelFind: ("patient root", LEVELS),
     StudyRootQueryRetrieveInformationModelFind: ("study root", LEVELS[1:]),
 }
-# What belongs to one level only and would be one arbitrary child's value in an answer at a level above it.
+# What an answer shows at a level and below it (PS3.4 C.6.1.1.2 to C.6.1.1.5). Anything of a lower level would be the
+# value of one arbitrary child.
 OWN_ATTRIBUTES = {
-    "STUDY": ("StudyInstanceUID", "StudyID", "StudyDate", "StudyTime", "AccessionNumber", "StudyDescription"),
-    "SERIES": ("SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "SeriesDate", "SeriesTime", "Modality"),
-    "IMAGE": ("SOPInstanceUID", "SOPClassUID", "InstanceNumber", "ContentDate", "ContentTime", "ImageLaterality"),
+    "PATIENT": (
+        "SpecificCharacterSet",
+        "PatientName",
+        "PatientID",
+        "IssuerOfPatientID",
+        "PatientBirthDate",
+        "PatientBirthTime",
+        "PatientSex",
+        "OtherPatientIDs",
+        "OtherPatientNames",
+        "EthnicGroup",
+        "PatientComments",
+    ),
+    "STUDY": (
+        "StudyInstanceUID",
+        "StudyID",
+        "StudyDate",
+        "StudyTime",
+        "AccessionNumber",
+        "StudyDescription",
+        "ReferringPhysicianName",
+        "ProcedureCodeSequence",
+        "PatientAge",
+        "PatientSize",
+        "PatientWeight",
+    ),
+    "SERIES": (
+        "SeriesInstanceUID",
+        "SeriesNumber",
+        "SeriesDescription",
+        "SeriesDate",
+        "SeriesTime",
+        "Modality",
+        "Laterality",
+        "PerformedProcedureStepID",
+        "PerformedProcedureStepStartDate",
+        "PerformedProcedureStepStartTime",
+        "RequestAttributesSequence",
+    ),
 }
 
 
@@ -73,11 +110,10 @@ def entries(headers: list[Dataset], level: str) -> list[Dataset]:
 
 def _entry(members: list[Dataset], level: str) -> Dataset:
     first = members[0]
-    below = LEVELS[LEVELS.index(level) + 1 :]
-    hidden = {keyword for lower in below for keyword in OWN_ATTRIBUTES[lower]}
+    shown = {keyword for upper in LEVELS[: LEVELS.index(level) + 1] for keyword in OWN_ATTRIBUTES.get(upper, ())}
     entry = Dataset()
     for element in first:
-        if element.keyword not in hidden:
+        if element.keyword in shown or level == "IMAGE":
             entry.add(element)
     if level == "PATIENT":
         entry.NumberOfPatientRelatedStudies = _distinct(members, "StudyInstanceUID")

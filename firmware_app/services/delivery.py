@@ -98,15 +98,15 @@ async def run_delivery(
     policy: BackoffPolicy,
     *,
     store: Store,
-    on_stored: Callable[[], None] = nothing,
+    on_settled: Callable[[], None] = nothing,
     chance: Callable[[], float] = random.random,
 ) -> None:
     """Deliver until cancelled or until `wake` is closed. What was being sent is then queued again.
 
-    `store` is `send_in_order` with what the profile declares. `on_stored` is called when an instance has been recorded
-    as stored: others wait for that.
+    `store` is `send_in_order` with what the profile declares. `on_settled` is called when an instance has been recorded
+    as stored, or as failed for good: commitment is asked for then.
     """
-    delivery = NodeDelivery(records, node, local_ae, publish, policy, store, on_stored, chance)
+    delivery = NodeDelivery(records, node, local_ae, publish, policy, store, on_settled, chance)
     try:
         while True:
             with trio.move_on_after(await delivery.deliver_due()):
@@ -128,7 +128,7 @@ class NodeDelivery:
         publish: Callable[[Event], None],
         policy: BackoffPolicy,
         store: Store,
-        on_stored: Callable[[], None],
+        on_settled: Callable[[], None],
         chance: Callable[[], float],
     ) -> None:
         self._records = records
@@ -137,7 +137,7 @@ class NodeDelivery:
         self._publish = publish
         self._policy = policy
         self._store = store
-        self._on_stored = on_stored
+        self._on_settled = on_settled
         self._chance = chance
         self._in_trouble = False
         self._disk_faults = 0
@@ -234,7 +234,7 @@ class NodeDelivery:
         delivery = await self._records.mark_stored(outgoing.sop_instance_uid, self._node.name, status, result.reason)
         level: EventLevel = "info" if category == "stored" else "warning"
         self._tell("delivery.stored", f"stored at {self._node.name}", delivery, level)
-        self._on_stored()
+        self._on_settled()
         return True
 
     async def _put_off(self, outgoing: Outgoing, status: int | None, reason: str, *, in_transfer: bool) -> None:
@@ -257,6 +257,7 @@ class NodeDelivery:
         delivery = await self._records.mark_failed(outgoing.sop_instance_uid, self._node.name, status, reason)
         text = f"will not be stored at {self._node.name} until somebody decides"
         self._tell("delivery.failed", text, delivery, level, reason if status is None else "")
+        self._on_settled()
 
     def _recovered(self) -> None:
         if self._in_trouble:

@@ -56,10 +56,10 @@ class Running:
     records: Records
     watch: Watch
     wake: trio.MemorySendChannel[None]
-    told_stored: int = 0
+    settled: int = 0
 
-    def on_stored(self) -> None:
-        self.told_stored += 1
+    def on_settled(self) -> None:
+        self.settled += 1
 
     async def queue(self, *numbers: int) -> None:
         await self.records.begin_exam(exam_of())
@@ -95,7 +95,7 @@ async def delivering(state_dir: Path, archive: Archive, *numbers: int) -> AsyncI
                 watch.publish,
                 POLICY,
                 store=partial(send_in_order, contexts=CONTEXTS),
-                on_stored=running.on_stored,
+                on_settled=running.on_settled,
             )
         )
         yield running
@@ -118,7 +118,7 @@ async def test_a_warning_counts_as_stored_and_is_shown(tmp_path: Path, archive: 
     async with delivering(tmp_path, archive, 1, 2) as running:
         await running.until("stored", 2)
         first, second = await running.rows()
-        assert running.told_stored == 2
+        assert running.settled == 2
     assert (first.state, first.status, second.status) == (DeliveryState.STORED, 0xB000, 0xB007)
     assert "coercion" in first.reason
     assert running.watch.levels() == ["warning", "warning"]
@@ -133,7 +133,7 @@ async def test_a_permanent_refusal_parks_one_and_the_others_go_on(tmp_path: Path
         assert (rows[0].status, rows[2].status) == (0xC000, 0xA900)
         assert "cannot understand" in rows[0].reason
         assert rows[0].next_attempt_at == ""
-        assert running.told_stored == 2
+        assert running.settled == 4
         assert archive.associations == 1
         await running.records.retry_all()
         running.wake.send_nowait(None)

@@ -23,8 +23,11 @@ from firmware_app.demo.processes import DemoFailed, running, signals_as_interrup
 from hw.sim.settings import SimSettings, stage_config
 
 INSTRUMENT = {"stage": "/tmp/x/stage", "camera": "/tmp/x/camera", "stage_config": stage_config(SimSettings())}
-WORKLIST = {"ip": "127.0.0.1", "port": 4001, "ae_title": "WORKLIST"}
-ARCHIVE = {"ip": "127.0.0.1", "port": 4002, "ae_title": "ARCHIVE"}
+HOSPITAL = {
+    "worklist": {"ip": "127.0.0.1", "port": 4001, "ae_title": "WORKLIST"},
+    "archive": {"ip": "127.0.0.1", "port": 4002, "ae_title": "ARCHIVE"},
+    "printer": {"ip": "127.0.0.1", "port": 4003, "ae_title": "PRINTER"},
+}
 
 
 # ------------------------------------------------------------------------------------------------ configuration
@@ -34,11 +37,13 @@ ARCHIVE = {"ip": "127.0.0.1", "port": 4002, "ae_title": "ARCHIVE"}
 def test_the_configuration_is_one_that_the_service_accepts(tmp_path: Path, name: str) -> None:
     paths = DemoPaths(tmp_path / name, tmp_path / "run")
     paths.out.mkdir()
-    paths.configuration.write_text(configuration_text(paths, INSTRUMENT, WORKLIST, ARCHIVE), encoding="utf-8")
+    paths.configuration.write_text(configuration_text(paths, INSTRUMENT, HOSPITAL, 4004), encoding="utf-8")
     assert check_config(paths.configuration) == []
     config = load_config(paths.configuration)
     assert config.network.interface == "lo"
     assert (config.worklist.port, config.storage.port, config.patient_query.port) == (4001, 4002, 4002)
+    assert (config.mpps.port, config.commitment.port, config.print.port) == (4001, 4002, 4003)
+    assert (config.instrument.port, config.print.layout) == (4004, "2,1")
     assert config.stage is not None
     assert config.stage.simulated
     assert config.stage.port == "/tmp/x/stage"

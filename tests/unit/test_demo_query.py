@@ -13,6 +13,8 @@ def header(patient: str, study: str, series: str, instance: str, modality: str =
     data_set.PatientID, data_set.PatientName = patient, f"{patient}^X"
     data_set.StudyInstanceUID, data_set.SeriesInstanceUID, data_set.SOPInstanceUID = study, series, instance
     data_set.Modality = modality
+    data_set.PatientWeight, data_set.StudyDate, data_set.SeriesNumber, data_set.Rows = "61.5", "20260105", "1", 480
+    data_set.EthnicGroup = "X"
     return data_set
 
 
@@ -47,6 +49,24 @@ def test_a_level_shows_nothing_of_the_levels_below() -> None:
         shown = entries(HEADERS, level)[0]
         below = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")[place:]
         assert [keyword for keyword in below if keyword in shown] == []
+
+
+FIRST_SHOWN = {
+    "PATIENT": ("PatientName", "PatientID", "EthnicGroup"),
+    "STUDY": ("StudyInstanceUID", "StudyDate", "PatientWeight"),
+    "SERIES": ("SeriesInstanceUID", "SeriesNumber", "Modality"),
+    "IMAGE": ("SOPInstanceUID", "Rows"),
+}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_what_each_level_shows(level: str) -> None:
+    entry = entries(HEADERS, level)[0]
+    place = LEVELS.index(level)
+    shown = [keyword for upper in LEVELS[: place + 1] for keyword in FIRST_SHOWN[upper]]
+    hidden = [keyword for lower in LEVELS[place + 1 :] for keyword in FIRST_SHOWN[lower]]
+    assert [keyword for keyword in shown if keyword not in entry] == []
+    assert [keyword for keyword in hidden if keyword in entry] == []
 
 
 def test_the_stored_data_sets_stay_as_they_are() -> None:
