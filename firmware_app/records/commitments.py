@@ -14,6 +14,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from firmware_app.dicom.commitment import Judgement
+from firmware_app.dicom.statuses import NO_SUCH_SOP_INSTANCE
 from firmware_app.model import CommitmentState, ReferencedInstance
 from firmware_app.records.commitment_answers import Answer, Answering
 from firmware_app.records.commitment_rows import (
@@ -68,15 +69,23 @@ UPDATE deliveries SET commitment_reason = :reason WHERE commitment NOT IN ('comm
   AND node IN (SELECT stored_at_node FROM commitment_transactions WHERE place IN ({_DUE}))
   AND sop_instance_uid IN (SELECT sop_instance_uid FROM commitment_instances WHERE place IN ({_DUE}))
 """
-# By hand: what was refused is asked for anew, and what waits, for its time or for a report, waits no longer.
+# By hand: what was refused is asked for anew, or first stored again if the node said that it has it not; and what
+# waits, for its time or for a report, waits no longer.
+_NOT_THERE_TO_QUEUED = f"""
+UPDATE deliveries SET state = 'queued', next_attempt_at = :now, changed_at = :now
+WHERE commitment = 'refused' AND node = :stored_at AND state = 'stored' AND {NO_SUCH_SOP_INSTANCE} = (
+  SELECT i.failure_reason FROM commitment_instances i
+  WHERE i.sop_instance_uid = deliveries.sop_instance_uid AND i.result <> '' ORDER BY i.place DESC LIMIT 1)
+"""
 _REFUSED_TO_UNASKED = """
 UPDATE deliveries SET commitment = '', commitment_reason = 'asked again by hand'
-WHERE commitment = 'refused' AND node = :stored_at AND (:uid IS NULL OR sop_instance_uid = :uid)
+WHERE commitment = 'refused' AND node = :stored_at
 """
 _END_WAITING = """
 UPDATE commitment_transactions SET due_at = :now WHERE state IN ('queued', 'requested') AND stored_at_node = :stored_at
-  AND (:uid IS NULL OR place IN (SELECT place FROM commitment_instances WHERE sop_instance_uid = :uid))
 """
+_OF_INSTANCE = " AND sop_instance_uid = :uid"
+_WITH_INSTANCE = " AND place IN (SELECT place FROM commitment_instances WHERE sop_instance_uid = :uid)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,9 +236,12 @@ class CommitmentTable:
 
     def retry(self, sop_instance_uid: str | None, stored_at: str, now: datetime) -> int:
         values = {"uid": sop_instance_uid, "stored_at": stored_at, "now": clock_text(now)}
+        of_instance = _OF_INSTANCE if sop_instance_uid is not None else ""
+        with_instance = _WITH_INSTANCE if sop_instance_uid is not None else ""
         with self._database.transaction() as connection:
-            refused = connection.execute(_REFUSED_TO_UNASKED, values).rowcount
-            return refused + connection.execute(_END_WAITING, values).rowcount
+            connection.execute(_NOT_THERE_TO_QUEUED + of_instance, values)
+            refused = connection.execute(_REFUSED_TO_UNASKED + of_instance, values).rowcount
+            return refused + connection.execute(_END_WAITING + with_instance, values).rowcount
 
     def _row(self, connection: sqlite3.Connection, transaction_uid: str) -> sqlite3.Row:
         row: sqlite3.Row | None = connection.execute(_OF_UID, {"uid": transaction_uid}).fetchone()

@@ -40,4 +40,5 @@ COMMITMENTS: tuple[str, ...] = (
     # Stored, and not decided: what is still to be asked for stays a short list.
     "CREATE INDEX deliveries_undecided ON deliveries (node, changed_at) "
     "WHERE state = 'stored' AND commitment IN ('', 'requested')",
+    "CREATE INDEX deliveries_refused ON deliveries (node) WHERE commitment = 'refused'",
 )

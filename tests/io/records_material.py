@@ -71,3 +71,22 @@ def instance(number: int, *, data: bytes | None = None) -> dict[str, object]:
 
 def uid_of(number: int) -> str:
     return f"1.2.3.4.{number}"
+
+
+# Four instances an exam, nine of ten stored and committed to, for a database in which nothing else was done.
+HUNDRED_THOUSAND = f"""
+WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 24999)
+INSERT INTO exams (exam_id, study_instance_uid, series_instance_uid, started_at, operator, patient_name, patient_id,
+  issuer_of_patient_id, birth_date, sex, ethnic_group, weight_kg, finished_at)
+SELECT 'exam-' || i, '1.2', '1.3', '', '', '', '', '', '', '', '', '', iif(i % 5000, '2026-03-01', '') FROM n;
+WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 99999)
+INSERT INTO objects (sop_instance_uid, sop_class_uid, transfer_syntax_uid, exam_id, capture_id, kind, saved_at, file,
+  size, sha256)
+SELECT '1.9.' || i, '1.7', '1.2', 'exam-' || (i / 4), NULL, 'image', '', 'f', 1, 'x' FROM n;
+WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 99999)
+INSERT INTO deliveries (place, sop_instance_uid, node, state, next_attempt_at, changed_at, commitment)
+SELECT i + 1, '1.9.' || i, '{NODE}', iif(i < 90000 AND i > 9, 'stored', 'queued'),
+  iif(i < 90000 AND i > 9, '', '2026-03-01T09:00:00.000000+00:00'), '2026-03-01T09:00:00.000000+00:00',
+  iif(i < 89000 AND i > 9, 'committed', '') FROM n;
+ANALYZE;
+"""

@@ -318,6 +318,10 @@ async def test_what_is_not_there_is_stored_again_and_asked_for_again_but_not_for
         assert await there.commitments(1, 2) == [REFUSED, COMMITTED]
         assert (await there.delivery(1)).state is DeliveryState.STORED
         assert [len(asked.references) for asked in peer.asked] == [2, 1, 1, 1]
+        assert await there.service.retry(uid_of(1)) == 1  # by hand: it is not there, so it is stored again first
+        delivery = await there.delivery(1)
+        assert (delivery.state, delivery.commitment) == (DeliveryState.QUEUED, NONE)
+        assert len(there.stored_again) == 1 + MAX_STORED_AGAIN
 
 
 async def test_a_late_complaint_about_what_has_been_stored_again_meanwhile(tmp_path: Path, peer: Archive) -> None:

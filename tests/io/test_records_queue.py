@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from records_material import NODE, START, StandingClock, exam_of, instance, uid_of
+from records_material import HUNDRED_THOUSAND, NODE, START, StandingClock, exam_of, instance, uid_of
 
 from firmware_app.model import DeliveryState
 from firmware_app.records import queue
@@ -234,16 +234,3 @@ async def test_no_screen_and_no_step_reads_the_whole_table(tmp_path: Path, monke
             assert index in plan, (text, plan)
             assert "TEMP B-TREE" not in plan, (text, plan)
     database.close()
-
-
-HUNDRED_THOUSAND = f"""
-WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 24999)
-INSERT INTO exams SELECT 'exam-' || i, '1.2', '1.3', '', '', '', '', '', '', '', '', '', NULL,
-  iif(i % 5000, '2026-03-01', '') FROM n;
-WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 99999)
-INSERT INTO objects SELECT '1.9.' || i, '1.7', '1.2', 'exam-' || (i / 4), NULL, 'image', '', 'f', 1, 'x' FROM n;
-WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 99999)
-INSERT INTO deliveries SELECT i + 1, '1.9.' || i, '{NODE}', iif(i < 90000 AND i > 9, 'stored', 'queued'), 0, NULL, '',
-  iif(i < 90000 AND i > 9, '', '2026-03-01T09:00:00.000000+00:00'), '' FROM n;
-ANALYZE;
-"""
