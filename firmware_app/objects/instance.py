@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from firmware_app.model import Equipment, Exam
-from firmware_app.objects import charset, facts, requests
+from firmware_app.objects import charset, facts, origin, requests
 from firmware_app.objects.compose import Fact, compose, texts
 from firmware_app.objects.errors import ObjectError
 from firmware_app.objects.identifiers import new_uid
@@ -29,6 +29,7 @@ class Instance:
 
     dataset: Dataset
     problems: tuple[str, ...]
+    as_received: Mapping[str, bytes] = field(default_factory=dict)  # for `encode_part10`
 
     @property
     def sop_class_uid(self) -> str:
@@ -76,9 +77,8 @@ def build_instance(
         "image.sop_class_uid": definition.sop_class_uid,
         "image.sop_instance_uid": make_uid(),
     }
-    preferred = exam.worklist_item.specific_character_set if exam.worklist_item else ()
-    dataset, problems = _compose(definition, profile, storage_setting, known, picture, preferred)
-    return Instance(_with_file_meta(dataset, transfer_syntax_uid, profile), tuple(problems))
+    dataset, problems = _compose(definition, profile, storage_setting, known, picture, exam)
+    return Instance(_with_file_meta(dataset, transfer_syntax_uid, profile), tuple(problems), origin.as_received(exam))
 
 
 def definition_for(
@@ -117,16 +117,18 @@ def _compose(
     storage_setting: StorageSetting,
     known: dict[str, Fact],
     picture: Picture,
-    preferred: tuple[str, ...],
+    exam: Exam,
 ) -> tuple[Dataset, list[str]]:
     # First with every character allowed, to see which sets the values need; then with the chosen ones.
     draft, _ = compose(definition, profile, storage_setting, known, EVERY_CHARACTER)
     rule = profile.character_sets
-    terms = charset.choose(texts(draft), preferred, rule.accepted, rule.fallback)
+    terms = charset.choose(texts(draft), origin.character_set(exam), rule.accepted, rule.fallback)
     _, problems = compose(definition, profile, storage_setting, known, terms)
-    known["image.comments"] = image_comments(picture, problems)
+    guessed = list(origin.undecoded(exam))
+    known["image.comments"] = image_comments(picture, [*guessed, *problems])
     known["image.character_set"] = None if charset.is_default(terms) else list(terms)
-    return compose(definition, profile, storage_setting, known, terms)
+    dataset, problems = compose(definition, profile, storage_setting, known, terms)
+    return dataset, [*guessed, *problems]
 
 
 def _with_file_meta(dataset: Dataset, transfer_syntax_uid: str, profile: Profile) -> Dataset:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from io import BytesIO
 from typing import Literal
@@ -12,7 +12,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from firmware_app.model import Code, Exam, ReferencedInstance
-from firmware_app.objects import charset, facts, requests
+from firmware_app.objects import charset, facts, origin, requests
 from firmware_app.objects.compose import Fact, compose_module, texts
 from firmware_app.objects.mpps_facts import PerformedSeries, begin_facts, end_facts
 from firmware_app.objects.times import parse_time
@@ -39,6 +39,7 @@ class StepAttributes:
 
     dataset: Dataset
     problems: tuple[str, ...]
+    as_received: Mapping[str, bytes] = field(default_factory=dict)  # for `net.attributes.encode_attributes`
 
 
 class MppsComposer:
@@ -84,12 +85,11 @@ class MppsComposer:
         }
         # First with every character allowed, to see which sets the values need; then with the chosen ones.
         draft, _ = compose_module(table, self._setting, known, EVERY_CHARACTER)
-        preferred = exam.worklist_item.specific_character_set if exam.worklist_item else ()
         rule = self._profile.character_sets
-        terms = charset.choose(texts(draft), preferred, rule.accepted, rule.fallback)
+        terms = charset.choose(texts(draft), origin.character_set(exam), rule.accepted, rule.fallback)
         known["step.character_set"] = None if charset.is_default(terms) else list(terms)
         dataset, problems = compose_module(table, self._setting, known, terms)
-        return StepAttributes(dataset, tuple(problems))
+        return StepAttributes(dataset, tuple(problems), origin.as_received(exam))
 
 
 def performed_series(instances: Iterable[bytes]) -> tuple[PerformedSeries, ...]:

@@ -108,7 +108,7 @@ def _encoded(
     composer: Callable[[], MppsComposer], compose: Callable[[MppsComposer], StepAttributes]
 ) -> tuple[StepAttributes, bytes]:
     made = compose(composer())
-    return made, encode_attributes(made.dataset, EXPLICIT_VR_LITTLE_ENDIAN)
+    return made, encode_attributes(made.dataset, EXPLICIT_VR_LITTLE_ENDIAN, made.as_received)
 
 
 def step_composer(config: Config, profile: Profile) -> MppsComposer:
