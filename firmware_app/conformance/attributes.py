@@ -44,7 +44,7 @@ def uid_words(uid: str) -> str:
 
 
 def attribute_table(caption: str, rows: Iterable[Attribute]) -> Table:
-    """A module table. A row for some settings of the storage modality only says so."""
+    """A table of a module, or of the attributes of a message."""
     shown = tuple(rows)
     parents = {row.path: row for row in shown}
     return Table(
@@ -64,6 +64,14 @@ def attribute_table(caption: str, rows: Iterable[Attribute]) -> Table:
             for row in shown
         ),
     )
+
+
+def value_words(row: Attribute, table: dict[str, Attribute]) -> str:
+    """Value or source, and what else the row says."""
+    remarks = [row.note] if row.note else []
+    if row.settings:
+        remarks.append(f"only where storage.modality is {' or '.join(row.settings)}")
+    return source_words(row, table) + (f" ({'; '.join(remarks)})" if remarks else "")
 
 
 def presence(row: Attribute) -> str:

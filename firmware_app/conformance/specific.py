@@ -19,10 +19,12 @@ from firmware_app.conformance.status_tables import (
     NORMALIZED_BEHAVIOUR,
     find_statuses,
     normalized_statuses,
+    step_statuses,
     store_statuses,
 )
 from firmware_app.dicom.commitment import FAILURE_REASONS, MAX_INSTANCES, STORAGE_COMMITMENT_INSTANCE, Reaction
 from firmware_app.dicom.print_statuses import TRANSIENT, WORDS
+from firmware_app.net.patient_query import UNIQUE_KEYS
 from firmware_app.profiles.profile import EntityName, PrintAttribute, Profile
 
 KEY_LEGEND = Bullets(
@@ -32,6 +34,10 @@ KEY_LEGEND = Bullets(
         "Display: x marks what is shown on the screen.",
         '">" stands before an attribute of a sequence\'s item.',
     )
+)
+CHARACTER_SET = (
+    "of zero length where the keys are ASCII; otherwise the one that the server itself uses where it is among those of "
+    "chapter 6, or the first of them that can hold the keys"
 )
 PRINT_COLUMNS = ("Attribute Name", "Tag", "VR", "Usage", "Possible values", "Configuration key")
 REACTIONS: Mapping[Reaction, str] = {
@@ -79,11 +85,10 @@ def _worklist(profile: Profile) -> tuple[Section, ...]:
             "Modality Worklist",
             key_table("Query keys of the worklist", profile.worklist_keys),
             KEY_LEGEND,
-            _always_sent("every worklist query", ("SpecificCharacterSet",)),
+            _always_sent("every worklist query", (("SpecificCharacterSet", CHARACTER_SET),)),
             Paragraph(
-                "A sequence is sent with one item. A name that the default repertoire cannot hold is asked for in "
-                "ISO_IR 192. Attributes that a worklist leaves out, or fills wrongly, do not lose its item: they are "
-                "marked."
+                "A sequence is sent with one item. Attributes that a worklist leaves out, or fills wrongly, do not "
+                "lose its item: they are marked."
             ),
             find_statuses("the worklist"),
         ),
@@ -102,15 +107,30 @@ def _patient_query(profile: Profile) -> tuple[Section, ...]:
             Table("Information models, of which the configuration chooses one", columns, models),
             key_table("Query keys of the patient query", profile.patient_keys),
             KEY_LEGEND,
-            _always_sent("every patient query", ("SpecificCharacterSet", "QueryRetrieveLevel")),
+            _always_sent("every patient query", _patient_keys(profile)),
             find_statuses("patients"),
         ),
     )
 
 
-def _always_sent(what: str, keywords: tuple[str, ...]) -> Table:
-    rows = tuple((attribute_name(word), tag_words(word), vr_of(word)) for word in keywords)
-    return Table(f"Sent beside the keys in {what}", ("Attribute Name", "Tag", "VR"), rows)
+def _patient_keys(profile: Profile) -> tuple[tuple[str, str], ...]:
+    """The level, and the unique key that each level needs (PS3.4 C.4.1.2.1) where it is not in the table."""
+    levels = tuple(dict.fromkeys(model.level for model in profile.patient_query_models.values()))
+    known = {key.path for key in profile.patient_keys}
+    unique = ((UNIQUE_KEYS[level], f"of zero length; only at the level {level}") for level in levels)
+    return (
+        ("SpecificCharacterSet", CHARACTER_SET),
+        ("QueryRetrieveLevel", " or ".join(levels) + ", that of the information model"),
+        *((keyword, words) for keyword, words in unique if keyword not in known),
+    )
+
+
+def _always_sent(what: str, rows: tuple[tuple[str, str], ...]) -> Table:
+    return Table(
+        f"Sent beside the keys in {what}",
+        ("Attribute Name", "Tag", "VR", "Value"),
+        tuple(_row(keyword, words) for keyword, words in rows),
+    )
 
 
 # ------------------------------------------------------------------------------------------------ storage
@@ -160,10 +180,6 @@ def _storage(profile: Profile) -> tuple[Section, ...]:
 def _mpps(profile: Profile) -> tuple[Section, ...]:
     if profile.mpps is None:
         return ()
-    behaviour = {
-        **NORMALIZED_BEHAVIOUR,
-        "failure": "the message stays in the queue where the failure may pass, otherwise it is parked with its reason",
-    }
     return (
         _specific(
             "Modality Performed Procedure Step",
@@ -179,7 +195,13 @@ def _mpps(profile: Profile) -> tuple[Section, ...]:
                     "DISCONTINUED carries a reason of CID 9300; instances that were already stored are listed.",
                 )
             ),
-            normalized_statuses("N-CREATE and N-SET", behaviour),
+            step_statuses("N-CREATE"),
+            step_statuses("N-SET"),
+            Paragraph(
+                "After an attempt whose answer was lost the same message is sent again; 0111H to an N-CREATE and 0110H "
+                "to an N-SET are then the answer that was lost. Messages go in order: an N-SET never before its "
+                "N-CREATE, and nothing more of a step of which a message was refused for good."
+            ),
         ),
     )
 

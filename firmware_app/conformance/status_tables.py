@@ -8,6 +8,7 @@ from itertools import groupby
 
 from firmware_app.conformance.document import Table
 from firmware_app.dicom.statuses import describe_status, find_category, normalized_category, store_category
+from firmware_app.net.mpps import StepOperation, judge_failure
 
 COLUMNS = ("Status", "Meaning", "Taken as", "Behaviour")
 UNNAMED = "unknown status"  # describe_status, of a status without a name
@@ -29,8 +30,14 @@ NORMALIZED_BEHAVIOUR = {
     "warning": "the operation has been done; the warning is shown",
     "failure": "the operation has failed: the status and the comment are shown",
 }
+STEP_BEHAVIOUR = {
+    "done": "the step is as the message says",
+    "warning": "the step is as the message says; the warning is shown",
+    "retry": "the message stays in the queue and is sent again after a back-off; later messages wait",
+    "permanent": "the message is parked with the status and the comment, and with it the rest of its step",
+}
 # The order in which a reader looks for them.
-SEVERITIES = ("stored", "success", "pending", "warning", "cancelled", "retry", "permanent", "failure")
+SEVERITIES = ("stored", "done", "success", "pending", "warning", "cancelled", "retry", "permanent", "failure")
 
 
 def store_statuses() -> Table:
@@ -43,6 +50,18 @@ def find_statuses(what: str) -> Table:
 
 def normalized_statuses(what: str, behaviour: Mapping[str, str] = NORMALIZED_BEHAVIOUR) -> Table:
     return _table(f"Responses to {what}", normalized_category, behaviour)
+
+
+def step_statuses(operation: StepOperation) -> Table:
+    """Of Modality Performed Procedure Step, where the answer before this one was not lost."""
+
+    def category(status: int) -> str:
+        general = normalized_category(status)
+        if general != "failure":
+            return "done" if general == "success" else "warning"
+        return judge_failure(operation, status, None, in_doubt=False)
+
+    return _table(f"Responses to {operation} of a performed procedure step", category, STEP_BEHAVIOUR)
 
 
 def _table(caption: str, category: Callable[[int], str], behaviour: Mapping[str, str]) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -31,8 +32,9 @@ from firmware_app.conformance.html import render_html
 from firmware_app.conformance.markdown import render_markdown
 from firmware_app.conformance.parameters import DESCRIPTIONS
 from firmware_app.conformance.statement import write_statement
-from firmware_app.conformance.status_tables import find_statuses, normalized_statuses, store_statuses
+from firmware_app.conformance.status_tables import find_statuses, normalized_statuses, step_statuses, store_statuses
 from firmware_app.dicom.statuses import describe_status, find_category, normalized_category, store_category
+from firmware_app.net.mpps import StepOperation, judge_failure
 from firmware_app.profiles import Profile, load_profile
 from firmware_app.profiles.loader import available_profiles
 
@@ -156,17 +158,29 @@ def test_every_deviation_is_listed_with_its_reason(name: str) -> None:
 # ------------------------------------------------------------------------------------------ statuses
 
 
+def step_category(operation: StepOperation) -> Callable[[int], str]:
+    def category(status: int) -> str:
+        if normalized_category(status) == "failure":
+            return judge_failure(operation, status, None, in_doubt=False)
+        return {"success": "done", "warning": "warning"}[normalized_category(status)]
+
+    return category
+
+
 @pytest.mark.parametrize(
     ("table", "category"),
     [
         (store_statuses(), store_category),
         (find_statuses("x"), find_category),
         (normalized_statuses("x"), normalized_category),
+        (step_statuses("N-CREATE"), step_category("N-CREATE")),
+        (step_statuses("N-SET"), step_category("N-SET")),
     ],
-    ids=("store", "find", "normalized"),
+    ids=("store", "find", "normalized", "step-create", "step-set"),
 )
-def test_the_status_tables_say_of_each_status_what_the_code_does_with_it(table: Table, category: object) -> None:
-    assert callable(category)
+def test_the_status_tables_say_of_each_status_what_the_code_does_with_it(
+    table: Table, category: Callable[[int], str]
+) -> None:
     said: dict[int, tuple[str, str]] = {}
     for codes, words, kind, _ in table.rows:
         if codes != "any other":
