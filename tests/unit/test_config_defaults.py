@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
+import tomli
+from msgspec.structs import replace
 
-from firmware_app.config import Config, check_config, load_config
+from firmware_app.config import Config, ListenerTlsConfig, NodeConfig, NodeTlsConfig, check_config, load_config
+from firmware_app.config.declared_services import PRINT_ATTRIBUTES
+from firmware_app.config.reading import default_config
+from firmware_app.config.schema import PrintConfig
+from firmware_app.objects import film_settings
+from firmware_app.profiles import ProfileError, load_profile
 
 # SP-1P DICOM conformance statement, clause 4.7.2; its "None" is the empty string here.
 STATEMENT_DEFAULTS = {
@@ -51,8 +61,52 @@ def test_every_choice_of_the_statement_is_accepted(tmp_path: Path, key: str, val
 
 def test_without_a_file_no_motor_no_camera_no_node() -> None:
     config = load_config(None)
-    assert config == Config()
+    assert config == default_config(load_profile()) == Config()
     assert (config.stage, config.camera, config.nodes()) == (None, None, {})
+
+
+def test_a_profile_has_defaults_of_its_own_beneath_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "radiography.toml"
+    path.write_text("profile = 'kodakqc'\n")
+    config = load_config(path)
+    assert config == default_config(load_profile("kodakqc"))
+    assert (config.instrument.port, config.storage.modality, config.print.crop) == (104, "CR", "CROP")
+    assert config.camera is None
+    path.write_text("profile = 'kodakqc'\n[instrument]\nport = 4104\n[print]\ncrop = ''\n[camera]\num_per_px = 0.85\n")
+    config = load_config(path)
+    assert (config.instrument.port, config.instrument.ae_title) == (4104, "KODAKQC")
+    assert (config.print.crop, config.print.automatic) == ("", True)
+    assert config.camera is not None
+    assert (config.camera.bits_stored, config.camera.um_per_px) == (12, 0.85)
+    path.write_text("profile = 'kodakqc'\n[camera]\nbits_stored = 8\n")
+    camera = load_config(path).camera
+    assert camera is not None
+    assert camera.bits_stored == 8
+
+
+def test_a_table_of_the_wrong_type_is_told_as_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text("profile = 'kodakqc'\nstorage = 5\ncamera = []\n")
+    assert [problem.split(": ")[1] for problem in check_config(path)] == ["storage", "camera"]
+
+
+@pytest.mark.parametrize(
+    ("table", "values", "message"),
+    [
+        ("storage", {"modality": "CT"}, r'storage.modality: "CT" is not allowed'),
+        ("storage", {"colour": True}, "storage.colour: unknown key"),
+        ("xyzzy", {"a": 1}, "xyzzy: unknown table"),
+        ("storage", {"modality": "CR"}, r'storage.modality: "CR" is not what the profile sp-1p declares'),
+        ("mpps", {"retry_max_s": 9.0}, "mpps: the profile sp-1p declares no service mpps"),
+        ("print", {"min_density": "9", "max_density": "1"}, "print.min_density: 9 is more than"),
+    ],
+)
+def test_a_default_of_a_profile_that_is_not_allowed(
+    table: str, values: dict[str, str | int | float | bool], message: str
+) -> None:
+    profile = replace(load_profile("sp-1p"), configuration_defaults={table: values})
+    with pytest.raises(ProfileError, match=f"sp-1p.toml: configuration_defaults.{message}"):
+        default_config(profile)
 
 
 def test_nodes_are_the_configured_ones_with_their_timeouts(tmp_path: Path) -> None:
@@ -81,14 +135,29 @@ def test_the_reference_example_is_the_defaults_and_names_every_key() -> None:
     defaults = Config(stage=type(config.stage)(), camera=type(config.camera)())
     assert config == defaults
     text = (EXAMPLES / "reference.toml").read_text()
-    tables = [defaults, *(value for value in (getattr(defaults, name) for name in defaults.__struct_fields__))]
-    missing = [
-        field
-        for table in tables
-        for field in getattr(table, "__struct_fields__", ())
-        if f"\n{field} = " not in text and f"[{field}" not in text and f".{field}]" not in text
-    ]
-    assert missing == []
+    # What only some have is written out and commented out.
+    named = tomli.loads(re.sub(r"^# (\[\w+\.tls\]|\w+ = )", r"\1", text, flags=re.MULTILINE))
+    assert keys_of(named) == keys_of(msgspec.to_builtins(defaults)) | {
+        *(f"instrument.tls.{key}" for key in ListenerTlsConfig.__struct_fields__),
+        *(f"worklist.tls.{key}" for key in NodeTlsConfig.__struct_fields__),
+    }
+
+
+def keys_of(table: dict[str, Any], prefix: str = "") -> set[str]:
+    keys: set[str] = set()
+    for key, value in table.items():
+        if isinstance(value, dict):
+            keys |= keys_of(value, f"{prefix}{key}.")
+        elif key != "tls":
+            keys.add(prefix + key)
+    return keys
+
+
+def test_print_keys_are_the_same_everywhere() -> None:
+    """The keys that a profile judges and those that become film settings."""
+    assert {key: word for key, word in film_settings.KEYWORDS.items() if key != "layout"} == PRINT_ATTRIBUTES
+    nodes = set(NodeConfig.__struct_fields__) | {"automatic", "layout", "retry_first_s", "retry_max_s"}
+    assert set(PRINT_ATTRIBUTES) == set(PrintConfig.__struct_fields__) - nodes
 
 
 def test_importing_the_configuration_is_light() -> None:

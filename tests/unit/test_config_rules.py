@@ -10,6 +10,7 @@ from firmware_app.config import Config, ConfigError, check_config, load_config
 
 CAMERA_AND_STAGE = "[stage]\n[camera]\n"
 NODE = 'ip_address = "10.0.0.9"\nport = 104\nae_title = "ARCHIVE"\n'
+NAMED = 'host_name = "pacs.clinic.example"\nport = 104\nae_title = "ARCHIVE"\n'
 
 # (what stands in the file, key path, part of the explanation)
 REFUSED = [
@@ -119,6 +120,85 @@ REFUSED = [
     (f"[stage]\nsimulated = true\n[storage]\n{NODE}", "storage.ip_address", "10.0.0.9 is not a loopback address"),
     (f"[camera]\nsimulated = true\n[worklist]\n{NODE}", "worklist.ip_address", "camera.simulated is true"),
     (f"[camera]\nsimulated = true\n[patient_query]\n{NODE}", "patient_query.ip_address", "simulated"),
+    (f"[camera]\nsimulated = true\n[mpps]\n{NAMED}", "mpps.host_name", "pacs.clinic.example is not a loopback address"),
+    (f"[camera]\nsimulated = true\n[print]\n{NODE}", "print.ip_address", '(127.x.y.z) or "localhost"'),
+    # an address or a name
+    (f"[storage]\n{NODE}host_name = 'pacs'", "storage.host_name", "storage.ip_address is given too: a node has one"),
+    ("[mpps]\nhost_name = 'ris'\nae_title = 'RIS'", "mpps.port", "missing, and mpps.host_name and mpps.ae_title are"),
+    ("[mpps]\nport = 104\nae_title = 'RIS'", "mpps.ip_address", "(mpps.host_name would do as well)"),
+    ("[print]\nhost_name = '10.0.0.9'", "print.host_name", "10.0.0.9 is no host name; an address is print.ip_address"),
+    ("[print]\nhost_name = '10.0.0.256'", "print.host_name", "is no host name"),
+    ("[print]\nhost_name = 'a..b'", "print.host_name", 'a host name or an IPv4 address such as "pacs.clinic.example"'),
+    ("[print]\nhost_name = 'a b'", "print.host_name", "a host name"),
+    (
+        f"[instrument]\nip_address = '10.0.0.9'\nport = 104\n[storage]\n{NODE}",
+        "storage.port",
+        "10.0.0.9:104 is our own port (instrument.ip_address and instrument.port)",
+    ),
+    # queues
+    ("[mpps]\nretry_first_s = 60\nretry_max_s = 30", "mpps.retry_max_s", "30 is less than mpps.retry_first_s = 60"),
+    ("[commitment]\nretry_first_s = 301", "commitment.retry_max_s", "300 is less than commitment.retry_first_s = 301"),
+    ("[print]\nretry_max_s = 1", "print.retry_max_s", "1 is less than print.retry_first_s = 2"),
+    ("[mpps]\nretry_max_s = 86401", "mpps.retry_max_s", "at most 86400"),
+    # commitment
+    (f"[commitment]\n{NODE}", "commitment.ip_address", "no storage node is: what is stored there would be committed"),
+    (
+        f"[instrument]\nport = 0\n[storage]\n{NODE}[commitment]\n{NAMED}same_association_wait_s = 0",
+        "commitment.host_name",
+        "instrument.port and commitment.same_association_wait_s are 0: no report could reach us",
+    ),
+    ("[commitment]\nreport_timeout_s = 0", "commitment.report_timeout_s", "seconds from 1 to 604800"),
+    # print
+    ("[print]\nsmoothing = 'SHARP'", "print.smoothing", 'print.magnification is not "CUBIC"'),
+    ("[print]\nsmoothing = 'SHARP'\nmagnification = 'NONE'", "print.smoothing", 'print.magnification is not "CUBIC"'),
+    (
+        "[print]\nmin_density = '300'\nmax_density = '20'",
+        "print.min_density",
+        "300 is more than print.max_density = 20",
+    ),
+    ("[print]\nborder_density = '401'", "print.border_density", 'a number from "0" to "400"'),
+    ("[print]\nmin_density = 'BLACK'", "print.min_density", 'a number from "0" to "400"'),
+    ("[print]\nlayout = '0,1'", "print.layout", "columns and rows"),
+    ("[print]\nfilm_size = 'A4'", "print.film_size", '"8INX10IN"'),
+    ("[print]\ndestination = 'BIN_6'", "print.destination", '"BIN_5"'),
+    ("[print]\ncopies = 0", "print.copies", "from 1 to 99"),
+    # what the profile does not declare
+    ("profile = 'sp-1p'\n[mpps]", "mpps", "the profile sp-1p declares no service mpps"),
+    ("profile = 'sp-1p'\n[print]\ncopies = 2", "print", "the profile sp-1p declares no service print"),
+    (f"profile = 'sp-1p'\n[storage]\n{NODE}[commitment]\n{NODE}", "commitment", "sp-1p declares no service commitment"),
+    ("profile = 'kodakqc'\n[patient_query]", "patient_query", "the profile kodakqc declares no service patient query"),
+    (
+        "profile = 'sp-1p'\n[storage]\nmodality = 'CR'",
+        "storage.modality",
+        '"CR" is not what the profile sp-1p declares; one of "SC", "OP", "XC", "OT"',
+    ),
+    ("profile = 'kodakqc'\n[storage]\nmodality = 'SC'", "storage.modality", 'one of "CR"'),
+    (
+        "profile = 'sp-1p'\n[storage]\ntransfer_syntax = 'rle-lossless'",
+        "storage.transfer_syntax",
+        'sp-1p declares for Secondary Capture Image; one of "implicit-vr-little-endian", "explicit-vr-little-endian", '
+        '"jpeg-baseline"',
+    ),
+    (
+        "profile = 'kodakqc'\n[storage]\ntransfer_syntax = 'explicit-vr-little-endian'",
+        "storage.transfer_syntax",
+        'kodakqc declares for Computed Radiography Image; one of "implicit-vr-little-endian"',
+    ),
+    (
+        "[storage]\nmodality = 'CR'\ntransfer_syntax = 'jpeg-baseline'",
+        "storage.transfer_syntax",
+        "specular declares for Computed Radiography Image",
+    ),
+    (
+        "profile = 'sp-1p'\n[patient_query]\nmodel = 'study-root'",
+        "patient_query.model",
+        '"study-root" is not what the profile sp-1p declares; one of "patient-root"',
+    ),
+    ("profile = 'kodakqc'\n[print]\npriority = 'HIGH'", "print.priority", 'profile kodakqc declares; one of "MED"'),
+    ("profile = 'kodakqc'\n[print]\ncopies = 2", "print.copies", '"2" is not what the profile kodakqc declares'),
+    ("profile = 'kodakqc'\n[print]\npolarity = 'REVERSE'", "print.polarity", 'one of "NORMAL"'),
+    ("profile = 'kodakqc'\n[instrument.tls]", "instrument.tls", "the profile kodakqc declares no TLS"),
+    (f"profile = 'sp-1p'\n[storage]\n{NODE}[storage.tls]", "storage.tls", "the profile sp-1p declares no TLS"),
 ]
 
 ACCEPTED = [
@@ -132,6 +212,23 @@ ACCEPTED = [
     "[stage]\nsteps_per_mm = [250, 250, 1000]\nsettle_s = 0",
     "[stage]\nright_eye_um = [-100000, -40000, -39300]",
     "[camera]\nbits_stored = 12\num_per_px = 0.85",
+    "".join(f"[{name}]\n{NAMED}" for name in ("worklist", "storage", "patient_query", "mpps", "commitment", "print")),
+    f"[stage]\nsimulated = true\n[storage]\n{NAMED}".replace("pacs.clinic.example", "LocalHost"),
+    "[storage]\nhost_name = 'pacs2'\nport = 104\nae_title = 'PACS'",
+    f"[instrument]\nport = 0\n[storage]\n{NODE}[commitment]\n{NODE}",
+    f"[instrument]\nip_address = '10.0.0.9'\nport = 105\n[storage]\n{NODE}",
+    "[print]\nmagnification = 'CUBIC'\nsmoothing = 'SHARP'\nmin_density = '20'\nmax_density = '20'",
+    "[print]\nborder_density = 'WHITE'\nempty_image_density = '400'\nrequested_image_size_mm = 120.5",
+    # every object in every syntax that it has
+    "[storage]\nmodality = 'CR'\ntransfer_syntax = 'rle-lossless'",
+    "[storage]\nmodality = 'OP'\ntransfer_syntax = 'jpeg-2000-lossless'\n[camera]\nbits_stored = 12",
+    "[storage]\nmodality = 'OP'\ntransfer_syntax = 'jpeg-baseline'\n[camera]\nbits_stored = 12",
+    "[patient_query]\nmodel = 'study-root'",
+    # other profiles
+    f"profile = 'sp-1p'\n[worklist]\n{NODE}[storage]\n{NODE}[patient_query]\n{NODE}",
+    f"profile = 'kodakqc'\n[worklist]\n{NAMED}[storage]\n{NAMED}[commitment]\n{NAMED}[print]\n{NAMED}",
+    "profile = 'kodakqc'\n[instrument]\nport = 11104\nae_title = 'CR1'",
+    "profile = 'kodakqc'\n[camera]\nbits_stored = 8",
 ]
 
 
@@ -167,6 +264,10 @@ def test_only_the_bad_key_is_named(tmp_path: Path) -> None:
         "[stage]\ntravel_mm = 'x'\nright_eye_um = [-95000, -2e4, -2e4]",
         "[storage]\nretry_first_s = 'x'\nretry_max_s = 1",
         "capture = 700\n[stage]\nright_eye_um = [-82000, -2e4, -600]",
+        "profile = 'sp-1p'\n[storage]\nmodality = 'CT'",
+        "profile = 'sp-1p'\n[storage]\nmodality = 'CR'\ntransfer_syntax = 'rle-lossless'",
+        "profile = 'nowhere'\n[storage]\nmodality = 'CR'",
+        "profile = 5\n[storage]\nmodality = 'CR'",
     ):
         assert len(check_config(write(tmp_path, text))) == 1
 
