@@ -14,13 +14,7 @@ from PIL import Image
 
 from firmware_app import __version__
 from firmware_app.config import Config
-from firmware_app.dicom.uids import (
-    EXPLICIT_VR_LITTLE_ENDIAN,
-    IMPLICIT_VR_LITTLE_ENDIAN,
-    JPEG_2000_LOSSLESS,
-    JPEG_BASELINE,
-    RLE_LOSSLESS,
-)
+from firmware_app.config.declared_services import TRANSFER_SYNTAXES
 from firmware_app.model import Equipment, Exam, Eye, ReferencedInstance
 from firmware_app.objects.encoding import encode_part10
 from firmware_app.objects.identifiers import derived_uid
@@ -31,14 +25,6 @@ from firmware_app.report.content import EyeReport
 from firmware_app.report.overlay import draw_overlay
 from firmware_app.report.page import draw_report
 from firmware_app.services.analysis import Analysed
-
-TRANSFER_SYNTAXES = {
-    "implicit-vr-little-endian": IMPLICIT_VR_LITTLE_ENDIAN,
-    "explicit-vr-little-endian": EXPLICIT_VR_LITTLE_ENDIAN,
-    "jpeg-baseline": JPEG_BASELINE,
-    "rle-lossless": RLE_LOSSLESS,
-    "jpeg-2000-lossless": JPEG_2000_LOSSLESS,
-}
 
 Drawn = tuple[tuple[str, bytes], ...]  # file name, PNG
 
@@ -63,7 +49,7 @@ def build_deliverables(
 
     Slow (drawing, compression): run it in a worker thread.
     """
-    equipment = _equipment(config, profile)
+    equipment = equipment_of(config, profile)
     overlays = {
         eye: draw_overlay(each.captured.frame.pixels, each.captured.frame.bits_stored, each.measurement)
         for eye, each in results.items()
@@ -133,12 +119,13 @@ def _deliverable(
         sop_class_uid=instance.sop_class_uid,
         sop_instance_uid=instance.sop_instance_uid,
         transfer_syntax_uid=transfer_syntax_uid,
-        data=encode_part10(instance.dataset),
+        data=encode_part10(instance.dataset, instance.as_received),
         problems=instance.problems,
     )
 
 
-def _equipment(config: Config, profile: Profile) -> Equipment:
+def equipment_of(config: Config, profile: Profile) -> Equipment:
+    """The instrument as its objects name it."""
     return Equipment(
         manufacturer=profile.equipment.manufacturer,
         model_name=profile.equipment.model_name,

@@ -11,9 +11,10 @@ import struct
 import time
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +52,7 @@ DECODER_ERRORS = (
     Image.DecompressionBombError,
 )
 
+T = TypeVar("T")
 AnyPixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 
@@ -195,6 +197,11 @@ def read_image(file: Path, *, scale_given: bool = False) -> ImageFile:
 
     With `scale_given` the file's own scale is not looked at, so that an unusable one does not matter.
     """
+    return read_file(file, lambda path: read_dicom(path, scale_given), read_picture)
+
+
+def read_file(file: Path, from_dicom: Callable[[Path], T], from_picture: Callable[[Path], T]) -> T:
+    """What the reader for its kind makes of a file. Every problem is an `ImageFileError`, decoders' errors too."""
     try:
         size = file.stat().st_size
         if not file.is_file():
@@ -208,7 +215,7 @@ def read_image(file: Path, *, scale_given: bool = False) -> ImageFile:
         with warnings.catch_warnings():
             # the decoders warn about oddities they cope with; what they do not cope with is an error
             warnings.simplefilter("ignore")
-            return read_dicom(file, scale_given) if is_dicom else read_picture(file)
+            return from_dicom(file) if is_dicom else from_picture(file)
     except ImageFileError:
         raise
     except UnidentifiedImageError as error:
@@ -228,19 +235,28 @@ def check_size(rows: int, columns: int) -> None:
 
 def read_picture(file: Path) -> ImageFile:
     with Image.open(file, formats=PICTURE_FORMATS) as picture:
-        check_size(picture.height, picture.width)
-        pages = int(getattr(picture, "n_frames", 1))
-        if pages != 1 and picture.format != "MPO":  # MPO: a JPEG with previews behind it
-            raise ImageFileError(f"the file holds {pages} images, one is expected")
-        if picture.mode.startswith("I"):
-            values = np.asarray(picture)
-            low, high = int(values.min()), int(values.max())
-            if low < 0 or high > 65535:
-                raise ImageFileError(f"the pixel values {low}..{high} do not fit in 16 bits")
-            return ImageFile(values.astype(np.uint16), likely_bits(high), None)
-        if picture.mode == "F":
-            raise ImageFileError("floating-point pixels are not supported")
-        return ImageFile(np.asarray(picture.convert("L")), 8, None)
+        check_picture(picture)
+        return ImageFile(*luminance(picture), None)
+
+
+def check_picture(picture: Image.Image) -> None:
+    check_size(picture.height, picture.width)
+    pages = int(getattr(picture, "n_frames", 1))
+    if pages != 1 and picture.format != "MPO":  # MPO: a JPEG with previews behind it
+        raise ImageFileError(f"the file holds {pages} images, one is expected")
+
+
+def luminance(picture: Image.Image) -> tuple[AnyPixels, int]:
+    """The grey pixels of a picture, and how many bits they have."""
+    if picture.mode.startswith("I"):
+        values = np.asarray(picture)
+        low, high = int(values.min()), int(values.max())
+        if low < 0 or high > 65535:
+            raise ImageFileError(f"the pixel values {low}..{high} do not fit in 16 bits")
+        return values.astype(np.uint16), likely_bits(high)
+    if picture.mode == "F":
+        raise ImageFileError("floating-point pixels are not supported")
+    return np.asarray(picture.convert("L")), 8
 
 
 def likely_bits(highest: int) -> int:
@@ -250,15 +266,24 @@ def likely_bits(highest: int) -> int:
 
 def read_dicom(file: Path, scale_given: bool) -> ImageFile:
     dataset = pydicom.dcmread(file)
-    if "PixelData" not in dataset:
-        raise ImageFileError("the DICOM file holds no image: PixelData (7FE0,0010) is missing")
+    check_dataset(dataset)
     if str(dataset.get("ConversionType", "")) == "WSD":
         raise ImageFileError("a page drawn by a workstation (Conversion Type WSD), not a camera picture")
+    scale = None if scale_given else dicom_scale(dataset)
+    return ImageFile(*dicom_luminance(dataset), scale)
+
+
+def check_dataset(dataset: pydicom.Dataset) -> None:
+    if "PixelData" not in dataset:
+        raise ImageFileError("the DICOM file holds no image: PixelData (7FE0,0010) is missing")
     check_size(int(dataset.Rows), int(dataset.Columns))
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames != 1:
         raise ImageFileError(f"the DICOM file holds {frames} frames, one is expected")
-    scale = None if scale_given else dicom_scale(dataset)
+
+
+def dicom_luminance(dataset: pydicom.Dataset) -> tuple[AnyPixels, int]:
+    """The grey pixels of a data set with black as 0, and how many bits they have."""
     values = dataset.pixel_array
     bits = int(dataset.BitsStored)
     interpretation = str(dataset.PhotometricInterpretation)
@@ -274,9 +299,7 @@ def read_dicom(file: Path, scale_given: bool) -> ImageFile:
         raise ImageFileError(f"the pixel values {values.min()}..{values.max()} do not fit in BitsStored {bits}")
     if interpretation == "MONOCHROME1":
         values = 2**bits - 1 - values
-    if bits <= 8:
-        return ImageFile(values.astype(np.uint8), bits, scale)
-    return ImageFile(values.astype(np.uint16), bits, scale)
+    return (values.astype(np.uint8), bits) if bits <= 8 else (values.astype(np.uint16), bits)
 
 
 def dicom_scale(dataset: pydicom.Dataset) -> float | None:
