@@ -23,7 +23,7 @@ from firmware_app.dicom.statuses import (
     NO_SUCH_SOP_INSTANCE,
     PROCESSING_FAILURE,
 )
-from firmware_app.dicom.uids import STORAGE_COMMITMENT_PUSH_MODEL
+from firmware_app.dicom.uids import STORAGE_COMMITMENT_PUSH_MODEL, uid_name
 from firmware_app.model import ReferencedInstance
 from firmware_app.net.association import Association
 from firmware_app.net.attributes import AttributesUnreadable
@@ -98,9 +98,13 @@ def read_report(report: EventReport) -> CommitmentReport:
             FailedInstance(_reference(item), _reason(item)) for item in _items(information, "FailedSOPSequence")
         )
     except AttributesUnreadable as error:
-        raise UnusableReport(PROCESSING_FAILURE, str(error)) from error
+        # Without pydicom's words: they quote the peer's data, and this goes into logs.
+        octets, syntax = len(report.information or b""), uid_name(report.transfer_syntax)
+        raise UnusableReport(PROCESSING_FAILURE, f"its {octets} octets are no {syntax} data set") from error
     if not UID.match(transaction_uid):
         raise UnusableReport(INVALID_ARGUMENT_VALUE, f"the Transaction UID {transaction_uid[:64]!r} is none")
+    if not committed and not failed:
+        raise UnusableReport(INVALID_ARGUMENT_VALUE, f"on transaction {transaction_uid} it names no instance")
     return CommitmentReport(transaction_uid, committed, failed)
 
 
