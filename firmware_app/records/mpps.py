@@ -254,8 +254,14 @@ class MppsRecords:
         self._queue = queue
         self._clock = clock
 
-    async def head(self, node: str) -> OutgoingMpps | None:
-        return await self._call(partial(self._queue.head, node, self._clock()))
+    async def head(self, node: str) -> tuple[OutgoingMpps | None, list[MppsDelivery]]:
+        """What has to go next, due or not, and what was parked before it, because its step's N-CREATE is."""
+
+        def look() -> tuple[OutgoingMpps | None, list[MppsDelivery]]:
+            parked = self._queue.fail_followers(node, self._clock())
+            return self._queue.head(node, self._clock()), parked
+
+        return await self._call(look)
 
     async def messages(
         self,
@@ -290,10 +296,6 @@ class MppsRecords:
     async def mark_failed(self, place: int, status: int | None, reason: str) -> MppsDelivery:
         """Park it, with the reason, until somebody decides."""
         return await self._call(partial(self._queue.mark_failed, place, status, reason, self._clock()))
-
-    async def fail_followers(self, node: str) -> list[MppsDelivery]:
-        """Park what can no longer be sent because its step's N-CREATE is parked."""
-        return await self._call(partial(self._queue.fail_followers, node, self._clock()))
 
     async def requeue_interrupted(self, node: str | None = None) -> int:
         return await self._call(partial(self._queue.requeue_interrupted, node, self._clock()))

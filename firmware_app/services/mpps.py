@@ -125,10 +125,11 @@ class MppsService:
             return self._disk_refused(node, error)
 
     async def _head(self, node: Node) -> OutgoingMpps | None:
-        for parked in await self._records.mpps.fail_followers(node.name):
+        head, followers = await self._records.mpps.head(node.name)
+        for parked in followers:
             text = "not sent until somebody decides"
             self._tell("mpps.failed", text, parked, "error", "the node has refused the N-CREATE of this step")
-        return await self._records.mpps.head(node.name)
+        return head
 
     def _wait_s(self, outgoing: OutgoingMpps) -> float:
         # No back-off is longer than max_s, so a longer one means that the wall clock was set back: it is due.
