@@ -60,8 +60,8 @@ class Reports:
     def complete(self) -> bool:
         return not self._open
 
-    async def wait(self, seconds: float) -> None:
-        with trio.move_on_after(seconds):
+    async def wait_until(self, deadline: float) -> None:
+        with trio.move_on_at(deadline):
             while not self.complete:
                 await self._closed.wait()
 
@@ -191,7 +191,7 @@ async def ask(peer: Peer, requests: Requests, reports: Reports, port: int, wait_
         if port:
             await nursery.start(own_port.listen)
         deadline = await _request(peer, requests, reports, wait_s, held, alone=not port)
-        await reports.wait(deadline - trio.current_time())
+        await reports.wait_until(deadline)
         await own_port.finish(peer.node.timeouts.release_s)
         nursery.cancel_scope.cancel()
 
