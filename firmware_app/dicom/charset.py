@@ -34,6 +34,7 @@ __all__ = ["CODECS", "DEFAULT_FALLBACKS", "DecodedText", "TextDecoder", "reperto
 DEFAULT_FALLBACKS = ("ISO_IR 192", "ISO_IR 100")  # UTF-8 recognizes itself; Latin-1 takes what is left
 LAST_RESORT = "iso8859_1"
 UNREADABLE = "does not fit its character set"
+WESTERN = frozenset({"iso8859_1", "iso8859_9"})  # in the others such pairs are letters
 
 ESCAPE = re.compile(rb"\x1b(?P<escape>\$[()][A-D]|\$B|[()\-][A-Za-z])")
 TOKEN = re.compile(ESCAPE.pattern + rb"|(?P<low>[^\x1b\x80-\xff]+)|(?P<high>[\x80-\xff]+)")
@@ -45,7 +46,7 @@ class DecodedText(NamedTuple):
 
     @property
     def undecodable(self) -> bool:
-        """The octets are not what was declared: the text is the reading of a fallback."""
+        """The octets are not what was declared: the text is a guess."""
         return self.problem is not None and self.problem.startswith(UNREADABLE)
 
 
@@ -67,9 +68,20 @@ class TextDecoder:
         try:
             if ESC in octets:
                 return self._decode_extended(octets, PERSON_NAME_DELIMITERS if person_name else TEXT_DELIMITERS)
-            return DecodedText(decode_octets(octets, self._initial_codec), None)
+            text = decode_octets(octets, self._initial_codec)
+            return DecodedText(text, self._doubt(octets))
         except UnicodeDecodeError:
             return self._decode_by_fallback(octets)
+
+    def _doubt(self, octets: bytes) -> str | None:
+        """Latin-1 takes any octets. In a name, its signs from 80H to BFH do not follow its letters as UTF-8 has them."""
+        if self._initial_codec not in WESTERN:
+            return None
+        try:
+            octets.decode("utf_8")
+        except UnicodeDecodeError:
+            return None
+        return f"{UNREADABLE} ({self.terms[0]}): by its octets it is UTF-8"
 
     def values(self, octets: bytes) -> list[bytes]:
         """The values of a text that may have several: 5CH separates them only where it is no part of a character."""

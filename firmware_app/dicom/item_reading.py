@@ -43,7 +43,7 @@ CODED_TEXT = frozenset({"LO", "PN", "SH"})  # the VRs that Specific Character Se
 MAX_CHARACTERS = {"AE": 16, "CS": 16, "DS": 16, "LO": 64, "PN": 64, "SH": 16, "UI": 64}
 UID_FORM = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
 TIME_FORM = re.compile(r"([01]\d|2[0-3])([0-5]\d(([0-5]\d|60)(\.\d{1,6})?)?)?")
-CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 BACKSLASH = b"\\"
 
 

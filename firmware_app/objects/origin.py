@@ -39,4 +39,4 @@ def undecoded(exam: Exam) -> Iterator[str]:
         for path, octets in each.undecoded:
             cut = "..." if len(octets) > 2 * OCTETS_SHOWN else ""
             shown = octets[: 2 * OCTETS_SHOWN] + cut
-            yield f"{path}: read as a guess, its octets are not of its character set ({declared}): {shown}"
+            yield f"{path}: a guess, because its octets are not of its character set ({declared}): {shown}"
