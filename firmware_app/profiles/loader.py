@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,7 @@ def available_profiles() -> tuple[str, ...]:
     return tuple(sorted(entry.stem for entry in FOLDER.iterdir() if entry.suffix == ".toml"))
 
 
+@cache
 def load_profile(name: str = "specular") -> Profile:
     """The profile of that name. Raises ProfileError."""
     if name not in available_profiles():
