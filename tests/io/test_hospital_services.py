@@ -255,6 +255,23 @@ async def test_a_station_whose_port_is_closed(running: Hospital, station_port: i
     assert f"STATION accepts no association on port {station_port}" in event["reason"]
 
 
+async def test_it_ends_although_a_report_is_not_answered(tmp_path: Path, station_port: int) -> None:
+    arrived = trio.Event()
+
+    async def take(report: EventReport) -> int:
+        arrived.set()
+        await trio.sleep_forever()
+        raise AssertionError
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(partial(serve, LOCAL, station_port, on_event=take))
+        with hospital(tmp_path / "archive", "--station-port", str(station_port)) as running:
+            await request(running, 1)
+            with trio.fail_after(20):
+                await arrived.wait()
+        nursery.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize(
     ("instance", "action", "numbers", "status"),
     [

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,8 @@ from firmware_app.dicom.uids import IMPLICIT_VR_LITTLE_ENDIAN, SECONDARY_CAPTURE
 from firmware_app.net.data_source import BLOCK_LENGTH, block_length
 from firmware_app.net.instance_file import FileSource, InstanceFile, InstanceUnreadable
 from firmware_app.net.node import LocalApplicationEntity
-from firmware_app.net.storage import store
+from firmware_app.net.storage import StoreResult, store
+from firmware_app.services.delivery import send_in_order
 
 LOCAL = LocalApplicationEntity("SPECULAR", "127.0.0.1", "1.2.3.4", "TEST")
 WAIT_MS = 5000
@@ -72,7 +73,13 @@ async def test_a_stuck_disk_does_not_keep_the_result_of_the_file_before(file: In
     assert [message.command.affected_sop_instance_uid for message in acceptor.messages] == ["1.2.1"]
 
 
-async def test_the_next_file_is_opened_while_this_one_is_on_its_way(file: InstanceFile, tmp_path: Path) -> None:
+CONTEXTS = ((SECONDARY_CAPTURE_STORAGE, (IMPLICIT_VR_LITTLE_ENDIAN,)),)
+
+
+@pytest.mark.parametrize("send", [store, send_in_order], ids=["by hand", "delivery"])
+async def test_the_next_file_is_opened_while_this_one_is_on_its_way(
+    file: InstanceFile, tmp_path: Path, send: Callable[..., AsyncGenerator[StoreResult, None]]
+) -> None:
     """The peer answers only when the thread has opened the second file: otherwise this test never ends."""
     path = tmp_path / "two.dcm"
     os.mkfifo(path)
@@ -83,7 +90,7 @@ async def test_the_next_file_is_opened_while_this_one_is_on_its_way(file: Instan
         return [0]
 
     async with run_acceptor(answer) as acceptor:
-        results = [one async for one in store(acceptor.node, LOCAL, [file, replace(file, path=path)])]
+        results = [one async for one in send(acceptor.node, LOCAL, [file, replace(file, path=path)], CONTEXTS)]
     os.close(opened[0])
     assert [one.category for one in results] == ["stored", "permanent"]
     assert "has changed: now 0 octets" in results[1].reason
