@@ -1,4 +1,4 @@
-"""`specular commit` against an archive of another toolkit: where the report comes, what it says, and that none comes."""
+"""`specular commit` against an archive of another toolkit: where the report comes, what it says, that none comes."""
 
 from __future__ import annotations
 
