@@ -83,11 +83,15 @@ async def test_on_the_same_association(tmp_path: Path, peer: Archive) -> None:
     assert peer.statuses == [0x0000]
 
 
-async def test_it_may_overtake_the_answer_to_the_request(tmp_path: Path, peer: Archive) -> None:
+@pytest.mark.parametrize("same", [True, False], ids=["same", "new"])
+async def test_it_may_overtake_the_answer_to_the_request(tmp_path: Path, peer: Archive, same: bool) -> None:
     async with bench(tmp_path, peer) as there:
 
         def on_action(asked: Asked) -> int:
-            peer.report_there(there.port, report_on(asked))
+            if same:
+                peer.report_here(asked, report_on(asked))
+            else:
+                peer.report_there(there.port, report_on(asked))
             return 0x0000
 
         peer.on_action = on_action

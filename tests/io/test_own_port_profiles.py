@@ -32,7 +32,7 @@ from firmware_app.net.performer import EventReport
 from firmware_app.net.verification import echo
 from firmware_app.profiles import load_profile
 from firmware_app.services.listening import ListenerService, offers_of
-from firmware_app.services.peers import local_entity
+from firmware_app.services.peers import NotDeclared, local_entity
 
 PEER = LocalApplicationEntity("ARCHIVE", "127.0.0.1", "1.2.3.5", "PEER")
 COMMITMENT, INSTANCE = STORAGE_COMMITMENT_PUSH_MODEL, "1.2.840.10008.1.20.1.1"
@@ -75,9 +75,9 @@ def transaction() -> Dataset:
 
 
 async def test_the_profile_sp_1p_accepts_no_association() -> None:
-    assert "listener" not in load_profile("sp-1p").application_entity
-    why = "the profile sp-1p accepts no association"
-    service = ListenerService(None, 64001, ListenerRules(), Watch().publish, why_not=why)
+    with pytest.raises(NotDeclared) as caught:
+        offers_of(load_profile("sp-1p"))
+    service = ListenerService(None, 64001, ListenerRules(), Watch().publish, why_not=str(caught.value))
     await service.run()  # there is nothing to run
     assert service.detail == "not listening: the profile sp-1p accepts no association"
 
