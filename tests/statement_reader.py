@@ -10,6 +10,7 @@ from itertools import pairwise
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from firmware_app.config import Config
 from firmware_app.config.reading import default_config
 from firmware_app.conformance.markdown import render_markdown
 from firmware_app.conformance.statement import write_statement
@@ -67,8 +68,8 @@ def printed_statement(profile_name: str) -> PrintedStatement:
     return print_profile(load_profile(profile_name))
 
 
-def print_profile(profile: Profile) -> PrintedStatement:
-    return PrintedStatement(render_markdown(write_statement(profile, default_config(profile))))
+def print_profile(profile: Profile, defaults: Config | None = None) -> PrintedStatement:
+    return PrintedStatement(render_markdown(write_statement(profile, defaults or default_config(profile))))
 
 
 def tokens_of(markdown: str) -> list[Token]:

@@ -88,7 +88,7 @@ def presence(row: Attribute) -> str:
 def source_words(row: Attribute, table: dict[str, Attribute]) -> str:
     """Where the value comes from, or the value itself."""
     if row.value:
-        return row.value
+        return f"{tag_words(row.value)} {attribute_name(row.value)}" if vr_of(row.path) == "AT" else row.value
     parent = table.get(row.parent)
     within = ITEM_SOURCES.get(parent.source, {}) if parent else SOURCES
     for words in (within, ITEM_SOURCE_WORDS, SOURCES):
