@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,6 +19,8 @@ from firmware_app.dicom.message import Message, fragments
 from firmware_app.net.node import Node, Timeouts
 
 HANG_UP = "hang up"
+RESET = "reset"
+ABORT = "abort"
 STALL = "stall"
 RELEASE = "release"
 # What a handler yields: a status, a status with a data set, a message of its own, octets as they are, or a misdeed.
@@ -93,6 +97,13 @@ class Conversation:
             return True
         for answer in self.handler(message):
             if answer == HANG_UP:
+                return False
+            if answer == RESET:
+                self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                return False
+            if answer == ABORT:
+                self.core.abort()
+                await self.stream.send_all(self.core.data_to_send())
                 return False
             if answer == STALL:
                 continue
