@@ -97,10 +97,9 @@ class OrderReading(ItemReading):
         )
 
     def scheduled_step(self, elements: Elements) -> tuple[dict[str, Any], tuple[Code, ...]]:
-        step = first_item(elements, SCHEDULED_STEPS.tag)
-        if step is None:
+        step = first_item(elements, SCHEDULED_STEPS.tag) or {}
+        if not any(step.values()):  # wlmscpfs makes an item of empty elements of an absent sequence
             self.note(SCHEDULED_STEPS, "is missing or empty")
-            return {}, ()
         count = sum(1 for _ in items(elements, SCHEDULED_STEPS.tag))
         if count > 1:
             self.note(SCHEDULED_STEPS, f"has {count} items instead of one; the first is shown")

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from firmware_app.dicom.item_reading import is_date
 from firmware_app.objects import charset
 
 MAX_LENGTH = {"SH": 16, "LO": 64, "CS": 16, "AE": 16, "ST": 1024, "LT": 10240, "DS": 16, "IS": 12, "UI": 64, "PN": 64}
@@ -30,7 +31,6 @@ IDENTIFIERS = frozenset(
 )
 PATTERNS = {
     "CS": re.compile(r"[A-Z0-9 _]{1,16}"),
-    "DA": re.compile(r"[0-9]{4}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])"),
     "DS": re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"),
     "DT": re.compile(r"[0-9]{4,14}(\.[0-9]{1,6})?([+-][0-9]{4})?"),
     "IS": re.compile(r"[+-]?[0-9]{1,11}"),
@@ -54,7 +54,8 @@ def fit(keyword: str, vr: str, value: str, character_set: Sequence[str]) -> tupl
 
 def _fit_form(keyword: str, vr: str, value: str) -> tuple[str, str]:
     pattern = PATTERNS.get(vr)
-    if not value or ((pattern is None or pattern.fullmatch(value)) and len(value) <= MAX_LENGTH.get(vr, len(value))):
+    is_good = (pattern is None or pattern.fullmatch(value)) and len(value) <= MAX_LENGTH.get(vr, len(value))
+    if not value or (is_good and (vr != "DA" or is_date(value))):
         return value, ""
     return "", f"{keyword}: {value[:64]!r} is not a value of VR {vr} and was left out"
 

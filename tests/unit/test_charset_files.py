@@ -69,7 +69,7 @@ def identifier(data_set: Dataset) -> bytes:
         value += b" " * (len(value) % 2)
         elements += (tag >> 16).to_bytes(2, "little") + (tag & 0xFFFF).to_bytes(2, "little")
         elements += len(value).to_bytes(4, "little") + value
-    return elements + bytes.fromhex("40000001 08000000 FEFF00E0 00000000")
+    return elements + bytes.fromhex("40000001 12000000 FEFF00E0 0A000000 08006000 02000000") + b"OP"
 
 
 def terms(data_set: Dataset) -> tuple[str, ...]:

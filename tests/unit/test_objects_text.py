@@ -28,6 +28,7 @@ UTF8 = ("ISO_IR 192",)
         ("PatientBirthDate", "DA", "19500102", "19500102", ""),
         ("PatientBirthDate", "DA", "1950.01.02", "", "not a value of VR DA"),
         ("PatientBirthDate", "DA", "19501302", "", "not a value of VR DA"),
+        ("PatientBirthDate", "DA", "19500229", "", "not a value of VR DA"),
         ("PatientSex", "CS", "female", "", "not a value of VR CS"),
         ("PatientWeight", "DS", "61.5", "61.5", ""),
         ("PatientWeight", "DS", "61,5", "", "not a value of VR DS"),
