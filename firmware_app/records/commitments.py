@@ -34,6 +34,7 @@ from firmware_app.records.schema import clock_moment, clock_text
 
 # Rows that one look at what nobody is being asked for may cost.
 LOOK = 2000
+BY_HAND = "asked again by hand"
 
 T = TypeVar("T")
 
@@ -77,12 +78,13 @@ WHERE commitment = 'refused' AND node = :stored_at AND state = 'stored' AND {NO_
   SELECT i.failure_reason FROM commitment_instances i
   WHERE i.sop_instance_uid = deliveries.sop_instance_uid AND i.result <> '' ORDER BY i.place DESC LIMIT 1)
 """
-_REFUSED_TO_UNASKED = """
-UPDATE deliveries SET commitment = '', commitment_reason = 'asked again by hand'
+_REFUSED_TO_UNASKED = f"""
+UPDATE deliveries SET commitment = '', commitment_reason = '{BY_HAND}'
 WHERE commitment = 'refused' AND node = :stored_at
 """
-_END_WAITING = """
-UPDATE commitment_transactions SET due_at = :now WHERE state IN ('queued', 'requested') AND stored_at_node = :stored_at
+_END_WAITING = f"""
+UPDATE commitment_transactions SET due_at = :now, reason = '{BY_HAND}'
+WHERE state IN ('queued', 'requested') AND stored_at_node = :stored_at
 """
 _OF_INSTANCE = " AND sop_instance_uid = :uid"
 _WITH_INSTANCE = " AND place IN (SELECT place FROM commitment_instances WHERE sop_instance_uid = :uid)"

@@ -147,10 +147,10 @@ class CommitmentService:
             return self._disk_refused(node, error)
 
     async def _take_up(self, node: Node, state: TransactionState, event: TransactionEvent, reason: str) -> None:
-        """Every transaction in this state whose time is over is asked for anew."""
+        """Every transaction in this state whose time is over, or was ended by hand, is asked for anew."""
         for transaction in await self._records.commitments.in_state(node.name, state):
             if event is TransactionEvent.INTERRUPTED or self._is_due(transaction):
-                await self._in_vain(transaction, event, reason)
+                await self._in_vain(node, transaction, event, transaction.reason or reason)
 
     async def _next_waits_s(self, node: Node) -> list[float]:
         waits_s = []
@@ -205,15 +205,15 @@ class CommitmentService:
         except NetworkError as error:
             if not isinstance(error, DimseFailure):  # whether it arrived nobody knows, and what comes now is late
                 association.abandon(error)
-            await self._in_vain(transaction, TransactionEvent.FAILED, _without_comment(error))
+            await self._in_vain(node, transaction, TransactionEvent.FAILED, _without_comment(error))
             self._close(node, error)
             return False
         await self._records.commitments.accepted(uid)
-        text = f"{node.name} was asked to commit to {len(instances)} instances"
+        text = f"{node.label} was asked to commit to {len(instances)} instances"
         self._tell("requested", text, transaction.transaction_uid, [each.sop_instance_uid for each in instances])
         return True
 
-    async def _in_vain(self, transaction: Transaction, event: TransactionEvent, reason: str) -> None:
+    async def _in_vain(self, node: Node, transaction: Transaction, event: TransactionEvent, reason: str) -> None:
         again = await self._records.commitments.in_vain(
             transaction.transaction_uid, event, reason, self._again_at, new_uid
         )
@@ -222,7 +222,7 @@ class CommitmentService:
         attempts = transaction.attempts + 1
         level: EventLevel = "alert" if attempts == ALERT_AFTER else "warning"
         uids = [instance.sop_instance_uid for instance in transaction.instances]
-        text = f"{transaction.node} did not answer for {len(uids)} instances ({attempts} times so far): {reason}"
+        text = f"{node.label} did not answer for {len(uids)} instances ({attempts} times so far): {reason}"
         self._tell("expired", f"{text}; asked again as {again}", transaction.transaction_uid, uids, level)
 
     def _again_at(self, attempts: int) -> datetime:
@@ -236,19 +236,19 @@ class CommitmentService:
         self._closed_until_s = trio.current_time() + delay_s
         self._trouble = _without_comment(error)
         level: EventLevel = "debug" if self._failures > 1 else "warning" if is_worth_retrying(error) else "alert"
-        text = f"commitment waits {delay_s:.0f} s for {node.name}: {self._trouble}"
+        text = f"asking for commitment waits {delay_s:.0f} s: {self._trouble}"
         self._publish(Event("commitment.waiting", text, {"node": node.name}, level))
 
     def _answers_again(self, node: Node) -> None:
         if self._failures:
             self._failures = 0
-            self._publish(Event("commitment.recovered", f"{node.name} answers again", {"node": node.name}))
+            self._publish(Event("commitment.recovered", f"{node.label} answers again", {"node": node.name}))
 
     def _disk_refused(self, node: Node, error: StorageFault) -> float:
         self._disk_faults += 1
         delay_s = self._policy.backoff.delay_s(self._disk_faults, self._chance)
         level: EventLevel = "warning" if self._disk_faults == 1 else "debug"
-        text = f"commitment waits {delay_s:.0f} s: {error}"
+        text = f"asking for commitment waits {delay_s:.0f} s: {error}"
         self._publish(Event("commitment.waiting", text, {"node": node.name}, level))
         return delay_s
 

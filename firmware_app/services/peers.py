@@ -39,7 +39,9 @@ def declared(profile: Profile, service: Service) -> ApplicationEntity:
     """The application entity of a service. Raises `NotDeclared`."""
     entity = profile.application_entity.get(service)
     if entity is None:
-        missing = "accepts no association" if service == "listener" else f"declares no service {service.replace('_', ' ')}"
+        missing = (
+            "accepts no association" if service == "listener" else f"declares no service {service.replace('_', ' ')}"
+        )
         raise NotDeclared(f"the profile {profile.name} {missing}")
     return entity
 

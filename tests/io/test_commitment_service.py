@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +16,15 @@ from failing_sqlite import make_sqlite_fail
 from pydicom.dataset import Dataset
 from records_material import SC_CLASS, uid_of
 
+from firmware_app.console.commands import CommandContext, CommandFailed, CommandTable
+from firmware_app.console.protocol import Reply
 from firmware_app.model import CommitmentState, DeliveryState
 from firmware_app.net.listener import ListenerRules
+from firmware_app.net.node import Timeouts
 from firmware_app.records.commitment_answers import MAX_STORED_AGAIN
 from firmware_app.records.commitment_states import TransactionState
 from firmware_app.services import screens
+from firmware_app.services.commitment_commands import CommitmentCommands
 
 NONE, REQUESTED, COMMITTED, REFUSED = CommitmentState
 
@@ -449,6 +454,51 @@ async def test_an_answer_that_never_came_is_no_answer(tmp_path: Path, peer: Arch
         await there.until("committed")
         await joined(peer)
         assert peer.asked[0].transaction_uid != peer.asked[-1].transaction_uid
+
+
+async def test_an_answer_that_takes_too_long_is_none_and_what_is_reported_counts(tmp_path: Path, peer: Archive) -> None:
+    answer = threading.Event()
+    async with bench(tmp_path, peer, BRISK, node=replace(peer.node, timeouts=Timeouts.all(0.3))) as there:
+
+        def on_action(asked: Asked) -> int:
+            answer.wait(20)
+            return 0x0000
+
+        peer.on_action = on_action
+        await there.store(1)
+        (event,) = await there.until("expired")
+        answer.set()
+        assert "no N-ACTION-RSP within 0.3 s" in event.text
+        await trio.to_thread.run_sync(peer.report_there, there.port, report_on(peer.asked[0]))
+        assert await there.commitments(1) == [COMMITTED]
+        await there.later(10)
+        assert len(peer.asked) == 1
+
+
+async def test_what_waits_for_its_report_can_be_asked_again_by_hand(tmp_path: Path, peer: Archive) -> None:
+    async with bench(tmp_path, peer) as there:
+        table = CommandTable(CommitmentCommands(there.service, there.records).table())
+        await there.store(1)
+        await there.until("requested")
+        assert "requested" in (await said(table, "commitment")).text
+        reply = await said(table, f"commitment retry {uid_of(1)}")
+        assert reply.data == {"asked_again": 1}
+        (event,) = await there.until("expired")
+        assert "asked again by hand" in event.text
+        await there.later(2)
+        await there.until("requested", 2)
+        reply = await said(table, "commitment --limit 1")
+        assert [each["transaction_uid"] for each in (reply.data or {})["transactions"]] == [
+            peer.asked[1].transaction_uid
+        ]
+        with pytest.raises(CommandFailed, match="waits for no answer"):
+            await said(table, "commitment retry 1.2.3.99")
+        assert (await said(table, "commitment retry all")).data == {"asked_again": 1}
+
+
+async def said(table: CommandTable, line: str) -> Reply:
+    called = table.parse(line)
+    return await called.command.handler(CommandContext(table, lambda text: None), called.arguments)
 
 
 async def test_an_archive_that_is_away_is_asked_when_it_is_back(tmp_path: Path, peer: Archive) -> None:

@@ -79,8 +79,8 @@ def test_the_contents_decide(syntax: str, event_type: int | None) -> None:
 
 def test_what_a_report_may_leave_out() -> None:
     assert read_report(event(information([item(ONE)], []), sop_instance_uid="")) == CommitmentReport("1.2.3", (ONE,))
-    report = read_report(event(information(failed=[item(ONE), Dataset()])))
-    assert [each.reason for each in report.failed] == [None, None]
+    report = read_report(event(information(failed=[item(ONE), Dataset(), item(TWO, FailureReason=[0x0112, 0x0110])])))
+    assert [each.reason for each in report.failed] == [None, None, None]
     assert report.failed[1].instance == ReferencedInstance("", "")
 
 
