@@ -55,3 +55,26 @@ def decode_attributes(octets: bytes | None, transfer_syntax: str) -> Dataset:
         syntax = uid_name(transfer_syntax)
         raise AttributesUnreadable(f"{len(octets)} octets are no {syntax} data set: {error}") from error
     return attributes
+
+
+def kept_attributes(octets: bytes, transfer_syntax: str) -> Dataset:
+    """A data set of ours for sending once more: `encode_attributes` writes its text as the octets that it is here.
+
+    AttributesUnreadable where it was damaged.
+    """
+    from pydicom.filereader import read_dataset
+
+    is_implicit_vr = transfer_syntax == IMPLICIT_VR_LITTLE_ENDIAN
+    try:
+        attributes = read_dataset(BytesIO(octets), is_implicit_VR=is_implicit_vr, is_little_endian=True)
+        _open_sequences(attributes)  # what is broken is found now, not in the middle of writing
+    except Exception as error:  # as above
+        raise AttributesUnreadable(f"{len(octets)} octets are no data set of ours: {error}") from error
+    return attributes
+
+
+def _open_sequences(attributes: Dataset) -> None:
+    for tag in list(attributes.keys()):
+        if attributes.get_item(tag).VR == "SQ":
+            for item in attributes[tag].value:
+                _open_sequences(item)

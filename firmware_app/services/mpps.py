@@ -20,7 +20,7 @@ import trio
 from firmware_app.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN
 from firmware_app.model import Event, EventLevel
 from firmware_app.net.association import Association, ContextPair, associate
-from firmware_app.net.attributes import AttributesUnreadable, decode_attributes
+from firmware_app.net.attributes import AttributesUnreadable, kept_attributes
 from firmware_app.net.errors import NetworkError, NoUsableContext
 from firmware_app.net.mpps import MPPS_CONTEXTS, StepAnswer, send_step
 from firmware_app.net.node import LocalApplicationEntity, Node
@@ -162,7 +162,7 @@ class MppsService:
         """One message; False where the association should end, because its like would follow."""
         message = outgoing.message
         try:
-            attributes = decode_attributes(message.attributes, EXPLICIT_VR_LITTLE_ENDIAN)
+            attributes = kept_attributes(message.attributes, EXPLICIT_VR_LITTLE_ENDIAN)
         except AttributesUnreadable as error:
             await self._park(outgoing, None, f"the recorded message is damaged: {error}", level="alert")
             return True
