@@ -6,13 +6,16 @@ Instance UID stays as well: nobody who reads the pixels can tell the two apart.
 
 from __future__ import annotations
 
+import struct
+import warnings
+import zlib
 from io import BytesIO
 from pathlib import Path
 
 import pydicom
 from pydicom.dataset import FileDataset
-from pydicom.errors import InvalidDicomError
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from firmware_app.objects.encoding import encode_part10
 from firmware_app.objects.errors import ObjectError
@@ -24,10 +27,16 @@ DECODER_ERRORS = (
     TypeError,
     AttributeError,
     LookupError,
+    ArithmeticError,
     RuntimeError,
+    AssertionError,
     OSError,
     EOFError,
+    MemoryError,
+    struct.error,
+    zlib.error,
     InvalidDicomError,
+    BytesLengthException,
 )
 
 
@@ -37,10 +46,12 @@ def transcode(data: bytes | Path, transfer_syntax_uid: str) -> bytes:
         raise ObjectError(f"transfer syntax {transfer_syntax_uid} is not one that files are transcoded to")
     where = str(data) if isinstance(data, Path) else "the instance"
     try:
-        dataset = pydicom.dcmread(data if isinstance(data, Path) else BytesIO(data))
-        _decompress(dataset)
-        dataset.file_meta.TransferSyntaxUID = pydicom.uid.UID(transfer_syntax_uid)
-        return encode_part10(dataset)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about oddities that pydicom copes with
+            dataset = pydicom.dcmread(data if isinstance(data, Path) else BytesIO(data))
+            _decompress(dataset)
+            dataset.file_meta.TransferSyntaxUID = UID(transfer_syntax_uid)
+            return encode_part10(dataset)
     except DECODER_ERRORS as error:
         detail = (str(error) or type(error).__name__).splitlines()[0]
         raise ObjectError(f"{where} cannot be transcoded: {detail}") from error

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 from PIL import Image, UnidentifiedImageError
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.pixels.processing import apply_color_lut
 
 from firmware_app.endothelium.measure import measure
@@ -49,6 +49,7 @@ DECODER_ERRORS = (
     struct.error,
     zlib.error,
     InvalidDicomError,
+    BytesLengthException,
     Image.DecompressionBombError,
 )
 
