@@ -19,6 +19,7 @@ from firmware_app.verbs import (
     configuration,
     conformance,
     images,
+    mpps,
     objects,
     patients,
     peers,
@@ -30,7 +31,7 @@ from firmware_app.verbs.options import add_config_option, add_json_option, paren
 from firmware_app.verbs.outcome import EXIT_FAILED, EXIT_INTERRUPTED, Stop
 
 # In the order of the help.
-VERBS = (service, images, objects, peers, patients, commit, print_film, conformance, configuration, selftest)
+VERBS = (service, images, objects, peers, patients, commit, mpps, print_film, conformance, configuration, selftest)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -17,7 +17,6 @@ from importlib import import_module
 
 import trio
 
-from firmware_app.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN
 from firmware_app.model import Event, EventLevel
 from firmware_app.net.association import Association, ContextPair, associate
 from firmware_app.net.attributes import AttributesUnreadable, kept_attributes
@@ -29,6 +28,7 @@ from firmware_app.records.mpps import MessageState, MppsDelivery, OutgoingMpps
 from firmware_app.records.store import Records
 from firmware_app.services.backoff import BackoffPolicy
 from firmware_app.services.exam import wake
+from firmware_app.services.step_reports import SYNTAX
 
 # Looked at without a wake-up, for the case that the wall clock was set: nobody wakes us for that.
 IDLE_LOOK_S = 300.0
@@ -162,7 +162,7 @@ class MppsService:
         """One message; False where the association should end, because its like would follow."""
         message = outgoing.message
         try:
-            attributes = kept_attributes(message.attributes, EXPLICIT_VR_LITTLE_ENDIAN)
+            attributes = kept_attributes(message.attributes, SYNTAX)
         except AttributesUnreadable as error:
             await self._park(outgoing, None, f"the recorded message is damaged: {error}", level="alert")
             return True

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # The name of the node's table in the configuration: what was queued goes there when it is configured again.
 NODE_NAME = "mpps"
+# Messages are kept in it; the association may have agreed on another one.
+SYNTAX = EXPLICIT_VR_LITTLE_ENDIAN
 
 
 class StepReports:
@@ -108,7 +110,7 @@ def _encoded(
     composer: Callable[[], MppsComposer], compose: Callable[[MppsComposer], StepAttributes]
 ) -> tuple[StepAttributes, bytes]:
     made = compose(composer())
-    return made, encode_attributes(made.dataset, EXPLICIT_VR_LITTLE_ENDIAN, made.as_received)
+    return made, encode_attributes(made.dataset, SYNTAX, made.as_received)
 
 
 def step_composer(config: Config, profile: Profile) -> MppsComposer:
