@@ -48,7 +48,8 @@ class Commands:
     operator: str
 
     def table(self) -> tuple[Command, ...]:
-        return (*self._exam_commands(), *self._instrument_commands(), *self._delivery_commands())
+        """All but those of `instrument_commands`."""
+        return (*self._exam_commands(), *self._delivery_commands())
 
     def _exam_commands(self) -> tuple[Command, ...]:
         return (
@@ -110,7 +111,7 @@ class Commands:
             Command("results", "the numbers of an eye, waiting for the analysis", self._results, (_EYE,)),
         )
 
-    def _instrument_commands(self) -> tuple[Command, ...]:
+    def instrument_commands(self) -> tuple[Command, ...]:
         return (
             Command("status", "devices, exam, nodes, queue, event loop", self._status),
             Command("home", "find the stage's machine frame", self._home),

@@ -7,7 +7,7 @@ transaction that opens or closes the exam: no crash can leave one without the ot
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -56,13 +56,16 @@ class ExamService:
         *,
         steps: StepReports | None = None,
         send_automatically: bool = True,
+        print_accepted: Callable[[str], Awaitable[Sequence[object]]] | None = None,
     ) -> None:
+        """`print_accepted` queues the films of an exam whose images are accepted; asked again, only missing ones."""
         self._state_dir = state_dir
         self._records = records
         self._capture = capture
         self._build = build
         self._storage_node = storage_node
         self._queue_for = storage_node if send_automatically else ""
+        self._print_accepted = print_accepted
         self._steps = steps or StepReports(None, lambda: None, publish)
         self._wake_delivery = wake_delivery
         self._now = now
@@ -171,6 +174,8 @@ class ExamService:
             self._path(there[each.sop_instance_uid]) if each.sop_instance_uid in there else await self._save(exam, each)
             for each in deliverables
         ]
+        # Before the exam is closed: if the power goes in between, finishing it again queues what is missing.
+        films = await self._print_accepted(exam.exam_id) if self._print_accepted else ()
         message = await self._steps.ended(exam, "COMPLETED", self._now(), [Path(file) for file in files])
         await self._records.finish_exam(exam.exam_id, message)
         self._close()
@@ -178,6 +183,7 @@ class ExamService:
         if self._queue_for:
             wake(self._wake_delivery)
         where = f"queued for {self._queue_for}" if self._queue_for else "kept"
+        where += f", {len(films)} films queued" if films else ""
         self._publish(
             Event(
                 "exam.finished",

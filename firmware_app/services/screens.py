@@ -225,6 +225,7 @@ def status(now: InstrumentStatus) -> Reply:
     refreshed = f"refreshed {now.worklist_refreshed_at}" if now.worklist_refreshed_at else "never refreshed"
     failed = f"; last refresh failed: {now.worklist_error}" if now.worklist_error else ""
     lines.append(f"worklist: {now.worklist_items} items, {refreshed}{failed}")
+    lines += [f"{name}: {detail}" for name, detail in now.services.items()]
     counted = ", ".join(f"{count} {state}" for state, count in now.deliveries.items()) or "empty"
     lines.append(f"deliveries: {counted}")
     lines.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import trio
@@ -31,6 +31,7 @@ class InstrumentStatus:
     worklist_items: int
     worklist_refreshed_at: str
     worklist_error: str
+    services: dict[str, str]  # what each of the others does or waits for
     deliveries: dict[str, int]  # state -> instances
     loop_lag_ms: float
     recent_loop_lag_ms: float
@@ -48,6 +49,7 @@ class StatusService:
         worklist: WorklistService,
         records: Records,
         lag: LoopLag,
+        services: Mapping[str, Callable[[], str]],
     ) -> None:
         self._profile = profile
         self._address = address
@@ -58,6 +60,7 @@ class StatusService:
         self._worklist = worklist
         self._records = records
         self._lag = lag
+        self._services = services
         self._started_s = trio.current_time()
 
     async def read(self) -> InstrumentStatus:
@@ -76,6 +79,7 @@ class StatusService:
             worklist_items=len(listed.items),
             worklist_refreshed_at=listed.refreshed_at,
             worklist_error=listed.error,
+            services={name: detail() for name, detail in self._services.items()},
             deliveries={str(state): count for state, count in (await self._records.counts()).items()},
             loop_lag_ms=round(self._lag.worst_s * 1e3, 2),
             recent_loop_lag_ms=round(self._lag.recent_worst_s() * 1e3, 2),

@@ -14,6 +14,7 @@ from typing import Any
 
 from firmware_app.demo.configuration import DemoPaths, configuration_text
 from firmware_app.demo.console_link import ConsoleLink, answers, connected
+from firmware_app.demo.exam import free_port
 from firmware_app.demo.processes import Child, running
 
 READY_S = 60.0  # a bound, not an expectation: the machine may be busy with anything
@@ -29,6 +30,7 @@ class Bench:
     hospital: Child
     instrument: dict[str, Any]
     addresses: dict[str, Any]
+    port: int  # where the service under test listens: the hospital reports there
     started: int = field(default=0)
 
     def tell_simulator(self, command: str) -> None:
@@ -49,7 +51,7 @@ class Bench:
         paths = DemoPaths(self.root / name, self.root / f"r{self.started}")
         self.started += 1
         paths.logs.mkdir(parents=True)
-        text = configuration_text(paths, self.instrument, self.addresses["worklist"], self.addresses["archive"])
+        text = configuration_text(paths, self.instrument, self.addresses, self.port)
         paths.configuration.write_text(text, encoding="utf-8")
         return paths
 
@@ -99,8 +101,10 @@ def bench(root: Path) -> Iterator[Bench]:
     logs.mkdir()
     with ExitStack() as stack:
         simulator = stack.enter_context(running("simulator", ["sim", "--seed", "3", "--link-dir", str(root)], logs))
-        hospital = stack.enter_context(running("hospital", ["hospital", "--out", str(root / "archive")], logs))
-        yield Bench(root, simulator, hospital, simulator.first_line(READY_S), hospital.first_line(READY_S))
+        port = free_port()
+        arguments = ["hospital", "--out", str(root / "archive"), "--station-port", str(port)]
+        hospital = stack.enter_context(running("hospital", arguments, logs))
+        yield Bench(root, simulator, hospital, simulator.first_line(READY_S), hospital.first_line(READY_S), port)
 
 
 @contextmanager
