@@ -139,7 +139,11 @@ def reported(context_id: int, message_id: int, report: Report) -> Message:
             information.ExecutionStatusInfo = report.info
         else:
             information.PrinterStatusInfo = report.info
-    octets = b"\x10\x21\x20\x00\xff\xff\xff\xff\x01\x02" if report.garbled else encode_attributes(information, IMPLICIT_VR_LITTLE_ENDIAN)
+    octets = (
+        b"\x28\x00\x10\x00\x03\x00\x00\x00ABC\x00"
+        if report.garbled
+        else encode_attributes(information, IMPLICIT_VR_LITTLE_ENDIAN)
+    )
     command = Command(
         command_field=REPORT,
         message_id=message_id,
