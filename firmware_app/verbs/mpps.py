@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from firmware_app.objects.discontinuation import REASONS, discontinuation_reason
 from firmware_app.verbs.options import add_verb
 from firmware_app.verbs.outcome import EXIT_USAGE, Stop, importing, read_config, stopping
 from firmware_app.verbs.peers import ask_peer
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from firmware_app.verbs.options import Parents, Verbs
 
 ACTIONS = ("start", "complete", "discontinue")
+REASON_HELP = "of discontinue: such as wrong-patient, equipment-failure, or a code of CID 9301 (default unspecified)"
 _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")  # PS3.5 9.1
 
 # Option, metavar, what it is. Each is an attribute of `model.WorklistItem`.
@@ -58,7 +58,7 @@ def add(verbs: Verbs, parents: Parents) -> None:
     end.add_argument("--files", nargs="+", type=Path, default=[], metavar="FILE", help="DICOM instances that were made")
     end.add_argument("--series", type=uid, default="", metavar="UID", help="the series, where nothing was made")
     end.add_argument("--operator", default="", metavar="NAME", help="who did it (default: the configuration's)")
-    end.add_argument("--reason", type=reason, metavar="WORD", help=f"of discontinue: {', '.join(REASONS)}, or the code")
+    end.add_argument("--reason", type=reason, metavar="WORD", help=REASON_HELP)
     verb.set_defaults(run=mpps)
 
 
@@ -75,6 +75,8 @@ def step_id(word: str) -> str:
 
 
 def reason(word: str) -> Code:
+    from firmware_app.objects.discontinuation import discontinuation_reason  # the model, and with it numpy
+
     try:
         return discontinuation_reason(word)
     except ValueError as error:
@@ -84,6 +86,7 @@ def reason(word: str) -> Code:
 def mpps(arguments: argparse.Namespace) -> int:
     check_options(arguments)
     with importing():
+        from firmware_app.objects.discontinuation import UNSPECIFIED
         from firmware_app.profiles import load_profile
         from firmware_app.services import mpps_rows
         from firmware_app.services.peers import NotDeclared, declared
@@ -97,8 +100,7 @@ def mpps(arguments: argparse.Namespace) -> int:
         elif arguments.action == "complete":
             rows = mpps_rows.end_rows(given, "COMPLETED", arguments.files, None)
         else:
-            code = arguments.reason or REASONS["unspecified"]
-            rows = mpps_rows.end_rows(given, "DISCONTINUED", arguments.files, code)
+            rows = mpps_rows.end_rows(given, "DISCONTINUED", arguments.files, arguments.reason or UNSPECIFIED)
     return ask_peer(arguments, rows)
 
 
