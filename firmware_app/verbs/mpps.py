@@ -38,7 +38,7 @@ def add(verbs: Verbs, parents: Parents) -> None:
         "Without a worklist item and an order the step is unscheduled."
     )
     verb.add_argument("action", choices=ACTIONS)
-    verb.add_argument("--uid", type=uid, default="", metavar="UID", help="the step (default for start: a new one)")
+    verb.add_argument("--uid", type=uid, metavar="UID", help="the step (default for start: a new one)")
     step = verb.add_argument_group("what the step is about")
     step.add_argument(
         "--worklist-item",
@@ -50,13 +50,13 @@ def add(verbs: Verbs, parents: Parents) -> None:
     step.add_argument("--birth-date", default="", metavar="YYYYMMDD")
     step.add_argument("--sex", choices=("M", "F", "O"), default="")
     step.add_argument("--issuer", default="", metavar="TEXT", help="issuer of the patient ID")
-    step.add_argument("--study", type=uid, default="", metavar="UID", help="Study Instance UID (default: a new one)")
+    step.add_argument("--study", type=uid, metavar="UID", help="Study Instance UID (default: a new one)")
     for option, metavar, text in ORDER_OPTIONS:
         step.add_argument(option, default="", metavar=metavar, help=text)
-    step.add_argument("--step-id", type=step_id, default="", metavar="ID", help="Performed Procedure Step ID of ours")
+    step.add_argument("--step-id", type=step_id, metavar="ID", help="Performed Procedure Step ID of ours")
     end = verb.add_argument_group("how the step ended")
     end.add_argument("--files", nargs="+", type=Path, default=[], metavar="FILE", help="DICOM instances that were made")
-    end.add_argument("--series", type=uid, default="", metavar="UID", help="the series, where nothing was made")
+    end.add_argument("--series", type=uid, metavar="UID", help="the series, where nothing was made")
     end.add_argument("--operator", default="", metavar="NAME", help="who did it (default: the configuration's)")
     end.add_argument("--reason", type=reason, metavar="WORD", help=REASON_HELP)
     verb.set_defaults(run=mpps)
@@ -125,10 +125,10 @@ def step_given(arguments: argparse.Namespace) -> StepGiven:
         items=worklist_items(arguments.worklist_item) if arguments.worklist_item else (),
         patient=patient_of(*typed),
         order={name: getattr(arguments, name) for name in names if getattr(arguments, name)},
-        study_instance_uid=arguments.study,
-        performed_procedure_step_id=arguments.step_id,
-        uid=arguments.uid,
-        series_instance_uid=arguments.series,
+        study_instance_uid=arguments.study or "",
+        performed_procedure_step_id=arguments.step_id or "",
+        uid=arguments.uid or "",
+        series_instance_uid=arguments.series or "",
         operator=arguments.operator,
     )
 
