@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import trio
 from demo_step_samples import begun, ended
+from dicom_acceptor import run_acceptor
 from hospital_process import Hospital, hospital
 from PIL import Image
 from pydicom.dataset import Dataset
@@ -27,6 +28,8 @@ from pynetdicom.sop_class import (
     StorageCommitmentPushModelInstance,
 )
 
+from firmware_app.dicom.items import RoleSelection
+from firmware_app.dicom.message import Message
 from firmware_app.dicom.uids import (
     IMPLICIT_VR_LITTLE_ENDIAN,
     MODALITY_PERFORMED_PROCEDURE_STEP,
@@ -269,7 +272,27 @@ async def test_it_ends_although_a_report_is_not_answered(tmp_path: Path, station
             await request(running, 1)
             with trio.fail_after(20):
                 await arrived.wait()
+            running.process.terminate()
+            assert running.process.wait(4) == 0  # it would wait 5 s for the answer
         nursery.cancel_scope.cancel()
+
+
+async def test_the_archive_proposes_to_be_the_scp_of_its_report(tmp_path: Path) -> None:
+    arrived = trio.Event()
+
+    def answer(message: Message) -> list[int]:
+        arrived.set()
+        return [0]
+
+    async with run_acceptor(answer) as acceptor:
+        with hospital(tmp_path / "archive", "--station-port", str(acceptor.node.port)) as running:
+            await request(running, 1)
+            with trio.fail_after(20):
+                await arrived.wait()
+    (asked,) = acceptor.requests
+    assert (asked.calling_ae_title, asked.called_ae_title) == ("ARCHIVE", "STATION")
+    assert [one.abstract_syntax for one in asked.contexts] == [COMMITMENT]
+    assert RoleSelection(COMMITMENT, scu=False, scp=True) in asked.user_items
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +75,18 @@ async def test_what_is_stored_stays_stored_though_the_release_fails(
     with archive((evt.EVT_C_STORE, lambda event: 0), (evt.EVT_PDU_RECV, on_release)) as node:
         results = [one async for one in store(node, local, [file, file], CONTEXTS)]
     assert [(one.status, one.category, one.reason) for one in results] == [(0, "stored", "")] * 2
+
+
+async def test_an_association_that_no_class_is_accepted_on_does_not_stop_the_next(
+    local: LocalApplicationEntity, instances: dict[str, Path]
+) -> None:
+    """130 classes need two associations; of those on the first none is accepted."""
+    file = read_instance_file(instances["implicit"])
+    files = [replace(file, sop_class_uid=f"1.2.77.{number}", sop_instance_uid=f"1.2.{number}") for number in range(130)]
+    files[-1] = file
+    contexts = [(each.sop_class_uid, (IMPLICIT_VR_LITTLE_ENDIAN,)) for each in files]
+    with archive((evt.EVT_C_STORE, lambda event: 0)) as node:
+        results = [one async for one in store(node, local, files, contexts)]
+    assert [one.category for one in results] == ["permanent"] * 129 + ["stored"]
+    assert [one.sop_instance_uid for one in results] == [each.sop_instance_uid for each in files]
+    assert "abstract syntax not supported" in results[0].reason
