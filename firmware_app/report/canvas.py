@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from firmware_app.report import colours
 from firmware_app.report.colours import Colour
-from firmware_app.report.typeface import Font, font_for, text_font
+from firmware_app.report.typeface import Font, composed, font_for, number, text_font
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +95,13 @@ def wrapped(text: str, font: Font, width_px: float) -> list[str]:
 
 
 def _runs(text: str, size_px: int, bold: bool) -> list[tuple[Font, str]]:
+    """Each run with its font; a character that none has is its number, as `[U+5C71]`."""
     base = text_font(size_px, bold)
-    fonts = [(font_for(character, size_px, bold) or base, character) for character in text]
+    pieces = []
+    for character in composed(text):
+        font = font_for(character, size_px, bold)
+        pieces.append((base, f"[{number(character)}]") if font is None else (font, character))
     return [
-        (next(font for font, _ in fonts if id(font) == key), "".join(character for _, character in group))
-        for key, group in groupby(fonts, key=lambda pair: id(pair[0]))
+        (next(font for font, _ in pieces if id(font) == key), "".join(piece for _, piece in group))
+        for key, group in groupby(pieces, key=lambda pair: id(pair[0]))
     ]

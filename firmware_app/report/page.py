@@ -14,10 +14,12 @@ from firmware_app.report.canvas import Box, Canvas, cut_to_width, text_width
 from firmware_app.report.content import EyeReport
 from firmware_app.report.eye_column import draw_eye, draw_missing_eye
 from firmware_app.report.typeface import drawable_name
+from firmware_app.report.undrawn import undrawn
 
 WIDTH, HEIGHT = 1240, 1754
 MARGIN = 52
 GUTTER = 32
+BANNER_TEXT = WIDTH - 2 * MARGIN - 24
 DEFINITIONS = (
     "CD = 10⁶ / mean cell area.   CV = SD / mean of the areas.   HEX = share of six-sided cells among cells with a "
     "complete ring of neighbours (grey cells are counted but have none)."
@@ -32,6 +34,9 @@ def draw_report(
     y = _draw_head(canvas, exam, equipment)
     if content.is_simulated(eyes):
         y = _draw_banner(canvas, y, content.SIMULATED)
+    not_drawn = undrawn(exam, equipment)
+    if not_drawn:
+        y = _draw_banner(canvas, y, cut_to_width(f"NOT DRAWN, no font has it: {'; '.join(not_drawn)}", 20, BANNER_TEXT))
     column_width = (WIDTH - 2 * MARGIN - GUTTER) // 2
     by_eye = {eye.capture.eye: eye for eye in eyes}
     for index, side in enumerate((Eye.RIGHT, Eye.LEFT)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from io import BytesIO
@@ -21,6 +21,7 @@ from firmware_app.objects.identifiers import derived_uid
 from firmware_app.objects.instance import build_instance
 from firmware_app.objects.picture import Picture, camera_picture, report_picture
 from firmware_app.profiles import Profile
+from firmware_app.report import undrawn
 from firmware_app.report.content import EyeReport
 from firmware_app.report.overlay import draw_overlay
 from firmware_app.report.page import draw_report
@@ -66,7 +67,8 @@ def build_deliverables(
         sent += [write(_image(each, number), [each]) for number, each in enumerate(results.values(), start=1)]
     if "report" in profile.storage_pictures:
         sources = [ReferencedInstance(image.sop_class_uid, image.sop_instance_uid) for image in sent]
-        sent.append(write(_report(page, results.values(), sources), list(results.values())))
+        report = write(_report(page, results.values(), sources), list(results.values()))
+        sent.append(replace(report, problems=(*report.problems, *undrawn.problems(exam, equipment))))
     drawn = (("report.png", _png(page)), *((f"overlay-{eye}.png", _png(image)) for eye, image in overlays.items()))
     return tuple(sent), drawn
 
