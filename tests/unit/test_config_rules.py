@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
+from msgspec.structs import replace
 
-from firmware_app.config import Config, ConfigError, check_config, load_config
+from firmware_app.config import CameraConfig, Config, ConfigError, StorageConfig, check_config, load_config
+from firmware_app.config.declared_services import declared_findings
+from firmware_app.dicom.uids import RLE_LOSSLESS
+from firmware_app.profiles import load_profile
 
 CAMERA_AND_STAGE = "[stage]\n[camera]\n"
 NODE = 'ip_address = "10.0.0.9"\nport = 104\nae_title = "ARCHIVE"\n'
@@ -218,6 +223,8 @@ ACCEPTED = [
     f"[instrument]\nport = 0\n[storage]\n{NODE}[commitment]\n{NODE}",
     f"[instrument]\nip_address = '10.0.0.9'\nport = 105\n[storage]\n{NODE}",
     "[print]\nmagnification = 'CUBIC'\nsmoothing = 'SHARP'\nmin_density = '20'\nmax_density = '20'",
+    f"[storage]\n{NODE}[commitment]\n{NODE}same_association_wait_s = 0",
+    "[print]\nmin_density = '90'\nmax_density = '200'",
     "[print]\nborder_density = 'WHITE'\nempty_image_density = '400'\nrequested_image_size_mm = 120.5",
     # every object in every syntax that it has
     "[storage]\nmodality = 'CR'\ntransfer_syntax = 'rle-lossless'",
@@ -256,6 +263,37 @@ def test_a_good_file_has_no_problems(tmp_path: Path, text: str) -> None:
     path = write(tmp_path, text)
     assert check_config(path) == []
     assert isinstance(load_config(path), Config)
+
+
+@pytest.mark.parametrize(
+    ("withdrawn", "bits_stored", "complaints"),
+    [
+        ("1.2.840.10008.5.1.4.1.1.77.1.5.1", 8, ["Ophthalmic Photography 8 Bit Image"]),
+        ("1.2.840.10008.5.1.4.1.1.77.1.5.1", 12, []),
+        ("1.2.840.10008.5.1.4.1.1.77.1.5.2", 8, []),
+        ("1.2.840.10008.5.1.4.1.1.77.1.5.2", 12, ["Ophthalmic Photography 16 Bit Image"]),
+        ("1.2.840.10008.5.1.4.1.1.7", 12, ["Secondary Capture Image"]),  # the report
+        ("1.2.840.10008.5.1.4.1.1.1", 12, []),
+    ],
+)
+def test_a_transfer_syntax_is_judged_for_what_frames_and_reports_become(
+    withdrawn: str, bits_stored: Literal[8, 12], complaints: list[str]
+) -> None:
+    profile = load_profile()
+    storage = profile.application_entity["storage"]
+    contexts = tuple(
+        context
+        for context in storage.contexts
+        if (context.abstract_syntax, context.transfer_syntaxes) != (withdrawn, (RLE_LOSSLESS,))
+    )
+    entities = {**profile.application_entity, "storage": replace(storage, contexts=contexts)}
+    config = Config(
+        storage=StorageConfig(modality="OP", transfer_syntax="rle-lossless"),
+        camera=CameraConfig(bits_stored=bits_stored),
+    )
+    found = list(declared_findings(config, replace(profile, application_entity=entities), ()))
+    assert [finding.key for finding in found] == ["storage.transfer_syntax"] * len(complaints)
+    assert [finding.text.partition(" for ")[2].partition(";")[0] for finding in found] == complaints
 
 
 def test_only_the_bad_key_is_named(tmp_path: Path) -> None:
