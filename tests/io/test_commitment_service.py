@@ -171,6 +171,9 @@ async def test_from_another_ae_title_it_is_taken_and_told(tmp_path: Path, peer: 
         assert await there.commitments(1) == [COMMITTED]
         (event,) = there.events("reporter")
         assert "asked of ARCHIVE and reported by STGCMT at 127.0.0.1" in event.text and event.level == "warning"
+        await trio.to_thread.run_sync(peer.report_there, there.port, report_on(peer.asked[0]))
+        (transaction,) = await there.records.commitments.newest()
+        assert transaction.answered_by == "STGCMT at 127.0.0.1"  # the first
 
 
 async def test_from_an_ae_title_that_may_not_call_us_it_is_not_taken(tmp_path: Path, peer: Archive) -> None:
