@@ -254,6 +254,19 @@ async def test_a_second_report_fills_in_what_the_first_left_out_and_changes_noth
         assert len(peer.asked) == 1  # nothing is left to ask for
 
 
+async def test_a_second_report_that_says_less_changes_nothing(tmp_path: Path, peer: Archive) -> None:
+    async with bench(tmp_path, peer) as there:
+        await there.store(1, 2)
+        await there.until("requested")
+        await trio.to_thread.run_sync(peer.report_there, there.port, report_on(peer.asked[0]))
+        less = report_on(peer.asked[0])
+        less.ReferencedSOPSequence = less.ReferencedSOPSequence[:1]
+        await trio.to_thread.run_sync(peer.report_there, there.port, less)
+        assert peer.statuses == [0x0000, 0x0000]
+        assert await there.commitments(1, 2) == [COMMITTED, COMMITTED]
+        assert len(await there.records.commitments.newest()) == 1
+
+
 @pytest.mark.parametrize("reason", [0x0213, 0x0110, 0x0131])
 async def test_failures_that_pass_are_asked_for_later_under_a_new_uid(
     tmp_path: Path, peer: Archive, reason: int
