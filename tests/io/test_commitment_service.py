@@ -415,6 +415,23 @@ async def test_a_late_report_spares_the_request_that_waits(tmp_path: Path, peer:
         assert [each.state for each in newest].count(TransactionState.ANSWERED) == 2
 
 
+async def test_what_is_being_asked_for_already_is_not_asked_for_twice(tmp_path: Path, peer: Archive) -> None:
+    async with bench(tmp_path, peer) as there:
+        await there.store(1, 2)
+        await there.until("requested")
+        await there.later(3600)
+        await there.until("expired")
+        await there.later(2)
+        await there.until("requested", 2)
+        late = report_on(peer.asked[0], {uid_of(1): 0x0213})
+        del late.ReferencedSOPSequence  # and nothing is said of the other
+        await trio.to_thread.run_sync(peer.report_there, there.port, late)
+        await there.later(100)
+        await trio.to_thread.run_sync(peer.report_there, there.port, report_on(peer.asked[1]))
+        assert await there.commitments(1, 2) == [COMMITTED, COMMITTED]
+        assert len(peer.asked) == len(await there.records.commitments.newest()) == 2
+
+
 async def test_the_newer_answer_counts(tmp_path: Path, peer: Archive) -> None:
     """The archive lost the image after it had been asked the first time: what it said then is history."""
     async with bench(tmp_path, peer) as there:
