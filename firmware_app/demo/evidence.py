@@ -13,9 +13,7 @@ from typing import Any
 
 from firmware_app.demo.processes import Child, DemoFailed
 
-COMMITTED_S = 30.0
-PERFORMED_S = 30.0
-PRINTED_S = 30.0
+LIMIT_S = 30.0  # of each; a hospital that works takes a second
 POLL_S = 0.1
 
 COMPLETED = "COMPLETED"
@@ -24,9 +22,9 @@ Queue = Callable[[], list[dict[str, Any]]]  # the service's deliveries
 Tell = Callable[[str], None]
 
 
-def wait_until_committed(queue: Queue, wanted: Collection[str], tell: Tell) -> None:
+def wait_until_committed(queue: Queue, wanted: Collection[str], tell: Tell, limit_s: float = LIMIT_S) -> None:
     """Until the archive has taken responsibility for every instance. Raises `DemoFailed` with its reason."""
-    for states in _states_until(queue, COMMITTED_S):
+    for states in _states_until(queue, limit_s):
         mine = [each for each in states if each["sop_instance_uid"] in wanted]
         committed = [each for each in mine if each["commitment"] == "committed"]
         tell(f"{len(committed)} of {len(wanted)}")
@@ -36,10 +34,12 @@ def wait_until_committed(queue: Queue, wanted: Collection[str], tell: Tell) -> N
         if len(committed) == len(wanted):
             return
     why = "; ".join(sorted({_why(each) for each in mine if each["commitment"] != "committed"}))
-    raise DemoFailed(f"{len(committed)} of {len(wanted)} instances committed in {COMMITTED_S:.0f} s: {why}")
+    raise DemoFailed(f"{len(committed)} of {len(wanted)} instances committed in {limit_s:.0f} s: {why}")
 
 
-def wait_until_performed(hospital: Child, study_instance_uid: str, instances: Collection[str]) -> dict[str, Any]:
+def wait_until_performed(
+    hospital: Child, study_instance_uid: str, instances: Collection[str], limit_s: float = LIMIT_S
+) -> dict[str, Any]:
     """The step of this study as the hospital has it: COMPLETED, with exactly these instances. Raises `DemoFailed`."""
 
     def last() -> dict[str, Any] | None:
@@ -49,9 +49,7 @@ def wait_until_performed(hospital: Child, study_instance_uid: str, instances: Co
         return max(steps, key=lambda event: event["step_status"] == COMPLETED, default=None)
 
     try:
-        hospital.wait_until(
-            lambda: (last() or {}).get("step_status") == COMPLETED, PERFORMED_S, "seen the step completed"
-        )
+        hospital.wait_until(lambda: (last() or {}).get("step_status") == COMPLETED, limit_s, "seen the step completed")
     except DemoFailed as error:
         refused = [event["reason"] for event in _events(hospital, "mpps") if event["status"] != "0000"]
         why = (
@@ -67,9 +65,11 @@ def wait_until_performed(hospital: Child, study_instance_uid: str, instances: Co
     return step
 
 
-def wait_until_printed(hospital: Child, jobs: Queue, wanted: Collection[int], tell: Tell) -> list[Path]:
+def wait_until_printed(
+    hospital: Child, jobs: Queue, wanted: Collection[int], tell: Tell, limit_s: float = LIMIT_S
+) -> list[Path]:
     """The pages of these films, as the printer has made them. Raises `DemoFailed`."""
-    for states in _states_until(jobs, PRINTED_S):
+    for states in _states_until(jobs, limit_s):
         mine = [each for each in states if each["job_id"] in wanted]
         for each in mine:
             if each["state"] == "failed":
@@ -79,7 +79,7 @@ def wait_until_printed(hospital: Child, jobs: Queue, wanted: Collection[int], te
             break
     else:
         why = "; ".join(each["reason"] or each["state"] for each in mine)
-        raise DemoFailed(f"not printed in {PRINTED_S:.0f} s: {why}")
+        raise DemoFailed(f"not printed in {limit_s:.0f} s: {why}")
     pages = [Path(event["file"]) for event in _events(hospital, "print")]
     if len(pages) != len(wanted):
         raise DemoFailed(f"the printer has made {len(pages)} pages, {len(wanted)} films were sent")
@@ -87,10 +87,12 @@ def wait_until_printed(hospital: Child, jobs: Queue, wanted: Collection[int], te
 
 
 def _states_until(queue: Queue, limit_s: float) -> Iterator[list[dict[str, Any]]]:
+    """What the queue says, once at least, until the time is over."""
     give_up_s = time.monotonic() + limit_s
+    yield queue()
     while time.monotonic() <= give_up_s:
-        yield queue()
         time.sleep(POLL_S)
+        yield queue()
 
 
 def _events(hospital: Child, kind: str) -> list[dict[str, Any]]:

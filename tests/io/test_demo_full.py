@@ -102,9 +102,32 @@ def test_the_folder_has_a_report_and_an_overlay_of_each_eye(
             assert picture.width >= 640
 
 
+def test_the_archive_has_committed_to_every_instance(summary: dict[str, Any]) -> None:
+    for instance in summary["instances"]:
+        assert (instance["captured"], instance["stored"], instance["committed"]) == (True, True, True)
+
+
+def test_the_performed_procedure_step_is_the_one_that_every_instance_names(
+    finished: tuple[Path, str], summary: dict[str, Any]
+) -> None:
+    out, _ = finished
+    for instance in summary["instances"]:
+        (step,) = dcmread(out / instance["file"]).ReferencedPerformedProcedureStepSequence
+        assert step.ReferencedSOPInstanceUID == summary["performed_procedure_step"]
+
+
+def test_one_film_shows_both_eyes(finished: tuple[Path, str], summary: dict[str, Any]) -> None:
+    (film,) = summary["films"]
+    with Image.open(finished[0] / film) as page:
+        left, right = (page.crop(box) for box in ((0, 0, 750, 1200), (750, 0, 1500, 1200)))
+        assert page.size == (1500, 1200)
+        assert min(left.getextrema()[1], right.getextrema()[1]) > 100
+
+
 def test_the_words_tell_every_step_and_the_table(finished: tuple[Path, str]) -> None:
     _, words = finished
     steps = ("worklist", "home", "eye R", "focus", "capture L", "exam finish", "stored", "archive asked over DICOM")
+    steps += ("committed", "performed procedure step: COMPLETED", "printed")
     assert [step for step in steps if f"ok      {step}" not in words] == []
     assert "CD, cells/mm2" in words
     assert "\x1b" not in words
