@@ -123,15 +123,14 @@ def _entity(profile: Profile, name: EntityName) -> Section:
                     ),
                 ),
             ),
-            Section("Association Policies", parts=_policies(entity, words.title, is_listener)),
+            Section("Association Policies", parts=_policies(entity, words.title)),
             Section("Association Initiation Policy", *_initiation(profile, name, entity)),
             Section("Association Acceptance Policy", *_acceptance(profile, name, entity)),
         ),
     )
 
 
-def _policies(entity: ApplicationEntity, title: str, is_listener: bool) -> tuple[Section, ...]:
-    associations = ListenerLimits().max_associations if is_listener else entity.max_associations
+def _policies(entity: ApplicationEntity, title: str) -> tuple[Section, ...]:
     return (
         Section(
             "General",
@@ -148,7 +147,13 @@ def _policies(entity: ApplicationEntity, title: str, is_listener: bool) -> tuple
         ),
         Section(
             "Number of Associations",
-            (_count(f"Associations of the {title}", "Maximum number of simultaneous associations", associations),),
+            (
+                _count(
+                    f"Associations of the {title}",
+                    "Maximum number of simultaneous associations",
+                    entity.max_associations,
+                ),
+            ),
         ),
         Section(
             "Asynchronous Nature",
@@ -273,7 +278,7 @@ def _acceptance(
                 "without one acceptable context is accepted without any, and serves for nothing.",
                 "Rejected: a called AE title that is not ours (permanent, called AE title not recognized), a caller "
                 "that is not allowed (permanent, calling AE title not recognized), and one association too many "
-                f"(transient, local limit exceeded; there may be {limits.max_associations}).",
+                f"(transient, local limit exceeded; there may be {entity.max_associations}).",
                 f"A connection without an A-ASSOCIATE-RQ ends after {limits.first_pdu_s:g} s, an association without "
                 f"a message after {limits.idle_s:g} s.",
                 "Any other operation is answered with 0211H, unrecognized operation.",

@@ -25,7 +25,8 @@ class PresentationContext(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 class ApplicationEntity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One application entity as it introduces itself; the AE title is configuration, not profile.
 
-    An empty `implementation_version_name` is not sent: the item is optional (PS3.7 D.3.3.2.4).
+    An empty `implementation_version_name` is not sent: the item is optional (PS3.7 D.3.3.2.4). `max_associations` are
+    those at once, begun or accepted.
     """
 
     implementation_class_uid: str

@@ -9,7 +9,14 @@ import trio
 from firmware_app.dicom.negotiation import Roles
 from firmware_app.dicom.uids import STORAGE_COMMITMENT_PUSH_MODEL, VERIFICATION
 from firmware_app.model import Event
-from firmware_app.net.listener import DEFAULT_OFFERS, InboundAssociation, ListenerRules, Offer, serve
+from firmware_app.net.listener import (
+    DEFAULT_OFFERS,
+    InboundAssociation,
+    ListenerLimits,
+    ListenerRules,
+    Offer,
+    serve,
+)
 from firmware_app.net.node import LocalApplicationEntity
 from firmware_app.net.performer import EventHandler, expect_no_report
 from firmware_app.net.tls import ListenerTls
@@ -35,6 +42,13 @@ def offers_of(profile: Profile) -> tuple[Offer, ...]:
         )
         for context in declared(profile, "listener").contexts
     )
+
+
+def limits_of(local: LocalApplicationEntity) -> ListenerLimits:
+    """As many associations at once as the entity has places for."""
+    if local.places is None:
+        return ListenerLimits()
+    return ListenerLimits(max_associations=int(local.places.total_tokens))
 
 
 class ListenerService:
@@ -92,6 +106,7 @@ class ListenerService:
         await serve(
             local,
             self._port,
+            limits=limits_of(local),
             rules=self._rules,
             offers=self._offers,
             on_event=self._on_event,

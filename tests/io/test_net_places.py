@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import pytest
 import trio
+from commitment_bench import unused_port
+from delivery_peer import Watch
 from dicom_acceptor import HANG_UP, Acceptor, run_acceptor
+from msgspec.structs import replace
 
 from firmware_app.config import Config
 from firmware_app.net.association import associate
-from firmware_app.net.errors import NetworkError
+from firmware_app.net.errors import AssociationRejected, NetworkError
+from firmware_app.net.listener import ListenerRules
+from firmware_app.net.node import LocalApplicationEntity, Node, Timeouts
 from firmware_app.net.verification import VERIFICATION_CONTEXTS, echo
 from firmware_app.profiles import load_profile
+from firmware_app.services.listening import ListenerService
 from firmware_app.services.peers import Entities, NotDeclared, local_entity
 
 
@@ -124,6 +130,25 @@ async def test_who_shares_an_entity_shares_its_places() -> None:
     assert ours["storage"].places is ours["storage"].places
     assert ours["storage"].places is not ours["commitment"].places
     assert ours["storage"] == local_entity(Config(), load_profile(), "127.0.0.1", "storage")
+
+
+async def test_our_port_has_as_many_places_as_the_profile_says() -> None:
+    profile = load_profile()
+    listener = replace(profile.application_entity["listener"], max_associations=1)
+    profile = replace(profile, application_entity={**profile.application_entity, "listener": listener})
+    local, port, watch = Entities(Config(), profile, "127.0.0.1")["listener"], unused_port(), Watch()
+    node = Node("us", "127.0.0.1", port, local.ae_title, Timeouts.all(10))
+    peer = LocalApplicationEntity("ARCHIVE", "127.0.0.1", "1.2.3.5", "PEER")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ListenerService(local, port, ListenerRules(), watch.publish).run)
+        with trio.fail_after(10):
+            await watch.until(lambda: "listener.ready" in watch.kinds())
+        async with associate(node, peer, VERIFICATION_CONTEXTS):
+            with pytest.raises(AssociationRejected) as caught:
+                await echo(node, peer)
+            assert not caught.value.permanent
+        await echo(node, peer)
+        nursery.cancel_scope.cancel()
 
 
 async def test_what_the_profile_does_not_declare_is_no_entity() -> None:
