@@ -349,8 +349,7 @@ async def test_what_is_not_there_is_stored_again_and_asked_for_again_but_not_for
         assert len(there.stored_again) == 1 + MAX_STORED_AGAIN
 
 
-async def test_a_late_complaint_about_what_has_been_stored_again_meanwhile(tmp_path: Path, peer: Archive) -> None:
-    """Of the expired transaction: the instance was stored again after that was asked."""
+async def test_a_complaint_about_what_has_been_stored_again_since_the_request(tmp_path: Path, peer: Archive) -> None:
     async with bench(tmp_path, peer) as there:
         await there.store(1)
         await there.until("requested")
@@ -359,13 +358,13 @@ async def test_a_late_complaint_about_what_has_been_stored_again_meanwhile(tmp_p
         await there.later(2)
         await there.until("requested", 2)
         first, second = peer.asked
-        await trio.to_thread.run_sync(peer.report_there, there.port, report_on(second, {uid_of(1): 0x0112}))
+        await trio.to_thread.run_sync(peer.report_there, there.port, report_on(first, {uid_of(1): 0x0112}))
+        assert (await there.delivery(1)).state is DeliveryState.QUEUED
         there.clock.advance(1)
         await there.deliver(1)
-        await there.until("requested", 3)
-        await trio.to_thread.run_sync(peer.report_there, there.port, report_on(first, {uid_of(1): 0x0112}))
+        await trio.to_thread.run_sync(peer.report_there, there.port, report_on(second, {uid_of(1): 0x0112}))
         assert (await there.delivery(1)).state is DeliveryState.STORED
-        assert await there.commitments(1) == [REQUESTED]
+        await there.until("requested", 3)
         await trio.to_thread.run_sync(peer.report_there, there.port, report_on(peer.asked[2]))
         assert await there.commitments(1) == [COMMITTED]
 
