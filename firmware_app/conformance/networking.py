@@ -110,7 +110,6 @@ def _entity(profile: Profile, name: EntityName) -> Section:
         (uid_words(uid), uid, "Yes" if "SCU" in role else "No", "Yes" if "SCP" in role else "No")
         for uid, role in roles.items()
     )
-    is_listener = name == "listener"
     return Section(
         words.title,
         parts=(
