@@ -52,12 +52,12 @@ def _listed(paths: Iterable[str]) -> str:
 def character_set_for(texts: Iterable[str], sets: CharacterSets, preferred: Sequence[str] = ()) -> tuple[str, ...]:
     """The sets that the keys are written in; none for ASCII. Raises `QueryRefused`.
 
-    First those that the server itself uses, where the profile has them; then the profile's fallback, then the others.
+    First those that the server itself uses, where the profile has them; then the profile's in their order.
     """
     wanted = [text for text in texts if not text.isascii()]
     if not wanted:
         return ()
-    candidates = [tuple(terms) for terms in (sets.fallback, *sets.accepted)]
+    candidates = [tuple(terms) for terms in (*sets.accepted, sets.fallback)]
     if tuple(preferred) in candidates:
         candidates.insert(0, tuple(preferred))
     for terms in candidates:

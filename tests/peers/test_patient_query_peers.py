@@ -231,15 +231,15 @@ async def test_studies_of_one_patient_are_one_and_namesakes_are_two(local: Local
 
 
 @pytest.mark.parametrize(
-    ("profile", "model", "uid", "level", "keys"),
+    ("profile", "model", "uid", "level", "keys", "terms"),
     [
-        (SPECULAR, "patient-root", PATIENT_ROOT_FIND, "PATIENT", {"IssuerOfPatientID", "EthnicGroup"}),
-        (SPECULAR, "study-root", STUDY_ROOT_FIND, "STUDY", {"IssuerOfPatientID", "EthnicGroup", "StudyInstanceUID"}),
-        (SP_1P, "patient-root", STUDY_ROOT_FIND, "PATIENT", {"EthnicGroup"}),
+        (SPECULAR, "patient-root", PATIENT_ROOT_FIND, "PATIENT", {"IssuerOfPatientID"}, "ISO_IR 192"),
+        (SPECULAR, "study-root", STUDY_ROOT_FIND, "STUDY", {"IssuerOfPatientID", "StudyInstanceUID"}, "ISO_IR 192"),
+        (SP_1P, "patient-root", STUDY_ROOT_FIND, "PATIENT", set(), ["", "ISO 2022 IR 87"]),
     ],
 )
 async def test_what_is_asked_is_what_the_profile_says(
-    local: LocalApplicationEntity, profile: Profile, model: str, uid: str, level: str, keys: set[str]
+    local: LocalApplicationEntity, profile: Profile, model: str, uid: str, level: str, keys: set[str], terms: Any
 ) -> None:
     heard: list[Any] = []
     with archive(heard=heard) as node:
@@ -258,8 +258,7 @@ async def test_what_is_asked_is_what_the_profile_says(
     }
     assert asked == always | keys
     assert identifier.PatientName == "山田*"
-    terms = identifier.SpecificCharacterSet
-    assert (tuple(terms) if not isinstance(terms, str) else (terms,)) == profile.character_sets.fallback
+    assert identifier.SpecificCharacterSet == terms
 
 
 async def test_an_archive_without_the_class_is_named(local: LocalApplicationEntity, storescp: Any) -> None:
