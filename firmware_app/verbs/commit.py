@@ -45,4 +45,6 @@ def commit(arguments: argparse.Namespace) -> int:
     profile = load_profile(read_config(arguments).profile)
     with stopping(EXIT_USAGE, NotDeclared):
         declared(profile, "commitment")
+        if arguments.listen:
+            declared(profile, "listener")
     return ask_peer(arguments, commit_rows(arguments.files, arguments.listen, arguments.wait))

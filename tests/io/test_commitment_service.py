@@ -607,10 +607,13 @@ async def test_a_clock_that_is_set_back_stops_nothing(tmp_path: Path, peer: Arch
     async with bench(tmp_path, peer) as there:
         await there.store(1)
         await there.until("requested")
+        await there.store(2, exam=2, leave=[3])
         await there.later(-1e6)
         await there.until("expired")
-        await there.store(2, exam=2)
         await there.until("requested", 2)
+        assert peer.asked[1].references == [(SC_CLASS, uid_of(2))]  # the rest of its exam is not waited for
+        await there.later(1e6)
+        await there.until("requested", 3)
 
 
 async def test_without_a_node_nothing_is_asked_and_the_words_stay_stored(tmp_path: Path, peer: Archive) -> None:
