@@ -47,7 +47,8 @@ def check_requests(printed: PrintedStatement, wire: Wire) -> None:
             assert request.application_context == general["Application Context Name"]
             assert request.max_pdu_length == int(general["Maximum length of PDU received (octets)"])
             assert request.implementation_class_uid == ours["Implementation Class UID"]
-            assert (request.implementation_version_name or "not sent") == ours["Implementation Version Name"]
+            version = request.implementation_version_name
+            assert ("not sent" if version is None else version) == ours["Implementation Version Name"]
             # Neither roles nor an asynchronous window nor anything else: "None", one transaction, SCU.
             assert request.other_items == []
             # Of storage and of the query models only what this association is for, in the printed order.

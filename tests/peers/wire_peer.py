@@ -64,7 +64,7 @@ class WirePeer:
                 application_context=str(primitive.application_context_name),
                 max_pdu_length=items.pop("MaximumLengthNotification").maximum_length_received,
                 implementation_class_uid=str(items.pop("ImplementationClassUIDNotification").implementation_class_uid),
-                implementation_version_name=version and version.implementation_version_name,
+                implementation_version_name=None if version is None else version.implementation_version_name or "",
                 contexts=[
                     (str(context.abstract_syntax), tuple(map(str, context.transfer_syntax)))
                     for context in primitive.presentation_context_definition_list
