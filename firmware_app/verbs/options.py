@@ -52,6 +52,12 @@ def add_json_option(parser: argparse.ArgumentParser, default: str | bool) -> Non
 
 def add_network_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("node", metavar="NODE", help="a node of the configuration, or AET@HOST:PORT")
+    parser.add_argument(
+        "--profile",
+        dest="network_profile",
+        metavar="NAME",
+        help="what we are on the wire (default: the configuration's)",
+    )
     parser.add_argument("--calling", metavar="AET", help="our AE title (default: the configuration's)")
     parser.add_argument("--timeout", type=seconds, metavar="S", help="bounds each wait on the peer")
 

@@ -56,10 +56,24 @@ def needing_demo() -> Iterator[None]:
 
 
 def read_config(arguments: argparse.Namespace, *, with_files: bool = False) -> Config:
+    """The configuration of the file, or the defaults of the profile that was asked for; or `Stop`."""
     from firmware_app.config import ConfigError, load_config
 
+    profile: str | None = getattr(arguments, "network_profile", None)
+    if profile is not None:
+        return _defaults_of(profile, arguments)
     with stopping(EXIT_USAGE, ConfigError):
         return load_config(arguments.config, with_files=with_files)
+
+
+def _defaults_of(profile: str, arguments: argparse.Namespace) -> Config:
+    from firmware_app.config.reading import default_config
+    from firmware_app.profiles import ProfileError, load_profile
+
+    if arguments.config is not None:
+        raise Stop(EXIT_USAGE, "--profile and --config exclude each other: the file names its profile")
+    with stopping(EXIT_USAGE, ProfileError):
+        return default_config(load_profile(profile))
 
 
 def show(as_json: bool, data: object, text: str) -> None:

@@ -30,6 +30,10 @@ def add(verbs: Verbs, parents: Parents) -> None:
     verb.set_defaults(run=worklist)
 
     verb = add_verb(verbs, "store", "C-STORE: one line per instance with its status", *parents.peer)
+    verb.epilog = (
+        "Proposed is what the profile declares for the classes of the files, and behind it the file's own class or "
+        "transfer syntax where it does not. A file whose syntax the node does not take goes uncompressed."
+    )
     verb.add_argument("files", nargs="+", type=Path, metavar="FILE")
     verb.set_defaults(run=store)
 
@@ -71,7 +75,7 @@ def store(arguments: argparse.Namespace) -> int:
 def ask_peer(arguments: argparse.Namespace, rows: Rows) -> int:
     """Ask the peer and print each row as it comes. A row that is a failure makes the exit status 1."""
     from firmware_app.services import network_verbs
-    from firmware_app.services.peers import BadPeer
+    from firmware_app.services.peers import BadPeer, NotDeclared
 
     config = read_config(arguments)
     bound = arguments.config is not None
@@ -85,7 +89,7 @@ def ask_peer(arguments: argparse.Namespace, rows: Rows) -> int:
         if row.failure:
             failures.append(row.failure)
 
-    with stopping(EXIT_FAILED, *network_verbs.EXPECTED):
+    with stopping(EXIT_USAGE, NotDeclared), stopping(EXIT_FAILED, *network_verbs.EXPECTED):
         network_verbs.run(rows, peer, show_row)
     if failures:
         more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""

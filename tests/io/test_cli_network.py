@@ -80,6 +80,29 @@ def test_echo(hospital: dict[str, str], capsys: pytest.CaptureFixture[str]) -> N
     assert "echo in " in output
 
 
+def test_another_profile_is_another_implementation_on_the_wire(
+    hospital: dict[str, str], instance: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, output, _ = run("store", hospital["archive"], instance, "--profile", "kodakqc", "--json", capsys=capsys)
+    assert (status, [row["category"] for row in rows(output)]) == (0, ["stored"])
+    for verb, service in (("patients", "patient query"), ("echo", "verification")):
+        status, _, errors = run(verb, hospital["archive"], "--profile", "kodakqc", capsys=capsys)
+        assert (status, errors) == (2, f"specular {verb}: the profile kodakqc declares no service {service}\n")
+
+
+def test_a_profile_that_does_not_exist_or_stands_beside_a_configuration(
+    instance: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _, errors = run("echo", "A@127.0.0.1:9", "--profile", "sp-2p", capsys=capsys)
+    assert (status, errors.count("\n")) == (2, 1)
+    assert "profile 'sp-2p' does not exist; there is kodakqc, sp-1p, specular" in errors
+    (tmp_path / "specular.toml").touch()
+    words = ("echo", "A@127.0.0.1:9", "--profile", "sp-1p", "--config", tmp_path / "specular.toml")
+    status, _, errors = run(*words, capsys=capsys)
+    assert status == 2
+    assert "--profile and --config exclude each other" in errors
+
+
 def test_what_a_peer_calls_itself_stays_in_its_line(capsys: pytest.CaptureFixture[str]) -> None:
     script = at_release(RELEASE_RP, accepted=accept(user=MAX_LENGTH + item(0x55, b"A\nB\x1b[2J")))
     with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from pynetdicom import AE, evt
+from pynetdicom.pdu import A_RELEASE_RQ
 
 from firmware_app.dicom.uids import IMPLICIT_VR_LITTLE_ENDIAN, SECONDARY_CAPTURE_STORAGE
 from firmware_app.net.instance_file import read_instance_file
@@ -64,8 +65,11 @@ async def test_what_is_stored_stays_stored_though_the_release_fails(
 ) -> None:
     """SP-1P 4.2.4.3: when the data communication is successful the AE judges success even if the release fails."""
 
+    asked: list[Any] = []
+
     def on_release(event: Any) -> None:
-        if event.pdu.pdu_type == 0x05:  # A-RELEASE-RQ
+        if isinstance(event.pdu, A_RELEASE_RQ):
+            asked.append(event)
             if end == "abort":
                 event.assoc.abort()
             else:
@@ -75,6 +79,7 @@ async def test_what_is_stored_stays_stored_though_the_release_fails(
     with archive((evt.EVT_C_STORE, lambda event: 0), (evt.EVT_PDU_RECV, on_release)) as node:
         results = [one async for one in store(node, local, [file, file], CONTEXTS)]
     assert [(one.status, one.category, one.reason) for one in results] == [(0, "stored", "")] * 2
+    assert len(asked) == 1
 
 
 async def test_an_association_that_no_class_is_accepted_on_does_not_stop_the_next(
