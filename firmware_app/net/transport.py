@@ -285,7 +285,13 @@ async def resolve(node: Node) -> tuple[str, int]:
     try:
         socket.inet_pton(socket.AF_INET, node.host)
     except OSError:
-        found = await trio.socket.getaddrinfo(node.host, node.port, family=socket.AF_INET, type=socket.SOCK_STREAM)
+        try:
+            found = await trio.socket.getaddrinfo(node.host, node.port, family=socket.AF_INET, type=socket.SOCK_STREAM)
+        except (socket.gaierror, UnicodeError) as error:  # a label of over 63 characters is no IDNA
+            why = (error.strerror if isinstance(error, socket.gaierror) else "") or str(error)
+            raise OSError(
+                errno.EADDRNOTAVAIL, f"{node.host} has no IPv4 address, and only IPv4 is used: {why}"
+            ) from error
         return str(found[0][4][0]), node.port
     return node.host, node.port
 

@@ -248,15 +248,8 @@ async def test_what_is_asked_is_what_the_profile_says(
     assert identifier.proposed == [uid]
     assert identifier.QueryRetrieveLevel == level
     asked = {element.keyword for element in identifier}
-    always = {
-        "SpecificCharacterSet",
-        "QueryRetrieveLevel",
-        "PatientName",
-        "PatientID",
-        "PatientBirthDate",
-        "PatientSex",
-    }
-    assert asked == always | keys
+    patient = {"PatientName", "PatientID", "PatientBirthDate", "PatientSex", "EthnicGroup"}
+    assert asked == {"SpecificCharacterSet", "QueryRetrieveLevel"} | patient | keys
     assert identifier.PatientName == "山田*"
     assert identifier.SpecificCharacterSet == terms
 
