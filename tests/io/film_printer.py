@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from dicom_acceptor import Answer
@@ -65,6 +65,7 @@ class FilmPrinter:
     uids: dict[str, str] = field(default_factory=dict)
     attributes: dict[str, Dataset] = field(default_factory=dict)
     reported: list[int] = field(default_factory=list)  # how our reports were answered
+    on_step: Callable[[str], None] = lambda step: None
     _counted: dict[str, int] = field(default_factory=dict)
 
     def __call__(self, message: Message) -> Iterator[Answer]:
@@ -78,6 +79,7 @@ class FilmPrinter:
         self._counted[step] = self._counted.get(step, 0) + 1
         numbered = f"{step} {self._counted[step]}"
         self.steps.append(step)
+        self.on_step(step)
         self.uids[numbered] = command.affected_sop_instance_uid or command.requested_sop_instance_uid or ""
         self.attributes[numbered] = decode_attributes(message.data_set, IMPLICIT_VR_LITTLE_ENDIAN)
         for number, report in enumerate(self.reports.get(numbered, self.reports.get(step, [])), start=1):
