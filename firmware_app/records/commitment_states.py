@@ -33,7 +33,8 @@ class TransactionEvent(StrEnum):
 
 _S, _E = TransactionState, TransactionEvent
 
-# What is not here cannot happen. A report may overtake the N-ACTION-RSP, and come twice.
+# What is not here cannot happen. A report may come twice, overtake the N-ACTION-RSP, or arrive while a restart or the
+# end of our patience is being noted.
 TRANSITIONS: dict[tuple[TransactionState, TransactionEvent], TransactionState] = {
     (_S.QUEUED, _E.ASK): _S.REQUESTING,
     (_S.QUEUED, _E.SETTLED): _S.ANSWERED,
@@ -46,6 +47,7 @@ TRANSITIONS: dict[tuple[TransactionState, TransactionEvent], TransactionState] =
     (_S.EXPIRED, _E.REPORTED): _S.ANSWERED,
     (_S.ANSWERED, _E.ACCEPTED): _S.ANSWERED,
     (_S.ANSWERED, _E.FAILED): _S.ANSWERED,
+    (_S.ANSWERED, _E.INTERRUPTED): _S.ANSWERED,
     (_S.ANSWERED, _E.TIMED_OUT): _S.ANSWERED,
     (_S.ANSWERED, _E.REPORTED): _S.ANSWERED,
 }

@@ -43,13 +43,14 @@ class Bench:
     clock: StandingClock
     stored_again: list[None] = field(default_factory=list)
 
-    async def store(self, *numbers: int, exam: int = 1, leave: Sequence[int] = ()) -> None:
-        """A finished exam whose instances are at the archive, but for those to `leave` in the queue."""
+    async def store(self, *numbers: int, exam: int = 1, leave: Sequence[int] = (), finished: bool = True) -> None:
+        """An exam whose instances are at the archive, but for those to `leave` in the queue."""
         await self.records.begin_exam(exam_of(exam))
         for number in (*numbers, *leave):
             made = instance(number, data=dicom_instance(number))
             await self.records.save_object(f"exam-{exam}", None, **made, enqueue_for=STORAGE)
-        await self.records.finish_exam(f"exam-{exam}")
+        if finished:
+            await self.records.finish_exam(f"exam-{exam}")
         await self.deliver(*numbers)
 
     async def deliver(self, *numbers: int) -> None:

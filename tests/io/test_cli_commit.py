@@ -178,6 +178,14 @@ def test_a_port_that_is_taken_is_named_and_nothing_is_asked(files: list[Path], p
     assert errors.count("\n") == 1
 
 
+def test_no_file_that_is_an_instance_asks_nobody(tmp_path: Path, run: Run) -> None:
+    with archive() as peer:
+        status, rows, errors = run(peer, tmp_path / "gone.dcm")
+        assert peer.associations == 0
+    assert (status, [row["result"] for row in rows]) == (1, ["unreadable"])
+    assert "gone.dcm: No such file" in errors
+
+
 def test_a_node_that_does_no_commitment(files: list[Path], tmp_path: Path, run: Run) -> None:
     archive_without = StoringOnly()
     archive_without.start()

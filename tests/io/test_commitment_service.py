@@ -569,6 +569,21 @@ async def test_killed_while_asking_it_asks_anew_and_the_old_report_counts(tmp_pa
         assert await after.commitments(1) == [COMMITTED]
 
 
+async def test_a_disk_that_refuses_is_waited_for(
+    tmp_path: Path, peer: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail = make_sqlite_fail(monkeypatch)
+    async with bench(tmp_path, peer, BRISK) as there:
+        fail("SELECT * FROM commitment_transactions", sqlite3.SQLITE_IOERR)
+        await there.store(1)
+        events = await there.until("waiting", 3)
+        assert "said SQLite" in events[0].text
+        assert [event.level for event in events[:3]] == ["warning", "debug", "debug"]
+        fail("", 0)
+        await there.until("requested")
+        assert "asked of commitment (ARCHIVE at" in there.service.detail
+
+
 # ------------------------------------------------------------------ what is asked for, and when
 
 
@@ -580,6 +595,17 @@ async def test_an_exam_is_asked_for_in_one_piece(tmp_path: Path, peer: Archive) 
         await there.deliver(2)
         await there.until("requested", 2)
     assert [[uid for _, uid in asked.references] for asked in peer.asked] == [[uid_of(3)], [uid_of(1), uid_of(2)]]
+
+
+async def test_an_exam_that_is_open_is_not_complete(tmp_path: Path, peer: Archive) -> None:
+    async with bench(tmp_path, peer) as there:
+        await there.store(1, finished=False)
+        await there.store(2, exam=2)
+        await there.until("requested")
+        await there.records.finish_exam("exam-1")
+        there.service.wake()
+        await there.until("requested", 2)
+    assert [[uid for _, uid in asked.references] for asked in peer.asked] == [[uid_of(2)], [uid_of(1)]]
 
 
 async def test_but_not_later_than_its_patience(tmp_path: Path, peer: Archive) -> None:
