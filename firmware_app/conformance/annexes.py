@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from firmware_app.conformance.attributes import PRESENCE_KEY, attribute_name, attribute_table, uid_words
-from firmware_app.conformance.document import Paragraph, Section, Table
+from firmware_app.conformance.document import Block, Paragraph, Section, Table
 from firmware_app.conformance.mapping import mapping
+from firmware_app.model import Code
+from firmware_app.objects.discontinuation import REASONS
+from firmware_app.objects.picture import GAZES
 from firmware_app.profiles.profile import ObjectDefinition, Profile
 
 
@@ -100,14 +103,23 @@ def _modules(profile: Profile) -> Iterator[Section]:
 # ------------------------------------------------------------------------------------------------ codes
 
 
-def _codes(profile: Profile) -> tuple[Paragraph | Table, ...]:
-    rows = sorted(set(_fixed_codes(profile)))
-    told = Paragraph(
-        "Other codes are those of the worklist, unchanged; of context groups of PS3.16: CID 4201 for the direction of "
-        "gaze, CID 9300 for the reason of a discontinued step."
-    )
-    columns = ("Attribute Name", "Code Value", "Coding Scheme Designator", "Code Meaning")
-    return (Table("Fixed codes", columns, tuple(rows)), told) if rows else (told,)
+CODE_COLUMNS = ("Code Value", "Coding Scheme Designator", "Code Meaning")
+
+
+def _codes(profile: Profile) -> tuple[Block, ...]:
+    blocks: list[Block] = [Paragraph("Codes of procedures and protocols are those of the worklist, unchanged.")]
+    fixed = tuple(sorted(set(_fixed_codes(profile))))
+    if fixed:
+        blocks.append(Table("Fixed codes", ("Attribute Name", *CODE_COLUMNS), fixed))
+    if any(row.source == "image.gaze" for module in profile.module.values() for row in module.attributes):
+        blocks.append(_code_table("Direction of gaze, of PS3.16 CID 4201", GAZES.values()))
+    if profile.mpps is not None:
+        blocks.append(_code_table("Reasons of a discontinued step, PS3.16 CID 9301", REASONS.values()))
+    return tuple(blocks)
+
+
+def _code_table(caption: str, codes: Iterable[Code]) -> Table:
+    return Table(caption, CODE_COLUMNS, tuple((code.value, code.scheme, code.meaning) for code in codes))
 
 
 def _fixed_codes(profile: Profile) -> Iterator[tuple[str, str, str, str]]:

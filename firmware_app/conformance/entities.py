@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from firmware_app.profiles.profile import EntityName, Profile
+from firmware_app.conformance.attributes import uid_words
+from firmware_app.dicom.uids import (
+    BASIC_FILM_BOX,
+    BASIC_FILM_SESSION,
+    BASIC_GRAYSCALE_IMAGE_BOX,
+    BASIC_GRAYSCALE_PRINT_MANAGEMENT_META,
+    PRINTER,
+)
+from firmware_app.profiles.profile import EntityName, PresentationContext, Profile
 
 US, OPERATOR = "Instrument", "Operator"
 
@@ -168,6 +177,24 @@ WORDS: dict[EntityName, EntityWords] = {
         ),
     ),
 }
+
+
+# A Meta SOP Class is negotiated for all of its members (PS3.4 H.3.2.2.1).
+MEMBERS = {
+    BASIC_GRAYSCALE_PRINT_MANAGEMENT_META: (BASIC_FILM_SESSION, BASIC_FILM_BOX, BASIC_GRAYSCALE_IMAGE_BOX, PRINTER),
+}
+
+
+def class_rows(contexts: Iterable[PresentationContext]) -> tuple[tuple[str, str, str, str], ...]:
+    """Name and UID of each SOP class, members of a meta class behind it, and whether we are SCU and SCP of it."""
+    roles: dict[str, set[str]] = {}
+    for context in contexts:
+        for uid in (context.abstract_syntax, *MEMBERS.get(context.abstract_syntax, ())):
+            roles.setdefault(uid, set()).add(context.role)
+    return tuple(
+        (uid_words(uid), uid, "Yes" if "SCU" in role else "No", "Yes" if "SCP" in role else "No")
+        for uid, role in roles.items()
+    )
 
 
 def declared_entities(profile: Profile) -> tuple[EntityName, ...]:

@@ -9,9 +9,11 @@ from firmware_app.conformance.document import Table
 from firmware_app.profiles.profile import Attribute, Profile
 
 COLUMNS = ("Modality Worklist", "Image IOD", "Performed Procedure Step")
+CHARACTER_SET = "SpecificCharacterSet"
 STEP = "ScheduledProcedureStepSequence."
 # Attribute of a worklist item -> the sources that hand it on (profiles.sources).
 SOURCES_OF: Mapping[str, tuple[str, ...]] = {
+    CHARACTER_SET: ("image.character_set", "step.character_set"),
     "PatientName": ("patient.name",),
     "PatientID": ("patient.id",),
     "IssuerOfPatientID": ("patient.issuer_of_id",),
@@ -47,12 +49,12 @@ GENERATED: Mapping[str, tuple[str, ...]] = {
 
 
 def mapping(profile: Profile) -> Table:
-    """Rows for what the worklist keys ask for, then for what the instrument itself makes."""
+    """Rows for what is asked of a worklist, then for what the instrument itself makes."""
     image = [row for module in profile.module.values() for row in module.attributes]
     step: list[Attribute] = []
     if profile.mpps is not None:
         step = [*profile.mpps.n_create.attributes, *profile.mpps.n_set.attributes]
-    asked = {key.path for key in profile.worklist_keys}
+    asked = {key.path for key in profile.worklist_keys} | {CHARACTER_SET}
     rows = [
         (_named(path), _using(image, sources), _using(step, sources))
         for path, sources in SOURCES_OF.items()

@@ -6,7 +6,7 @@ from firmware_app.config.schema import Config
 from firmware_app.conformance.attributes import uid_words
 from firmware_app.conformance.configuration import configuration
 from firmware_app.conformance.document import Block, Bullets, Exchange, Paragraph, Section, Table
-from firmware_app.conformance.entities import OPERATOR, US, WORDS, declared_entities
+from firmware_app.conformance.entities import OPERATOR, US, WORDS, class_rows, declared_entities
 from firmware_app.conformance.specific import specific_conformance
 from firmware_app.dicom.uids import APPLICATION_CONTEXT
 from firmware_app.net.listener import ListenerLimits
@@ -102,14 +102,9 @@ def _sequencing(entities: tuple[EntityName, ...]) -> Section:
 
 
 def _entity(profile: Profile, name: EntityName) -> Section:
+    """One application entity, clause by clause as in PS3.2 A.4.2."""
     entity, words = profile.application_entity[name], WORDS[name]
-    roles: dict[str, set[str]] = {}
-    for context in entity.contexts:
-        roles.setdefault(context.abstract_syntax, set()).add(context.role)
-    classes = tuple(
-        (uid_words(uid), uid, "Yes" if "SCU" in role else "No", "Yes" if "SCP" in role else "No")
-        for uid, role in roles.items()
-    )
+    classes = class_rows(entity.contexts)
     return Section(
         words.title,
         parts=(
@@ -206,23 +201,21 @@ def _initiation(
                 Section(
                     "Proposed Presentation Contexts",
                     (
-                        *(
-                            (
-                                Paragraph(
-                                    "Of these contexts those are proposed that the instances to be sent need; each "
-                                    "transfer syntax has a context of its own, so that the peer can choose none that "
-                                    "would change the instance."
-                                ),
-                            )
-                            if name == "storage"
-                            else ()
-                        ),
+                        *([_proposal(entity)] if name == "storage" else []),
                         _contexts(f"Proposed presentation contexts for activity {words.activity}", entity),
                     ),
                 ),
                 *specific_conformance(profile, name),
             ),
         ),
+    )
+
+
+def _proposal(entity: ApplicationEntity) -> Paragraph:
+    own = "; each transfer syntax has a context of its own, so that the peer can choose none that changes the instance"
+    has_own = all(len(context.transfer_syntaxes) == 1 for context in entity.contexts)
+    return Paragraph(
+        f"Of these contexts those of the SOP classes are proposed that are to be sent{own if has_own else ''}."
     )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from firmware_app import __version__
-from firmware_app.conformance.attributes import uid_words
 from firmware_app.conformance.document import Block, Bullets, Contents, Paragraph, Section, Table
-from firmware_app.conformance.entities import WORDS, declared_entities
+from firmware_app.conformance.entities import WORDS, class_rows, declared_entities
+from firmware_app.dicom.uids import VERIFICATION
 from firmware_app.profiles.profile import EntityName, Profile
 
 NOT_FOR_CLINICAL_USE = "Not for clinical use. This software is no medical device and has been cleared by nobody."
@@ -73,26 +73,18 @@ def overview(profile: Profile) -> Section:
 
 
 def _services(profile: Profile) -> tuple[tuple[str, str, str, str], ...]:
+    """By the headings of PS3.2; what the listener takes reports of stands where it is asked for."""
     rows: list[tuple[str, str, str, str]] = []
     for group, entities in GROUPS.items():
-        roles: dict[str, set[str]] = {}
-        for entity in entities:
-            declared = profile.application_entity.get(entity)
-            for context in declared.contexts if declared else ():
-                roles.setdefault(context.abstract_syntax, set()).add(context.role)
-        # The commitment that the listener takes reports of is the one of its own group.
-        found = {uid: role for uid, role in roles.items() if entities[0] != "verification" or _is_verification(uid)}
-        if found:
-            rows.append((group, "", "", ""))
-        rows += [
-            (uid_words(uid), uid, "Yes" if "SCU" in role else "No", "Yes" if "SCP" in role else "No")
-            for uid, role in found.items()
+        contexts = [
+            context
+            for name in entities
+            for context in (profile.application_entity[name].contexts if name in profile.application_entity else ())
+            if name != "listener" or context.abstract_syntax == VERIFICATION
         ]
+        if contexts:
+            rows += [(group, "", "", ""), *class_rows(contexts)]
     return tuple(rows)
-
-
-def _is_verification(uid: str) -> bool:
-    return uid_words(uid).startswith("Verification")
 
 
 def contents() -> Section:
@@ -147,7 +139,7 @@ def introduction(profile: Profile) -> Section:
                     Bullets(
                         (
                             "Digital Imaging and Communications in Medicine (DICOM), NEMA PS3 / ISO 12052, 2024",
-                            "RFC 9325 (BCP 195), Recommendations for Secure Use of TLS and DTLS",
+                            *(["RFC 9325 (BCP 195), Secure Use of TLS and DTLS"] if profile.tls else []),
                             *((profile.statement.source,) if profile.statement.source else ()),
                         )
                     ),

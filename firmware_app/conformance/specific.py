@@ -167,8 +167,8 @@ def _storage(profile: Profile) -> tuple[Section, ...]:
             Paragraph(
                 "0111H after an attempt whose answer was lost is the answer that was lost: the peer has the instance. "
                 "A connection that fails or is refused for the moment is tried again with back-off, without end; a "
-                "refusal for good parks the instance with its reason. Nothing is deleted before it is committed, or "
-                "stored where no commitment is declared."
+                "refusal for good parks the instance with its reason. Nothing is deleted before it is committed; "
+                "where commitment is not declared or not configured, nothing is deleted at all."
             ),
         ),
     )
@@ -192,7 +192,8 @@ def _mpps(profile: Profile) -> tuple[Section, ...]:
                     "Unscheduled: the Study Instance UID is generated and is all that the item has.",
                     "Group case: one step and one item for each order; the study is that of the first.",
                     "Append case: a finished step is never changed; later images belong to a new step of the study.",
-                    "DISCONTINUED carries a reason of CID 9300; instances that were already stored are listed.",
+                    "DISCONTINUED carries a reason of CID 9301 (annex, coded terminology); instances that were already "
+                    "made are listed.",
                 )
             ),
             step_statuses("N-CREATE"),
@@ -257,8 +258,9 @@ def _listener(profile: Profile) -> tuple[Section, ...]:
                 (
                     "C-ECHO is answered with 0000H.",
                     "N-EVENT-REPORT of storage commitment is answered with 0000H after the result has been written to "
-                    "the database; with 0115H where its Transaction UID was never issued; with 0113H where its event "
-                    "type does not exist; with 0110H where it cannot be kept.",
+                    "the database; with 0115H where its Transaction UID was never issued or it names no instance; with "
+                    "0118H and 0112H where it is of another SOP class or instance; with 0113H where its event type "
+                    "does not exist; with 0110H where it cannot be read or kept.",
                 )
             ),
         ),
@@ -289,7 +291,8 @@ def _print(profile: Profile) -> tuple[Section, ...]:
             Paragraph(
                 "The printer's status is read by N-GET before a job. Its N-EVENT-REPORTs are taken while the "
                 "association lasts: NORMAL, WARNING and FAILURE are shown, and a FAILURE ends the job before its film "
-                "is printed."
+                "is printed. A film whose images are not all taken is deleted and not printed. A film that the printer "
+                "was told to print and that it has not answered for is never printed again by itself: a person looks."
             ),
             Table("Statuses that only a printer answers with", ("Status", "Meaning", "Behaviour"), statuses),
             normalized_statuses("N-CREATE, N-SET, N-ACTION, N-GET and N-DELETE"),
