@@ -1,4 +1,4 @@
-"""The seventeen character set files of pydicom: from an identifier to the screen, into an object, and back."""
+"""The seventeen character set files of pydicom: identifier to screen, into an object and an MPPS, and back."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ import pytest
 from objects_samples import EQUIPMENT, PATIENT, PROFILE, SCHEDULED, build, camera
 from pydicom.data import get_charset_files
 from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
 
+from firmware_app.config import Config
 from firmware_app.dicom.worklist_item import read_worklist_item
 from firmware_app.model import Exam, WorklistItem
+from firmware_app.net.attributes import decode_attributes, encode_attributes
 from firmware_app.objects.encoding import encode_part10
 from firmware_app.profiles import load_profile
 from firmware_app.services import screens
+from firmware_app.services.step_reports import step_composer
 from firmware_app.services.worklist import WorklistStatus
 
 FILES = {Path(file).name: Path(file) for file in get_charset_files("*.dcm")}
@@ -132,3 +136,16 @@ def test_the_equipment_may_need_more_than_the_patient() -> None:
     data_set = written(exam_of(item), equipment=replace(EQUIPMENT, institution_name="Łódź"))
     assert data_set.SpecificCharacterSet == "ISO_IR 192"
     assert str(data_set.PatientName) == NAMES["chrH31.dcm"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_performed_procedure_step_has_the_same_octets(name: str) -> None:
+    source = outer(pydicom.dcmread(FILES[name]))
+    octets = raw(source, "PatientName")
+    item = read_worklist_item(identifier(source), explicit_vr=False)
+    exam = replace(exam_of(item), performed_procedure_step_id="PPS1", mpps_sop_instance_uid="1.2.3.4")
+    made = step_composer(Config(), PROFILE).begin(exam)
+    message = encode_attributes(made.dataset, ExplicitVRLittleEndian, made.as_received)
+    sent = decode_attributes(message, ExplicitVRLittleEndian)
+    assert octets + b" " * (len(octets) % 2) in message
+    assert terms(sent) == terms(source)
