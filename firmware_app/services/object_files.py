@@ -121,7 +121,7 @@ def _rows(files: Sequence[Path], targets: Sequence[Path], order: ObjectOrder) ->
         except (ImageFileError, ObjectError) as error:
             yield {**dict.fromkeys(ROW_KEYS), "file": str(file), "status": "refused", "reason": str(error)}
             continue
-        size = write_new(target, encode_part10(instance.dataset))
+        size = write_new(target, encode_part10(instance.dataset, instance.as_received))
         yield {**dict.fromkeys(ROW_KEYS), "file": str(file), "status": "ok", **_row(target, instance, size)}
 
 

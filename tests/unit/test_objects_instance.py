@@ -209,6 +209,33 @@ def test_a_simulated_instrument_cannot_be_taken_for_a_patient() -> None:
         assert dataset.ManufacturerModelName == "Specular"
 
 
+@pytest.mark.parametrize(
+    ("gaze", "commanded", "code"), [("", None, None), ("ahead", "NO", None), ("right-down", "YES", "255524005")]
+)
+def test_where_the_patient_was_asked_to_look(gaze: str, commanded: str | None, code: str | None) -> None:
+    dataset = read_back(build(replace(camera(), gaze=gaze), storage_setting="OP"))
+    assert (dataset.PatientEyeMovementCommanded or None) == commanded
+    items = dataset.get("PatientEyeMovementCommandCodeSequence", [])
+    assert [item.CodeValue for item in items] == ([code] if code else [])
+
+
+def test_an_ophthalmic_photograph_says_what_took_it_of_what() -> None:
+    dataset = read_back(build(camera(), storage_setting="OP"))
+    assert "Laterality" not in dataset
+    assert dataset.ImageLaterality == "R"
+    assert (dataset.NumberOfFrames, dataset.FrameIncrementPointer) == (1, 0x0008002A)
+    coded = {
+        "AnatomicRegionSequence": ("28726007", "SCT", "Cornea"),
+        "AcquisitionDeviceTypeCodeSequence": ("409899004", "SCT", "Specular Microscope"),
+        "IlluminationTypeCodeSequence": ("410462008", "SCT", "Fine slit beam direct illumination"),
+    }
+    for keyword, expected in coded.items():
+        (item,) = dataset[keyword].value
+        assert (item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning) == expected
+    assert (dataset.SynchronizationTrigger, dataset.AcquisitionTimeSynchronized) == ("NO TRIGGER", "N")
+    assert dataset.PresentationLUTShape == "IDENTITY"
+
+
 def test_an_uncalibrated_frame_has_no_spacing_and_says_so() -> None:
     dataset = read_back(build(camera(um_per_px=None)))
     assert "PixelSpacing" not in dataset

@@ -88,6 +88,11 @@ def test_names_keep_their_octets() -> None:
     assert read(after).get_item("PatientName").value == name
 
 
+def test_octets_that_no_character_set_explains_stay_too() -> None:
+    odd = file_of(camera(8), RLELossless).replace(b"Doe^Jane", b"D\xf6\xff^Jane"[:8])
+    assert b"D\xf6\xff^Jane"[:8] in transcode(odd, ExplicitVRLittleEndian)
+
+
 @pytest.mark.parametrize("target", [RLELossless, JPEGBaseline8Bit, "1.2.840.10008.1.2.2", ""])
 def test_only_little_endian_is_a_target(target: str) -> None:
     with pytest.raises(ObjectError, match="is not one that files are transcoded to"):
