@@ -26,7 +26,7 @@ from firmware_app.net.film_print import FilmRefused, PrintedFilm, ask_printer, f
 from firmware_app.net.node import LocalApplicationEntity, Node
 from firmware_app.net.printer_news import PrinterNews, PrinterStatus
 from firmware_app.objects.errors import ObjectError
-from firmware_app.objects.film_settings import FilmSettings, film_settings
+from firmware_app.objects.film_settings import BadFilm, FilmSettings, film_settings
 from firmware_app.objects.identifiers import new_uid
 from firmware_app.profiles.profile import PrintTables
 from firmware_app.records.errors import FileDamaged, StorageFault, UnknownRecord
@@ -123,10 +123,18 @@ class PrintService:
         return jobs
 
     async def exam_finished(self, exam_id: str) -> list[PrintJob]:
-        """Automatic printing, where it is configured: one single image page per accepted image, each once."""
+        """Automatic printing, where it is configured: one single image page per accepted image, each once.
+
+        Films that the profile does not allow are told and not queued: an exam is finished with or without them.
+        """
         if self._printer is None or not self._printer.automatic:
             return []
-        settings = film_settings(self._printer.tables, self._printer.settings, SINGLE_IMAGE)
+        try:
+            settings = film_settings(self._printer.tables, self._printer.settings, SINGLE_IMAGE)
+        except BadFilm as error:
+            text = f"exam {exam_id} is not printed: [print] of the configuration: {error}"
+            self._publish(Event("print.failed", text, {"exam_id": exam_id}, "alert"))
+            return []
         images = await self._accepted_images(exam_id)
         jobs = await self._jobs.add_automatic(exam_id, self._printer.node.name, asdict(settings), images)
         self.wake()

@@ -20,7 +20,7 @@ from firmware_app.config.schema import PrintConfig
 from firmware_app.console.commands import CommandContext, CommandTable
 from firmware_app.console.protocol import Reply
 from firmware_app.model import Event
-from firmware_app.net.node import LocalApplicationEntity, Timeouts
+from firmware_app.net.node import LocalApplicationEntity, Node, Timeouts
 from firmware_app.objects.film_image import film_pixels
 from firmware_app.objects.film_settings import BadFilm, FilmSettings
 from firmware_app.profiles import load_profile
@@ -275,6 +275,20 @@ async def test_automatic_printing_is_one_page_per_accepted_image_once(tmp_path: 
         assert await running.service.exam_finished("exam-1") == []
     async with bench(tmp_path / "by hand", FilmPrinter()) as running:
         assert await running.service.exam_finished("exam-1") == []
+
+
+async def test_settings_that_the_profile_does_not_have_hold_up_no_exam(tmp_path: Path) -> None:
+    assert TABLES is not None
+    heard = Heard()
+    node = Node("print", "127.0.0.1", 1, "NOBODY")
+    printer = Printer(node, LOCAL, CONTEXTS, TABLES, FilmSettings(film_size="A4"), True, POLICY)
+    async with open_records(tmp_path) as records:
+        await fill(records)
+        service = PrintService(records, tmp_path, printer, heard.publish)
+        assert await service.exam_finished("exam-1") == []
+    (event,) = heard.events
+    assert (event.level, event.kind) == ("alert", "print.failed")
+    assert "[print] of the configuration: FilmSizeID 'A4' is not one of" in event.text
 
 
 async def test_a_damaged_picture_is_parked_before_the_printer_is_asked(tmp_path: Path) -> None:
