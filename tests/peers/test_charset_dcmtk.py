@@ -16,6 +16,8 @@ from firmware_app.profiles import load_profile
 
 pytestmark = pytest.mark.peer("dcmtk")
 ACCEPTED = load_profile().character_sets.accepted
+# glibc's iconv lacks the first two; DCMTK 3.6.7 is older than the third.
+NOT_IN_DCMTK = frozenset({"ISO 2022 IR 87", "ISO 2022 IR 159", "ISO_IR 203"})
 NAMES: dict[tuple[str, ...], str] = {
     ("ISO_IR 100",): "Buc^Jérôme",
     ("ISO_IR 101",): "Wałęsa^Łukasz",
@@ -34,6 +36,9 @@ NAMES: dict[tuple[str, ...], str] = {
     ("", "ISO 2022 IR 87"): "Yamada^Tarou=山田^太郎=やまだ^たろう",
     ("ISO 2022 IR 6", "ISO 2022 IR 87"): "Yamada^Tarou=山田^太郎=やまだ^たろう",
     ("ISO 2022 IR 13", "ISO 2022 IR 87"): "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう",
+    ("", "ISO 2022 IR 87", "ISO 2022 IR 159"): "Yamada=山田^丂",
+    ("ISO 2022 IR 13", "ISO 2022 IR 87", "ISO 2022 IR 159"): "ﾔﾏﾀﾞ=山田^丂",
+    ("ISO_IR 203",): "Œuvre^€ŠŽ",
     ("", "ISO 2022 IR 149"): "Hong^Gildong=洪^吉洞=홍^길동",
     ("ISO 2022 IR 6", "ISO 2022 IR 149"): "Hong^Gildong=洪^吉洞=홍^길동",
     ("", "ISO 2022 IR 58"): "Zhang^XiaoDong=张^小东",
@@ -42,7 +47,7 @@ NAMES: dict[tuple[str, ...], str] = {
 
 
 def test_every_accepted_set_is_here() -> None:
-    assert set(ACCEPTED) - {("ISO_IR 6",), ("ISO_IR 203",)} == set(NAMES)
+    assert set(ACCEPTED) - {("ISO_IR 6",)} == set(NAMES)
 
 
 @pytest.mark.parametrize("terms", NAMES, ids="/".join)
@@ -55,7 +60,7 @@ def test_dcmtk_reads_the_same_name(terms: tuple[str, ...], tmp_path: Path) -> No
     ours.write_bytes(encode_part10(instance.dataset))
     written = pydicom.dcmread(ours).SpecificCharacterSet
     assert ((written,) if isinstance(written, str) else tuple(written)) == terms
-    if "ISO 2022 IR 87" in terms:  # glibc's iconv lacks it; pydicom reads it
+    if NOT_IN_DCMTK.intersection(terms):  # pydicom reads them
         assert str(pydicom.dcmread(ours).PatientName) == NAMES[terms]
         return
     done = subprocess.run(
