@@ -27,6 +27,6 @@ MPPS_MESSAGES: tuple[str, ...] = (
       CHECK ((state = 'queued') = (next_attempt_at <> ''))
     ) STRICT
     """,
-    "CREATE INDEX mpps_messages_of_node ON mpps_messages (node, state)",
+    "CREATE INDEX mpps_messages_in_state ON mpps_messages (state, node)",
     "CREATE INDEX mpps_messages_of_exam ON mpps_messages (exam_id)",
 )
