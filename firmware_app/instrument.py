@@ -40,6 +40,7 @@ from firmware_app.services.health import LoopLag
 from firmware_app.services.late_imports import LateImports
 from firmware_app.services.listening import ListenerService, offers_of
 from firmware_app.services.mpps import MppsService
+from firmware_app.services.mpps_commands import MppsCommands
 from firmware_app.services.patients import PatientQueryService
 from firmware_app.services.patients_commands import PatientCommands
 from firmware_app.services.peers import Entities, NotDeclared, listener_rules, listener_tls, node_of
@@ -111,6 +112,7 @@ class Instrument:
         waiting = (
             *by_hand.table(),
             *PatientCommands(self.patients, self.exams, operator).table(),
+            *MppsCommands(self.mpps, self.records.mpps).table(),
             *CommitmentCommands(self.commitment, self.records).table(),
             *PrintCommands(self.printing, self.records.print_jobs).table(),
         )
