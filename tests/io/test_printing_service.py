@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,7 +14,10 @@ import numpy as np
 import pytest
 import trio
 from dicom_acceptor import ABORT, HANG_UP, RESET, STALL, Acceptor, Answer, run_acceptor
+from failing_sqlite import make_sqlite_fail
 from film_printer import CONTEXTS, FilmPrinter, Report
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
 from records_material import CAPTURED, START, exam_of, frame_of, instance
 from trio.testing import MockClock
 
@@ -67,6 +72,7 @@ class Bench:
     peer: Acceptor
     nursery: trio.Nursery
     heard: Heard
+    ended: trio.Event  # the service is no longer running
 
     @property
     def events(self) -> list[Event]:
@@ -118,8 +124,16 @@ async def bench(
         settings = FilmSettings.configured(PrintConfig())
         printer = Printer(peer.node, LOCAL, CONTEXTS, TABLES, settings, automatic, POLICY)
         service = PrintService(records, folder, printer, heard.publish, chance=lambda: 0.0)
-        nursery.start_soon(service.run)
-        yield Bench(records, service, peer, nursery, heard)
+        ended = trio.Event()
+
+        async def run() -> None:
+            try:
+                await service.run()
+            finally:
+                ended.set()
+
+        nursery.start_soon(run)
+        yield Bench(records, service, peer, nursery, heard, ended)
         nursery.cancel_scope.cancel()
 
 
@@ -245,6 +259,10 @@ async def test_the_service_ends_in_the_middle(step: str, state: PrintState, reas
         (job,) = await running.service.print_pictures(["exam-1"])
         await reached.wait()
         running.nursery.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            await running.ended.wait()
+            found = await running.records.print_jobs.job(job.job_id)
+            assert (found.state, found.reason) == (state, reason)
     async with open_records(tmp_path) as records:
         found = await records.print_jobs.job(job.job_id)
         assert (found.state, found.reason) == (state, reason)
@@ -301,6 +319,61 @@ async def test_a_damaged_picture_is_parked_before_the_printer_is_asked(tmp_path:
         assert "the checksum differs" in job.reason
         assert running.events[-1].level == "alert"
     assert printer.steps == []
+
+
+async def test_the_report_page_of_an_exam(tmp_path: Path) -> None:
+    page = np.arange(12 * 10 * 3).astype(np.uint8).reshape(12, 10, 3)
+    report = Dataset()
+    report.SOPClassUID, report.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.7", "1.2.3.4.2"
+    report.Rows, report.Columns, report.SamplesPerPixel, report.PlanarConfiguration = 12, 10, 3, 0
+    report.PhotometricInterpretation = "RGB"
+    report.BitsAllocated, report.BitsStored, report.HighBit, report.PixelRepresentation = 8, 8, 7, 0
+    report.PixelData = page.tobytes()
+    report["PixelData"].VR = "OB"
+    report.file_meta = FileMetaDataset()
+    report.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    stream = io.BytesIO()
+    report.save_as(stream, enforce_file_format=True)
+    printer = FilmPrinter()
+    async with bench(tmp_path, printer) as running:
+        saved = {**instance(2), "kind": "report", "data": stream.getvalue()}
+        await running.records.save_object("exam-1", None, **saved)  # type: ignore[arg-type]
+        (job,) = await running.service.print_pictures(["exam-1"], reports=True)
+        assert job.images == ("instance/1.2.3.4.2",)
+        assert (await running.settled(job)).state == PrintState.PRINTED
+    pixels = printer.attributes["image 1"].BasicGrayscaleImageSequence[0]
+    sent = np.frombuffer(pixels.PixelData, "<u2").reshape(12, 10)
+    assert np.array_equal(sent >> 4, np.rint(page.astype(float) @ [0.299, 0.587, 0.114]))
+
+
+@pytest.mark.parametrize(
+    ("statement", "state", "told_to_print"),
+    [
+        ("UPDATE print_jobs SET state = 'printing'", PrintState.PRINTED, 0),
+        ("UPDATE print_jobs SET state = 'printed'", PrintState.FAILED, 1),
+    ],
+    ids=["before the order", "after the answer"],
+)
+async def test_nothing_is_printed_that_the_disk_does_not_know_of(
+    statement: str,
+    state: PrintState,
+    told_to_print: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    clock: MockClock,
+) -> None:
+    fail = make_sqlite_fail(monkeypatch)
+    printer = FilmPrinter()
+    async with bench(tmp_path, printer) as running:
+        fail(statement, sqlite3.SQLITE_FULL)
+        (job,) = await running.service.print_pictures(["exam-1"])
+        await running.heard.until("print.paused")
+        assert printer.steps.count("print") == told_to_print
+        fail("", 0)
+        done = await running.settled(job)
+        assert (done.state, printer.steps.count("print")) == (state, 1)
+        assert done.reason == (MAY_BE_PRINTED if state == PrintState.FAILED else "")
+        assert ("print.uncertain" in running.kinds()) == (state == PrintState.FAILED)
 
 
 async def test_without_a_printer_everything_is_refused_and_nothing_runs(tmp_path: Path) -> None:
