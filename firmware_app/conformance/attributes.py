@@ -57,9 +57,7 @@ def attribute_table(caption: str, rows: Iterable[Attribute]) -> Table:
                 vr_of(row.path),
                 row.type,
                 presence(row),
-                source_words(row, parents)
-                + (f"; {row.note}" if row.note else "")
-                + (f" (only {', '.join(row.settings)})" if row.settings else ""),
+                value_words(row, parents),
             )
             for row in shown
         ),
@@ -70,7 +68,8 @@ def value_words(row: Attribute, table: dict[str, Attribute]) -> str:
     """Value or source, and what else the row says."""
     remarks = [row.note] if row.note else []
     if row.settings:
-        remarks.append(f"only where storage.modality is {' or '.join(row.settings)}")
+        *others, last = row.settings
+        remarks.append(f"only where storage.modality is {', '.join(others)}{' or ' if others else ''}{last}")
     return source_words(row, table) + (f" ({'; '.join(remarks)})" if remarks else "")
 
 

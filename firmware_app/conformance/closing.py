@@ -87,8 +87,8 @@ def _tls(profile: Profile) -> Block:
         ("Item", "Value"),
         (
             ("Versions", "TLS 1.3, TLS 1.2"),
-            ("Cipher suites of TLS 1.2 (OpenSSL)", TLS_1_2_SUITES),
-            ("Authentication", "both ends show a certificate"),
+            ("Cipher suites of TLS 1.2, in OpenSSL's words", TLS_1_2_SUITES.replace(":", ", ")),
+            ("Authentication", "both ends show a certificate; of peers on our port this can be left to them"),
             ("Trust of a peer", "an authority of the configured file and the peer's name; or a pinned certificate"),
             ("Port", "as configured; 2762 is registered for DICOM over TLS"),
         ),

@@ -88,7 +88,8 @@ def _worklist(profile: Profile) -> tuple[Section, ...]:
             _always_sent("every worklist query", (("SpecificCharacterSet", CHARACTER_SET),)),
             Paragraph(
                 "A sequence is sent with one item. Attributes that a worklist leaves out, or fills wrongly, do not "
-                "lose its item: they are marked."
+                "lose its item: they are marked. After a failure the last good list stays, and is asked for again at "
+                "the next interval."
             ),
             find_statuses("the worklist"),
         ),
@@ -253,7 +254,7 @@ def _commitment(profile: Profile) -> tuple[Section, ...]:
 def _listener(profile: Profile) -> tuple[Section, ...]:
     return (
         _specific(
-            "What Is Accepted",
+            "Verification and Storage Commitment",
             Bullets(
                 (
                     "C-ECHO is answered with 0000H.",
@@ -334,7 +335,8 @@ def print_values(row: PrintAttribute) -> str:
         values.append(f"{row.low} - {row.high}")
     words = [", ".join(values)] if values else []
     if row.only_with:
-        words.append(f"only with {row.only_with.replace('=', ' ')}")
+        keyword, _, value = row.only_with.partition("=")
+        words.append(f"only with {attribute_name(keyword)} {value}")
     if row.note:
         words.append(row.note)
-    return "; ".join(words) or "any"
+    return "; ".join(words) or ("" if vr_of(row.path) == "SQ" else "any")

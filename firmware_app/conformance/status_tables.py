@@ -19,11 +19,11 @@ STORE_BEHAVIOUR = {
     "permanent": "the instance is parked with the status and the comment until somebody decides; nothing is deleted",
 }
 FIND_BEHAVIOUR = {
-    "pending": "a match; FF01H is one too, with the remark that optional keys were not supported",
+    "pending": "a match; where optional keys were not supported, it is marked so",
     "success": "the list is complete, even if the release of the association fails; without a match it is empty",
     "cancelled": "after a C-CANCEL of ours the end of the list; otherwise the query has failed: it may not be whole",
-    "retry": "the query has failed with the reason; the last list stays; asked again at the next interval",
-    "permanent": "the query has failed with the reason; the last list stays; asked again at the next interval",
+    "retry": "the query has failed: the reason is shown; it may pass",
+    "permanent": "the query has failed: the reason is shown",
 }
 NORMALIZED_BEHAVIOUR = {
     "success": "the operation has been done",

@@ -117,8 +117,8 @@ def check_attributes(
 
 
 def is_meant(row: dict[str, str], setting: str) -> bool:
-    found = re.search(r"only where storage\.modality is ([A-Z]+(?: or [A-Z]+)*)", row["Value or source"])
-    return found is None or setting in found[1].split(" or ")
+    found = re.search(r"only where storage\.modality is ([A-Z]{2}(?:(?:, | or )[A-Z]{2})*)", row["Value or source"])
+    return found is None or setting in re.findall(r"[A-Z]{2}", found[1])
 
 
 def iod_attributes(printed: PrintedStatement, name: str) -> dict[TagPath, dict[str, str]]:

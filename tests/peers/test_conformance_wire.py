@@ -255,6 +255,7 @@ FALSE_STATEMENTS: dict[str, tuple[Falsify, Callable[[PrintedStatement, Wire], No
     "an attribute more": (in_module(added("PatientBirthTime"), "patient"), check_all_objects),
     "a type too strong": (in_module(retyped("EthnicGroup", type="1"), "patient"), check_all_objects),
     "never sent": (in_module(retyped("PatientID", source="none", type="3"), "patient"), check_all_objects),
+    "for another setting": (in_module(retyped("Laterality", settings=("OP",)), "general_series"), check_all_objects),
     "another fixed value": (in_module(retyped("BodyPartExamined", value="HAND"), "general_series"), check_all_objects),
     "a message without its state": (
         message("n_create", dropped("PerformedProcedureStepStatus")),
