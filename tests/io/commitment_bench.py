@@ -26,7 +26,7 @@ POLICY = CommitmentPolicy(
     backoff=BackoffPolicy(first_s=2.0, max_s=300.0), report_timeout_s=3600.0, same_association_wait_s=0.0
 )
 BRISK = CommitmentPolicy(backoff=BackoffPolicy(first_s=0.002, max_s=0.01), same_association_wait_s=0.0)
-SAME = CommitmentPolicy(backoff=POLICY.backoff, same_association_wait_s=20.0)
+SAME = CommitmentPolicy(backoff=POLICY.backoff, same_association_wait_s=60.0)
 
 
 def unused_port() -> int:

@@ -62,6 +62,8 @@ class Archive:
     stored: list[str] = field(default_factory=list)
     associations: int = 0
     statuses: list[int | None] = field(default_factory=list)  # what our reports were answered with
+    released: list[bool] = field(default_factory=list)  # how the associations of our reports ended
+    pdus: list[str] = field(default_factory=list)  # what came, by pynetdicom's names
     threads: list[threading.Thread] = field(default_factory=list)
     port: int = 0
     node: Node = field(default_factory=lambda: Node("commitment", "127.0.0.1", 0, "ARCHIVE"))
@@ -86,6 +88,9 @@ class Archive:
     def _store(self, event: Any) -> int:
         self.stored.append(str(event.request.AffectedSOPInstanceUID))
         return 0x0000
+
+    def _received(self, event: Any) -> None:
+        self.pdus.append(type(event.pdu).__name__)
 
     def _accepted(self, event: Any) -> None:
         self.associations += 1
@@ -113,6 +118,7 @@ class Archive:
         for _ in range(times):
             self._report(association, information, event_type)
         association.release()
+        self.released.append(association.is_released)
 
     def _report(self, association: Association, information: Dataset, event_type: int | None = None) -> None:
         kind = event_type or (2 if "FailedSOPSequence" in information else 1)
@@ -131,6 +137,8 @@ class Archive:
         self.asked.clear()
         self.stored.clear()
         self.statuses.clear()
+        self.released.clear()
+        self.pdus.clear()
         self.associations = 0
 
 
@@ -141,6 +149,7 @@ def archive(**settings: Any) -> Iterator[Archive]:
     entity.add_supported_context(COMMITMENT, SYNTAXES, scu_role=True, scp_role=True)
     entity.add_supported_context(SC_CLASS, SYNTAXES)
     handlers = [(evt.EVT_N_ACTION, peer._action), (evt.EVT_C_STORE, peer._store), (evt.EVT_ACCEPTED, peer._accepted)]
+    handlers.append((evt.EVT_PDU_RECV, peer._received))
     server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
     assert server is not None
     peer.port = server.server_address[1]

@@ -63,7 +63,7 @@ def test_committed_on_a_new_association(files: list[Path], port: int, run: Run) 
     assert asked.references == [(SC_CLASS, uid_of(number)) for number in (1, 2, 3)]
     assert (asked.action_type, asked.instance) == (1, "1.2.840.10008.1.20.1.1")
     assert rows[0]["reported_by"] == "ARCHIVE at 127.0.0.1"
-    assert peer.statuses == [0x0000]
+    assert (peer.statuses, peer.released) == ([0x0000], [True])
 
 
 def on_same(peer: Archive, failed: dict[str, int] | None = None) -> None:

@@ -88,6 +88,17 @@ async def test_on_the_same_association(tmp_path: Path, peer: Archive) -> None:
     assert peer.statuses == [0x0000]
 
 
+async def test_what_is_reported_elsewhere_is_not_waited_for_here(tmp_path: Path, peer: Archive) -> None:
+    """On the association of the request a report is waited for up to a minute, longer than this test waits."""
+    async with bench(tmp_path, peer, SAME) as there:
+        answering(peer, there)
+        await there.store(1)
+        await there.until("committed")
+        await there.store(2, exam=2)
+        await there.until("committed", 2)
+        await joined(peer)
+
+
 @pytest.mark.parametrize("same", [True, False], ids=["same", "new"])
 async def test_it_may_overtake_the_answer_to_the_request(tmp_path: Path, peer: Archive, same: bool) -> None:
     async with bench(tmp_path, peer) as there:
@@ -148,6 +159,17 @@ async def test_an_unknown_transaction_is_refused_and_told(tmp_path: Path, peer: 
         await trio.to_thread.run_sync(peer.report_there, there.port, report_on(asked))
         assert peer.statuses == [0x0115, 0x0000]
         assert await there.commitments(1) == [COMMITTED]
+
+
+async def test_a_transaction_that_was_never_sent_is_unknown(tmp_path: Path, peer: Archive) -> None:
+    async with bench(tmp_path, peer, node=replace(peer.node, port=unused_port())) as there:
+        await there.store(1)
+        await there.until("waiting")
+        (transaction,) = await there.records.commitments.newest()
+        guessed = Asked(transaction.transaction_uid, [(SC_CLASS, uid_of(1))], None, 1, "")
+        await trio.to_thread.run_sync(peer.report_there, there.port, report_on(guessed))
+        assert peer.statuses == [0x0115]
+        assert await there.commitments(1) == [NONE]
 
 
 async def test_hours_later_after_a_restart(tmp_path: Path, peer: Archive) -> None:
@@ -290,6 +312,17 @@ async def test_failures_that_pass_are_asked_for_later_under_a_new_uid(
         assert second.references == [(SC_CLASS, uid_of(1))]
         assert first.transaction_uid != second.transaction_uid
     assert not there.stored_again
+
+
+async def test_what_a_report_asks_for_is_done_without_being_told(tmp_path: Path, peer: Archive) -> None:
+    async with bench(tmp_path, peer, BRISK) as there:
+        answering(peer, there, failed={uid_of(1): 0x0213})
+        await there.store(1)
+        await there.until("asked_again")
+        await joined(peer)
+        there.clock.advance(2)  # the clock alone: nobody wakes the service
+        await there.until("requested", 2)
+        await joined(peer)
 
 
 @pytest.mark.parametrize(
@@ -499,8 +532,12 @@ async def test_an_answer_that_takes_too_long_is_none_and_what_is_reported_counts
         peer.on_action = on_action
         await there.store(1)
         (event,) = await there.until("expired")
-        answer.set()
         assert "no N-ACTION-RSP within 0.3 s" in event.text
+        with trio.fail_after(10):
+            while "A_ABORT_RQ" not in peer.pdus:
+                await trio.lowlevel.checkpoint()
+        assert "A_RELEASE_RQ" not in peer.pdus
+        answer.set()
         await trio.to_thread.run_sync(peer.report_there, there.port, report_on(peer.asked[0]))
         assert await there.commitments(1) == [COMMITTED]
         await there.later(10)
