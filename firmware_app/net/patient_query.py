@@ -17,7 +17,7 @@ from firmware_app.model import FoundPatient, Patient
 from firmware_app.net.association import ContextPair, associate
 from firmware_app.net.find import find
 from firmware_app.net.node import LocalApplicationEntity, Node
-from firmware_app.net.query import UNICODE, build_identifier, checked_character_set
+from firmware_app.net.query import UNICODE, build_identifier, checked_character_set, composed
 from firmware_app.net.worklist import IGNORED_KEYS
 from firmware_app.profiles.profile import CharacterSets, PatientQueryModel, QueryKey
 
@@ -36,7 +36,7 @@ class PatientQuery:
     def values(self) -> dict[str, str]:
         """Keyword of each key that has one to its value."""
         values = {"PatientName": self.patient_name, "PatientID": self.patient_id}
-        return {path: value for path, value in values.items() if value}
+        return composed(values)
 
 
 def contexts_for(model: PatientQueryModel, contexts: Sequence[ContextPair]) -> tuple[ContextPair, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 from pydicom.datadict import dictionary_description
@@ -18,6 +19,11 @@ UNICODE = CharacterSets(accepted=(), fallback=("ISO_IR 192",))
 
 class QueryRefused(ValueError):
     """The profile's query keys or character sets do not allow this question; the text says which and why."""
+
+
+def composed(values: Mapping[str, str]) -> dict[str, str]:
+    """Those that are there, letters with marks as one character each: servers compare octets."""
+    return {path: unicodedata.normalize("NFC", value) for path, value in values.items() if value}
 
 
 def checked_character_set(

@@ -15,7 +15,7 @@ from firmware_app.model import WorklistItem
 from firmware_app.net.association import ContextPair, associate
 from firmware_app.net.find import find
 from firmware_app.net.node import LocalApplicationEntity, Node
-from firmware_app.net.query import UNICODE, build_identifier, checked_character_set
+from firmware_app.net.query import UNICODE, build_identifier, checked_character_set, composed
 from firmware_app.profiles.profile import CharacterSets, QueryKey
 
 WORKLIST_CONTEXTS: tuple[ContextPair, ...] = (
@@ -57,7 +57,7 @@ class WorklistQuery:
             "AccessionNumber": self.accession_number,
             "RequestedProcedureID": self.requested_procedure_id,
         }
-        return {path: value for path, value in values.items() if value}
+        return composed(values)
 
 
 def is_date_query(text: str) -> bool:

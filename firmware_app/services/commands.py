@@ -194,6 +194,10 @@ class Commands:
             birth_date=arguments["birth_date"],
             sex=arguments["sex"],
         )
+        try:
+            typed_patient.check_writable(patient, self.worklist.character_sets)
+        except ValueError as error:
+            raise CommandUsage(f"exam unscheduled: {error}") from error
         return screens.exam_started(await self.exams.start((), patient, self.operator))
 
     async def _exam_append(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:

@@ -63,7 +63,7 @@ class WorklistService:
         self._local = local
         self._contexts = contexts
         self.keys = tuple(keys)
-        self._character_sets = character_sets
+        self.character_sets = character_sets
         self._scheduled_station_ae_title = scheduled_station_ae_title
         self._modality = modality
         self._refresh_interval_s = refresh_interval_s
@@ -102,7 +102,7 @@ class WorklistService:
             accession_number=accession_number,
             requested_procedure_id=requested_procedure_id,
         )
-        checked_character_set(query.values(), self.keys, self._character_sets)
+        checked_character_set(query.values(), self.keys, self.character_sets)
         return query
 
     async def refresh(self, query: WorklistQuery) -> WorklistStatus:
@@ -165,7 +165,7 @@ class WorklistService:
             query,
             self.keys,
             contexts=self._contexts,
-            character_sets=self._character_sets,
+            character_sets=self.character_sets,
             preferred_character_set=most_used_character_set(self.status.items),
         )
         try:

@@ -97,6 +97,12 @@ def test_a_delimiter_ends_what_was_designated_for_senders_that_forget_it() -> No
     assert TextDecoder(latin[0]).decode(latin[1], person_name=True).text == "Л^é"
 
 
+def test_a_line_end_ends_what_was_designated_for_senders_that_forget_it() -> None:
+    kanji = TextDecoder(("", "ISO 2022 IR 87"))
+    assert kanji.decode(b"\x1b$B;3ED\r\nabc").text == "山田\r\nabc"
+    assert kanji.decode(b"\x1b$B;3 ED\x1b(B").text == "山 田"  # a space ends nothing
+
+
 @pytest.mark.parametrize("spelling", ["ISO_IR 100", "ISO 2022 IR 100", "ISO-IR 100", "iso_ir_100", "ISO IR 100 "])
 def test_misspelled_terms_are_understood(spelling: str) -> None:
     assert repertoire_number(spelling) == "100"

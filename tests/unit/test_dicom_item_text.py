@@ -97,7 +97,7 @@ def test_another_spelling_of_the_same_text_is_kept(terms: bytes, octets: bytes, 
 
 def test_an_item_may_have_a_character_set_of_its_own() -> None:
     """As in pydicom's chrSQEncoding.dcm: UTF-8 outside, Japanese inside; without one the outer set goes on."""
-    kanji = element(CODE_MEANING, b"\x1b$B;3ED\x1b(J")
+    kanji = element(CODE_MEANING, b"\x1b$B;3ED\x1b(B")  # and not ESC ( J, as we would write it there
     inner = element(CHARACTER_SET, b"ISO 2022 IR 13\\ISO 2022 IR 87")
     read = worklist(
         element(CHARACTER_SET, b"ISO_IR 192"),

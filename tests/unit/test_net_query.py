@@ -107,3 +107,8 @@ def test_a_person_is_told_once_and_two_persons_are_never_one() -> None:
         Patient("A^B"),
     ]
     assert [is_same_person_again(each, known) for each in people] == [False, True, False, False, False, False, False]
+
+
+def test_letters_with_marks_are_asked_for_as_one_character() -> None:
+    assert PatientQuery(patient_name="Je\u0301ro\u0302me").values() == {"PatientName": "J\xe9r\xf4me"}
+    assert WorklistQuery(patient_name="Je\u0301*").values() == {"PatientName": "J\xe9*"}
