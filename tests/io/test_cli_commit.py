@@ -66,6 +66,22 @@ def test_committed_on_a_new_association(files: list[Path], port: int, run: Run) 
     assert (peer.statuses, peer.released) == ([0x0000], [True])
 
 
+@pytest.mark.timeout(30)
+def test_a_report_there_ends_the_waiting_here(files: list[Path], port: int, tmp_path: Path, run: Run) -> None:
+    """On the association of the request it would be waited for up to a minute."""
+    config = tmp_path / "specular.toml"
+    config.write_text('network.interface = "lo"\n[commitment]\nsame_association_wait_s = 60\n')
+    with archive() as peer:
+
+        def on_action(asked: Asked) -> int:
+            peer.later(peer.report_there, port, report_on(asked))
+            return 0
+
+        peer.on_action = on_action
+        status, rows, _ = run(peer, "--config", config, "--wait", 60, files[0])
+    assert (status, rows[0]["result"]) == (0, "committed")
+
+
 def on_same(peer: Archive, failed: dict[str, int] | None = None) -> None:
     peer.on_action = lambda asked: (peer.later(peer.report_here, asked, report_on(asked, failed)), 0)[1]
 
