@@ -48,13 +48,14 @@ def print_rows(files: Sequence[Path], tables: PrintTables, settings: FilmSetting
         done = 0
         news: list[PrinterNews] = []
         try:
-            async with open_session(peer, tables, settings, news) as session:
-                for film in films:
-                    printed = await session.print_film(
-                        await trio.to_thread.run_sync(compose_film, tables, settings, film)
-                    )
-                    done += 1
-                    yield printed_row(done, film, session.printer, printed, news)
+            while done < len(films):
+                async with open_session(peer, tables, settings, news) as session:
+                    # A printer may end the association behind a film: the rest goes over another.
+                    while done < len(films) and session.usable:
+                        composed = await trio.to_thread.run_sync(compose_film, tables, settings, films[done])
+                        printed = await session.print_film(composed)
+                        done += 1
+                        yield printed_row(done, films[done - 1], session.printer, printed, news)
         except (NetworkError, NotPrintable, ObjectError) as error:
             if done == len(films):
                 raise

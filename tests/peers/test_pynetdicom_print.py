@@ -268,6 +268,19 @@ def test_a_film_that_is_not_printed(
 
 
 @pytest.mark.parametrize("fault", [aborts, resets])
+@pytest.mark.parametrize("step", ["delete box", "delete session"])
+def test_a_printer_that_ends_the_association_behind_a_film(
+    step: str, fault: Fault, pictures: list[Path], capsys: pytest.CaptureFixture[str], printing: Printing
+) -> None:
+    printer = FilmScp({step: fault})
+    with printing(printer) as node:
+        status, rows, errors = run(capsys, node, *pictures[:3])
+    assert (status, errors, [row["category"] for row in rows]) == (0, "", ["printed"] * 3)
+    assert len(printer.printed) == 3
+    assert printer.steps.count("session") == (3 if step == "delete box" else 1)
+
+
+@pytest.mark.parametrize("fault", [aborts, resets])
 def test_an_answer_that_was_lost_leaves_the_film_in_doubt(
     fault: Fault, pictures: list[Path], capsys: pytest.CaptureFixture[str], printing: Printing
 ) -> None:
