@@ -6,7 +6,7 @@ from typing import Final
 
 # Option, name in FilmSettings, what its value looks like, and what it is.
 FILM_OPTIONS: Final = (
-    ("--layout", "layout", "C,R", "columns and rows of images on a film"),
+    ("--layout", "layout", "C,R", "columns and rows of images on a film, such as 2,3"),
     ("--copies", "copies", "N", "number of copies"),
     ("--priority", "priority", "WORD", "LOW, MED or HIGH"),
     ("--medium", "medium", "WORD", "PAPER, CLEAR FILM or BLUE FILM"),
@@ -22,6 +22,6 @@ FILM_OPTIONS: Final = (
     ("--trim", "trim", "WORD", "a box around each image: YES or NO"),
     ("--configuration", "configuration_information", "TEXT", "the printer's own configuration words"),
     ("--polarity", "polarity", "WORD", "NORMAL or REVERSE"),
-    ("--image-size-mm", "requested_image_size_mm", "MM", "the width of an image on the film"),
+    ("--image-size-mm", "requested_image_size_mm", "MM", "the width of an image on the film, in mm"),
     ("--crop", "crop", "WORD", "what is done with too large an image: CROP, DECIMATE or FAIL"),
 )

@@ -30,7 +30,7 @@ from firmware_app.objects.film_settings import BadFilm, FilmSettings, film_setti
 from firmware_app.objects.identifiers import new_uid
 from firmware_app.profiles.profile import PrintTables
 from firmware_app.records.errors import FileDamaged, StorageFault, UnknownRecord
-from firmware_app.records.print_jobs import PrintJob
+from firmware_app.records.print_jobs import PrintJob, PrintState
 from firmware_app.records.store import Records
 from firmware_app.services.backoff import BackoffPolicy
 from hw.errors import Refused
@@ -82,15 +82,17 @@ class PrintService:
         self._refusals: Counter[int] = Counter()
         self._disk_faults = 0
         self._job_id = 0
+        self._failed = 0
 
     @property
     def detail(self) -> str:
         """For the status screen, in a few words."""
         if self._printer is None:
             return "no printer"
+        doing = f"waiting: {self._in_trouble}" if self._in_trouble else "idle"
         if self._job_id:
-            return f"film {self._job_id} on its way to {self._printer.node.name}"
-        return f"waiting: {self._in_trouble}" if self._in_trouble else "idle"
+            doing = f"film {self._job_id} on its way to {self._printer.node.name}"
+        return doing + (f"; {self._failed} films failed (print-jobs)" if self._failed else "")
 
     def require(self) -> Printer:
         if self._printer is None:
@@ -148,7 +150,9 @@ class PrintService:
 
     async def withdraw(self, job_id: int) -> PrintJob:
         """By hand: do not print a film that waits. Raises `UnknownRecord` or `WrongState`."""
-        return await self._jobs.withdraw(job_id)
+        job = await self._jobs.withdraw(job_id)
+        self.wake()
+        return job
 
     def wake(self) -> None:
         try:
@@ -221,6 +225,7 @@ class PrintService:
                 job = await self._jobs.next_due(printer.node.name)
                 wait_s = IDLE_LOOK_S if job is None else self._wait_s(printer, job)
                 if job is None or wait_s > 0:
+                    self._failed = (await self._jobs.counts())[PrintState.FAILED]
                     self._disk_faults = 0
                     return wait_s
                 await self._print(printer, job)

@@ -25,7 +25,7 @@ class PrintCommands:
     jobs: PrintRecords
 
     def table(self) -> tuple[Command, ...]:
-        settings = tuple(Argument(option, f"{text} ({shape})", default="") for option, _, shape, text in FILM_OPTIONS)
+        settings = tuple(Argument(option, text, default="") for option, _, _, text in FILM_OPTIONS)
         return (
             Command(
                 "print",

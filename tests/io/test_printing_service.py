@@ -234,6 +234,7 @@ async def test_a_lost_answer_is_for_a_person_to_decide(misdeed: Answer, tmp_path
         assert running.events[-1].level == "error"
         assert (await running.print_one()).state == PrintState.PRINTED
         await trio.sleep(1000)
+        assert running.service.detail == "idle; 1 films failed (print-jobs)"
         assert printer.steps.count("print") == 2
         assert (await running.settled(await running.service.retry(job.job_id))).state == PrintState.PRINTED
 
