@@ -289,6 +289,30 @@ async def test_attending_ends_in_time_and_leaves_the_association_usable(clock: M
     assert acceptor.ends == ["released"]
 
 
+async def test_attending_looks_again_when_it_is_told(clock: MockClock) -> None:
+    """What is waited for may be done on another association; what is not done yet is waited for on."""
+    done: list[bool] = []
+    async with (
+        run_acceptor(lambda message: [response(message)]) as acceptor,
+        associate(acceptor.node, LOCAL, CONTEXTS) as association,
+    ):
+        started = trio.current_time()
+
+        async def elsewhere() -> None:
+            await trio.sleep(2)
+            association.look_again()
+            await trio.sleep(2)
+            done.append(True)
+            association.look_again()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(elsewhere)
+            assert await association.attend(60, lambda: bool(done))
+        assert trio.current_time() - started == pytest.approx(4, abs=0.5)
+        await echo_once(association)
+    assert acceptor.ends == ["released"]
+
+
 @pytest.mark.parametrize(("sop_class_uid", "status"), [(COMMITMENT, INVALID_ARGUMENT_VALUE), ("1.2.840.1", 0)])
 async def test_without_a_handler_no_commitment_is_taken_and_news_are_confirmed(sop_class_uid: str, status: int) -> None:
     asked = reporting(report(3, sop_class_uid=sop_class_uid))
