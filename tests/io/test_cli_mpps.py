@@ -125,6 +125,13 @@ def test_a_peer_that_says_nothing_is_one_line(run: Run, system: InformationSyste
     assert "no N-CREATE-RSP within 0.2 s" in errors or "within 0.2 s" in errors
 
 
+def test_a_peer_that_is_not_there_has_done_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["mpps", "RIS@127.0.0.1:1", "start", "--json"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1
+    assert "cannot connect" in captured.err and "not known" not in captured.err
+
+
 WRONG = [
     (["complete"], "complete needs --uid"),
     (["discontinue", "--uid", "1.2", "--reason", "because"], "'because' is not one of doctor-cancelled"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import replace
+from datetime import UTC
 from typing import Any
 
 import pytest
@@ -216,6 +217,14 @@ def test_an_abandoned_step_has_its_reason_and_a_series_though_nothing_was_made()
     assert series.ProtocolName == "Corneal endothelium"
     assert [keyword for keyword in SERIES_TYPE_2 if keyword not in series] == []
     assert series["RetrieveAETitle"].is_empty and list(series.ReferencedImageSequence) == []
+
+
+def test_both_ends_of_a_step_are_told_in_the_same_zone() -> None:
+    made = composer().end(SCHEDULED_STEP, "COMPLETED", ENDED_AT.astimezone(UTC), [])
+    assert (made.dataset.PerformedProcedureStepEndDate, made.dataset.PerformedProcedureStepEndTime) == (
+        "20240401",
+        "084107.000000",
+    )
 
 
 def test_a_simulated_instrument_says_so() -> None:
