@@ -84,7 +84,7 @@ class StepReports:
             return None
         try:
             made, octets = await trio.to_thread.run_sync(partial(_encoded, self._composer, compose))
-        except ObjectError as error:
+        except Exception as error:  # noqa: BLE001 - pydicom has no common base, and the exam must go on
             # Not the error's own text, which may quote the patient.
             text = f"exam {exam.exam_id} cannot be reported as {status}: {type(error).__name__}"
             self._publish(Event("mpps.failed", text, {"exam_id": exam.exam_id}, "alert"))
@@ -98,12 +98,17 @@ class StepReports:
 
 
 def _contents(files: Sequence[Path], unreadable: list[Path]) -> Iterator[bytes]:
-    """What is in the files; a damaged disk must not keep the rest of the step from being reported."""
+    """What is in the files; a damaged one must not keep the rest of the step from being reported."""
+    from firmware_app.objects.mpps import performed_series  # pydicom, as below
+
     for file in files:
         try:
-            yield file.read_bytes()
-        except OSError:
+            data = file.read_bytes()
+            performed_series([data])
+        except Exception:  # noqa: BLE001 - pydicom has no common base for what a damaged file does to it
             unreadable.append(file)
+        else:
+            yield data
 
 
 def _encoded(

@@ -197,10 +197,21 @@ async def test_what_an_interrupted_finish_had_made_is_listed_in_the_discontinued
             transfer_syntax_uid=image.transfer_syntax_uid,
             data=image.data,
         )
+        await bench.records.save_object(
+            other.exam_id,
+            None,
+            kind="image",
+            sop_class_uid=image.sop_class_uid,
+            sop_instance_uid="2.25.4001",
+            transfer_syntax_uid=image.transfer_syntax_uid,
+            data=b"no DICOM file any more",
+        )
         await bench.exams.abandon(UNSPECIFIED)
         step = await reported(bench, system, other)
+        (alarm,) = [event for event in bench.watch.events if event.level == "alert"]
     (series,) = step.PerformedSeriesSequence
     assert len(series.ReferencedImageSequence) == 1
+    assert "2.25.4001.dcm cannot be read and is not listed" in alarm.text
 
 
 # ------------------------------------------------------------------------------------------- nothing stops an exam
@@ -227,9 +238,12 @@ async def test_without_an_mpps_node_no_object_refers_to_a_step_but_its_id_is_the
         assert image.PerformedProcedureStepID == exam.performed_procedure_step_id != ""
 
 
-async def test_a_step_that_cannot_be_composed_alarms_and_the_exam_goes_on_without(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [ObjectError, ValueError, AttributeError])
+async def test_a_step_that_cannot_be_composed_alarms_and_the_exam_goes_on_without(
+    tmp_path: Path, error: type[Exception]
+) -> None:
     def broken() -> Any:
-        raise ObjectError("PatientName: Doe^Jane cannot be said")
+        raise error("PatientName: Doe^Jane cannot be said")
 
     async with exam_bench(tmp_path, DOWN, compose=broken) as bench:
         exam = await bench.exams.start([ITEM], PATIENT, "")
