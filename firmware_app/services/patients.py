@@ -1,4 +1,4 @@
-"""Patients whom the archive knows: asked for by an operator, one association at a time.
+"""Patients whom the archive knows: asked for by an operator; the application entity has one association at a time.
 
 What was found stays numbered as it was shown, so that an exam can be opened for one of them; the next answer, not a
 failure, takes its place.
@@ -77,7 +77,6 @@ class PatientQueryService:
         self._now = now
         self._publish = publish
         self._refusal = refusal
-        self._asking = trio.Lock()
         self._character_set: tuple[str, ...] = ()  # of the archive's own answers
         self.shown = PatientList()
 
@@ -117,23 +116,22 @@ class PatientQueryService:
         await trio.to_thread.run_sync(import_module, PATIENT_CLIENT)
         from firmware_app.net.patient_query import PatientQuery
 
-        async with self._asking:
-            try:
-                found = await self._find(self._settings, PatientQuery(patient_name=patient_name, patient_id=patient_id))
-            except NetworkError as error:
-                node = self._settings.node.name
-                self._publish(Event("patients.failed", f"patient query: {error}", {"node": node}, "warning"))
-                raise
-            has_more = len(found) > MAX_PATIENTS
-            patients = tuple(found[:MAX_PATIENTS])
-            self.shown = PatientList(patients, self._now().isoformat(timespec="seconds"), has_more)
-            self._character_set = next(
-                (each.specific_character_set for each in patients if any(each.specific_character_set)), ()
-            )
+        try:
+            found = await self._find(self._settings, PatientQuery(patient_name=patient_name, patient_id=patient_id))
+        except NetworkError as error:
+            node = self._settings.node.name
+            self._publish(Event("patients.failed", f"patient query: {error}", {"node": node}, "warning"))
+            raise
+        has_more = len(found) > MAX_PATIENTS
+        patients = tuple(found[:MAX_PATIENTS])
+        answer = self.shown = PatientList(patients, self._now().isoformat(timespec="seconds"), has_more)
+        self._character_set = next(
+            (each.specific_character_set for each in patients if any(each.specific_character_set)), ()
+        )
         more = " and more" if has_more else ""
         data: dict[str, object] = {"patients": len(patients), "has_more": has_more}
         self._publish(Event("patients.found", f"patient query: {len(patients)} patients{more}", data))
-        return self.shown
+        return answer
 
     async def _find(self, settings: PatientQuerySettings, query: PatientQuery) -> list[FoundPatient]:
         """One more than is shown, if there are so many."""

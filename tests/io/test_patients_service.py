@@ -19,6 +19,7 @@ from firmware_app.config.schema import PatientQueryConfig
 from firmware_app.console.commands import CommandContext, CommandFailed, CommandTable, CommandUsage
 from firmware_app.console.protocol import Reply
 from firmware_app.dicom.command import CommandField
+from firmware_app.dicom.message import Message
 from firmware_app.model import Event, Eye
 from firmware_app.profiles import load_profile
 from firmware_app.services.exam import ExamService
@@ -124,12 +125,26 @@ async def test_nobody_reads_a_list_of_thousands(exams: ExamService) -> None:
 
 
 async def test_one_association_at_a_time() -> None:
-    async with run_acceptor(lambda message: found(patient("1"))) as acceptor:
+    """Whoever asks meanwhile waits; each is told what was found for him."""
+    together: list[int] = []
+    told: dict[str, list[str]] = {}
+
+    def answers(message: Message) -> list[Answer]:
+        together.append(acceptor.associations - len(acceptor.ends))
+        return found(*(patient(each) for each in ("11", "12", "13") if each.encode() in (message.data_set or b"")))
+
+    async with run_acceptor(answers) as acceptor:
         patients = service(acceptor)
+
+        async def ask(patient_id: str) -> None:
+            answer = await patients.ask(patient_id=patient_id)
+            told[patient_id] = [each.patient.patient_id for each in answer.patients]
+
         async with trio.open_nursery() as nursery:
-            for _ in range(3):
-                nursery.start_soon(patients.ask)
-    assert (acceptor.associations, acceptor.ends) == (3, ["released"] * 3)
+            for patient_id in ("11", "12", "13"):
+                nursery.start_soon(ask, patient_id)
+    assert together == [1, 1, 1]
+    assert told == {each: [each] for each in ("11", "12", "13")}
 
 
 async def test_the_next_question_is_asked_in_the_set_of_the_last_answer() -> None:
