@@ -40,7 +40,9 @@ from firmware_app.profiles.loader import available_profiles
 
 PROFILES = available_profiles()
 XHTML = "{http://www.w3.org/1999/xhtml}"
-NASTY = "a|b \\ *c* _d_ `e` <f>&amp; [g](h) ![i] ~j~ $k$ \"l\" 'm' http://n.o {p} ^q L\\F 100% #r é 山田"
+NASTY = (
+    "a|b \\ *c* _d_ `e` <f>&amp; [g](h) ![i] ~j~ $k$ \"l\" 'm' http://n.o {p} ^q L\\F \\* \\| \\\\ \\_ 100% #r é 山田"
+)
 
 
 def statement(profile: Profile) -> Document:
@@ -259,6 +261,14 @@ def test_nothing_in_a_text_is_taken_for_html() -> None:
         ["", "+ w"],
     ]
     assert html_text(next(page.iter(f"{XHTML}h1"))) == NASTY
+
+
+def test_anchors_tell_4_1_11_from_4_11_1() -> None:
+    parts = tuple(Section("p", parts=(Section("q"),)) for _ in range(11))
+    chapters = (Section("c", parts=(Section("first", parts=parts), *parts)),)
+    page = ElementTree.fromstring(render_html(Document("t", (), chapters)).partition("\n")[2])
+    targets = [element.get("id") for element in page.iter() if element.get("id")]
+    assert len(targets) == len(set(targets)) > 40
 
 
 def test_a_table_with_a_cell_too_few_is_no_table() -> None:
