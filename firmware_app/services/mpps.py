@@ -151,21 +151,20 @@ class MppsService:
         try:
             async with associate(node, local, self._contexts) as association:
                 while association.usable and (head := await self._head(node)) and self._wait_s(head) == 0:
-                    if not await self._send(association, head):
-                        break
+                    await self._send(association, head)
         except NoUsableContext as error:
             await self._park_due(node, str(error))
         except NetworkError as error:
             await self._broken_off(node, error)
 
-    async def _send(self, association: Association, outgoing: OutgoingMpps) -> bool:
-        """One message; False where the association should end, because its like would follow."""
+    async def _send(self, association: Association, outgoing: OutgoingMpps) -> None:
+        """One message, and what its answer means recorded; NetworkError where none came."""
         message = outgoing.message
         try:
             attributes = kept_attributes(message.attributes, SYNTAX)
         except AttributesUnreadable as error:
             await self._park(outgoing, None, f"the recorded message is damaged: {error}", level="alert")
-            return True
+            return
         await self._records.mpps.mark_sending(outgoing.place)
         self._in_transfer = outgoing
         answer = await send_step(
@@ -179,7 +178,6 @@ class MppsService:
         with trio.CancelScope(shield=True):
             await self._settle(outgoing, answer)
         self._in_transfer = None
-        return answer.category != "retry"
 
     async def _settle(self, outgoing: OutgoingMpps, answer: StepAnswer) -> None:
         if answer.category == "retry":

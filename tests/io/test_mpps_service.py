@@ -351,11 +351,17 @@ async def test_without_a_node_nothing_runs(tmp_path: Path) -> None:
         assert service.detail == "not configured"
 
 
-async def test_a_damaged_message_is_parked_and_alarms(tmp_path: Path, system: InformationSystem) -> None:
+DAMAGED = {
+    "sequence": b"\x40\x00\x70\x02SQ\x00\x00\xff\xff\xff\xffno items, no data set",
+    "items": b"\x40\x00\x70\x02SQ\x00\x00\x03\x00\x00\x00abc",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+async def test_a_damaged_message_is_parked_and_alarms(tmp_path: Path, system: InformationSystem, damage: str) -> None:
     async with open_records(tmp_path) as records:
         exam = step_of(1)
-        octets = b"\x40\x00\x70\x02SQ\x00\x00\xff\xff\xff\xffno items, no data set"
-        await records.begin_exam(exam, MppsMessage(uid_of(1), exam.exam_id, "mpps", "IN PROGRESS", octets))
+        await records.begin_exam(exam, MppsMessage(uid_of(1), exam.exam_id, "mpps", "IN PROGRESS", DAMAGED[damage]))
     async with reporting(tmp_path, system, 2) as running:
         await running.until("sent", 2)
         assert (await running.rows())[0].state == "failed"
@@ -370,3 +376,4 @@ async def test_events_hold_no_patient_data(tmp_path: Path, system: InformationSy
     told = str(running.watch.events)
     for secret in ("Doe", "P-001", "ACC-1", "told to refuse"):
         assert secret not in told
+    assert "status 0213" in told and "status 0106" in told
