@@ -74,7 +74,7 @@ class TextDecoder:
             return self._decode_by_fallback(octets)
 
     def _doubt(self, octets: bytes) -> str | None:
-        """Latin-1 takes any octets. In a name, its signs from 80H to BFH do not follow its letters as UTF-8 has them."""
+        """Latin-1 takes any octets; in names, its signs from 80H to BFH do not follow its letters as in UTF-8."""
         if self._initial_codec not in WESTERN:
             return None
         try:

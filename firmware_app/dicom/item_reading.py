@@ -10,6 +10,7 @@ import datetime
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import NamedTuple
 
 from firmware_app.dicom.charset import DEFAULT_FALLBACKS, TextDecoder
@@ -45,6 +46,8 @@ UID_FORM = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
 TIME_FORM = re.compile(r"([01]\d|2[0-3])([0-5]\d(([0-5]\d|60)(\.\d{1,6})?)?)?")
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 BACKSLASH = b"\\"
+# What ASCII text may have that needs a second look: code extensions, several values, empty component groups.
+SPECIAL = re.compile(rb"[\x1b\\]|=$")
 
 
 class Repertoire(NamedTuple):
@@ -52,6 +55,12 @@ class Repertoire(NamedTuple):
 
     decoder: TextDecoder
     encoder: TextEncoder
+
+
+@lru_cache(maxsize=64)
+def repertoire_of(terms: tuple[str, ...], fallbacks: tuple[str, ...]) -> Repertoire:
+    """Kept: a worklist has thousands of items in one or two character sets."""
+    return Repertoire(TextDecoder(terms, fallbacks), TextEncoder(terms))
 
 
 class ItemReading:
@@ -66,10 +75,11 @@ class ItemReading:
         self._outer = self._current = self._repertoire(self.terms)
 
     def _repertoire(self, terms: tuple[str, ...]) -> Repertoire:
-        decoder = TextDecoder(terms, self._fallbacks)
-        if decoder.problem and decoder.problem not in self.problems:
-            self.problems.append(decoder.problem)
-        return Repertoire(decoder, TextEncoder(terms))
+        repertoire = repertoire_of(terms, self._fallbacks)
+        problem = repertoire.decoder.problem
+        if problem and problem not in self.problems:
+            self.problems.append(problem)
+        return repertoire
 
     @contextmanager
     def inside(self, item: Elements) -> Iterator[None]:
@@ -97,11 +107,14 @@ class ItemReading:
             return ""
         if not value:
             return ""
-        octets = value.rstrip(b" \0") if attribute.vr == "PN" else value.strip(b" \0")
-        if attribute.vr in CODED_TEXT:
-            text = self._coded_text(octets, attribute, parent)
-        else:
+        is_name = attribute.vr == "PN"
+        octets = value.rstrip(b" \0") if is_name else value.strip(b" \0")
+        if attribute.vr not in CODED_TEXT:
             text = octets.decode("latin-1")
+        elif octets.isascii() and not SPECIAL.search(octets):
+            text = octets.decode("ascii")
+        else:
+            text = self._coded_text(octets, attribute, parent)
         problem = check_form(attribute.vr, text)
         if problem:
             self.note(attribute, problem)

@@ -35,4 +35,4 @@ def test_a_patient_of_a_query_and_one_of_nobody() -> None:
 
 def test_a_long_text_is_told_by_its_beginning() -> None:
     exam = replace(SCHEDULED, worklist_items=(replace(ITEM, undecoded=(("PatientName", "AB" * 70),)),))
-    assert list(origin.undecoded(exam))[0].endswith("(none declared): " + "AB" * 64 + "...")
+    assert next(origin.undecoded(exam)).endswith("(none declared): " + "AB" * 64 + "...")
