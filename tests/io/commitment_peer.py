@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -106,7 +107,9 @@ class Archive:
         for _ in range(times):
             self._report(asked.association, information)
 
-    def report_there(self, port: int, information: Dataset, times: int = 1, event_type: int | None = None) -> None:
+    def report_there(
+        self, port: int, information: Dataset, times: int = 1, event_type: int | None = None, linger_s: float = 0.0
+    ) -> None:
         """On an association of our own, to the instrument's port."""
         entity = AE(self.ae_title)
         entity.add_requested_context(COMMITMENT, SYNTAXES)
@@ -117,6 +120,7 @@ class Archive:
             return
         for _ in range(times):
             self._report(association, information, event_type)
+        time.sleep(linger_s)
         association.release()
         self.released.append(association.is_released)
 

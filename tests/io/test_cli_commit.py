@@ -46,10 +46,11 @@ def run(capsys: pytest.CaptureFixture[str], port: int) -> Run:
 
 
 def test_committed_on_a_new_association(files: list[Path], port: int, run: Run) -> None:
+    """And the archive may end its association in its own time."""
     with archive() as peer:
 
         def on_action(asked: Asked) -> int:
-            peer.later(peer.report_there, port, report_on(asked))
+            peer.later(peer.report_there, port, report_on(asked), 1, None, 0.3)
             return 0
 
         peer.on_action = on_action
