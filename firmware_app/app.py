@@ -7,35 +7,26 @@ pydicom and Pillow are imported by the tasks that need them, after READY (0.4 s 
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import trio
 
 from firmware_app import __version__
-from firmware_app.config import CameraConfig, Config
+from firmware_app.config import Config
 from firmware_app.console.server import serve_console
 from firmware_app.instrument import Instrument, now
 from firmware_app.model import Event
 from firmware_app.net.interface import InterfaceError, ipv4_address
 from firmware_app.profiles import load_profile
 from firmware_app.records.store import open_records
-from firmware_app.services.analysis import run_analysis
 from firmware_app.services.certificates import watch_certificates
 from firmware_app.services.commands import EXPECTED
-from firmware_app.services.exam import run_recorder
+from firmware_app.services.devices import open_camera, open_stage
 from firmware_app.services.health import run_watchdog
 from firmware_app.services.log import configure_log, run_log
 from firmware_app.services.notify import sd_notify
-from hw.abc import Camera
-from hw.grbl.stage import GrblSettings, open_grbl
-from hw.serial_camera.camera import open_serial_camera
-
-if TYPE_CHECKING:
-    pass
 
 # SIGTERM to exit takes at most 5 s: what is being measured may finish, what is being sent is tried again after restart.
 ANALYSIS_GRACE_S = 2.0
@@ -113,12 +104,8 @@ async def serve(config: Config) -> None:
                 watching.start_soon(instrument.lag.run)
                 watching.start_soon(watch_certificates, config, now, instrument.bus.publish)
                 start_hardware(hardware, instrument)
-                analysis.start_soon(
-                    run_analysis, instrument.captures_out, instrument.analysed_in, instrument.bus.publish
-                )
-                analysis.start_soon(
-                    run_recorder, instrument.analysed_out, records, instrument.exams, instrument.bus.publish
-                )
+                analysis.start_soon(instrument.analyse)
+                analysis.start_soon(instrument.keep_measurements)
                 watching.start_soon(instrument.late_imports.run)
                 for service in (instrument.deliver, instrument.mpps.run, instrument.commitment.run):
                     delivery.start_soon(instrument.late_imports.then, service)
@@ -131,9 +118,8 @@ async def serve(config: Config) -> None:
                 sd_notify(f"READY=1\nSTATUS=specular {__version__} on {address}")
                 await signals.__anext__()
                 sd_notify("STOPPING=1")
-                instrument.bus.publish(
-                    Event("service.stopping", "ending: console, analysis, delivery, hardware, records")
-                )
+                order = "console, analysis, delivery, hardware, records"
+                instrument.bus.publish(Event("service.stopping", f"ending: {order}"))
                 await front.end()
                 await instrument.captures_in.aclose()
                 await analysis.end(ANALYSIS_GRACE_S)
@@ -144,36 +130,17 @@ async def serve(config: Config) -> None:
 
 async def open_console(instrument: Instrument, *, task_status: trio.TaskStatus[Path]) -> None:
     path = Path(instrument.config.paths.runtime) / "console.sock"
-    await serve_console(
-        path, instrument.commands(), instrument.bus.subscribe, expected=EXPECTED, task_status=task_status
-    )
+    commands, subscribe = instrument.commands(), instrument.bus.subscribe
+    await serve_console(path, commands, subscribe, expected=EXPECTED, task_status=task_status)
 
 
 def start_hardware(group: ServiceGroup, instrument: Instrument) -> None:
     """One supervising task per device that is fitted; the others' slots say that they are not configured."""
     stage, camera = instrument.config.stage, instrument.config.camera
     if stage is not None:
-        settings = GrblSettings(
-            baud=stage.baud,
-            steps_per_mm=stage.steps_per_mm,
-            max_rate_mm_per_min=stage.max_rate_mm_per_min,
-            acceleration_mm_per_s2=stage.acceleration_mm_per_s2,
-            travel_mm=stage.travel_mm,
-            tolerance_um=stage.tolerance_um,
-            settle_s=stage.settle_s,
-        )
-        open_stage = partial(open_grbl, stage.port, settings, simulated=stage.simulated)
-        group.start_soon(instrument.stage.supervise, open_stage, instrument.bus.publish)
+        group.start_soon(instrument.stage.supervise, partial(open_stage, stage), instrument.bus.publish)
     if camera is not None:
         group.start_soon(instrument.camera.supervise, partial(open_camera, camera), instrument.bus.publish)
-
-
-@asynccontextmanager
-async def open_camera(config: CameraConfig) -> AsyncIterator[Camera]:
-    """Open and apply the configured profile: also after every loss, because a replugged camera has forgotten it."""
-    async with open_serial_camera(config.port, simulated=config.simulated) as camera:
-        await camera.configure(bits_stored=config.bits_stored, exposure_us=config.exposure_us)
-        yield camera
 
 
 def own_address(config: Config) -> str:

@@ -370,9 +370,8 @@ def test_our_own_port_answers_an_echo_and_a_taken_port_stops_nobody(around: Benc
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         text = paths.configuration.read_text(encoding="utf-8")
-        paths.configuration.write_text(
-            text.replace("[instrument]\n", f"[instrument]\nport = {port}\n"), encoding="utf-8"
-        )
+        text = text.replace(f"port = {around.port} ", f"port = {port} ", 1)
+        paths.configuration.write_text(text, encoding="utf-8")
         with service(paths) as running:
             running.wait("told", lambda: f"127.0.0.1:{port} cannot be listened on" in running.run("status")["listener"])
             taken.close()
