@@ -46,7 +46,8 @@ def character_sets(profile: Profile) -> Section:
             Table("Specific Character Sets (0008,0005)", ("Value", "Repertoire"), rows),
             Paragraph(
                 "Objects and messages keep the character set of the worklist item where it is one of these and can "
-                f"hold every value; otherwise they have {chr(92).join(rule.fallback)}."
+                "hold every value; otherwise they have none where ASCII is enough, and else the first of these, in "
+                f"this order, that can hold every value. Where none can they have {chr(92).join(rule.fallback)}."
             ),
             Paragraph(
                 "Values that are multiple are split at the octet 5CH before they are decoded: in ISO_IR 13 and ISO "

@@ -31,13 +31,13 @@ def can_hold(text: str, terms: Sequence[str]) -> bool:
 def choose(
     texts: Iterable[str], preferred: Sequence[str], accepted: Sequence[Sequence[str]], fallback: Sequence[str]
 ) -> tuple[str, ...]:
-    """The preferred sets if accepted and sufficient, else the default repertoire if sufficient, else `fallback`."""
+    """The first that can hold every text: the preferred sets if accepted, the default repertoire, then the accepted
+    ones in their order. `fallback` where none can.
+    """
     texts = tuple(texts)
+    allowed = [tuple(terms) for terms in accepted]
     wanted = tuple(preferred)
-    candidates: list[tuple[str, ...]] = [("ISO_IR 6",)]
-    if wanted and any(wanted == tuple(terms) for terms in accepted):
-        candidates.insert(0, wanted)
-    for terms in candidates:
+    for terms in [*([wanted] if wanted in allowed else []), ("ISO_IR 6",), *allowed]:
         if all(can_hold(text, terms) for text in texts):
             return terms
     return tuple(fallback)

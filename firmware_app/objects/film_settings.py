@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Final
 
+from firmware_app.config.declared_services import PRINT_ATTRIBUTES
 from firmware_app.config.schema import PrintConfig
 from firmware_app.objects.errors import ObjectError
 from firmware_app.profiles.profile import PrintAttribute, PrintTables
@@ -77,26 +78,7 @@ class FilmSettings:
         return values
 
 
-KEYWORDS: Final = {
-    "copies": "NumberOfCopies",
-    "priority": "PrintPriority",
-    "medium": "MediumType",
-    "destination": "FilmDestination",
-    "layout": "ImageDisplayFormat",
-    "orientation": "FilmOrientation",
-    "film_size": "FilmSizeID",
-    "magnification": "MagnificationType",
-    "smoothing": "SmoothingType",
-    "border_density": "BorderDensity",
-    "empty_image_density": "EmptyImageDensity",
-    "min_density": "MinDensity",
-    "max_density": "MaxDensity",
-    "trim": "Trim",
-    "configuration_information": "ConfigurationInformation",
-    "polarity": "Polarity",
-    "requested_image_size_mm": "RequestedImageSize",
-    "crop": "RequestedDecimateCropBehavior",
-}
+KEYWORDS: Final = {"layout": "ImageDisplayFormat", **PRINT_ATTRIBUTES}
 CODE_STRING: Final = (re.compile(r"[A-Z0-9_ ]{1,16}"), 'at most 16 of A-Z, 0-9, "_" and space')
 FORMS: Final = {
     "copies": (re.compile(r"[1-9][0-9]{0,8}"), "a number of copies"),

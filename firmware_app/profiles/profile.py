@@ -135,7 +135,9 @@ class StorageModality(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CharacterSets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Specific Character Sets of the objects: those kept from a worklist item, and the one used otherwise."""
+    """Specific Character Sets that we write: `accepted` are kept from a worklist item, and otherwise tried in their
+    order; `fallback` is for what none of them can hold.
+    """
 
     accepted: tuple[tuple[str, ...], ...]
     fallback: tuple[str, ...]

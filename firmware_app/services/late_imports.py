@@ -17,6 +17,7 @@ MODULES = (
     "firmware_app.net.commitment",
     "firmware_app.net.film_print",
     "firmware_app.objects.mpps",
+    "firmware_app.objects.transcoding",
     "firmware_app.services.deliverables",
     "firmware_app.services.film_pages",
 )

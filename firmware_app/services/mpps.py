@@ -13,7 +13,6 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from importlib import import_module
 
 import trio
 
@@ -32,8 +31,6 @@ from firmware_app.services.step_reports import SYNTAX
 
 # Looked at without a wake-up, for the case that the wall clock was set: nobody wakes us for that.
 IDLE_LOOK_S = 300.0
-# Brings pydicom with it, 0.2 to 0.4 s: imported in a thread, so that READY does not wait for it.
-DATA_SETS = "pydicom.filewriter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +94,6 @@ class MppsService:
         """Send until cancelled. What was being sent is then queued again, with its outcome in doubt."""
         if self._node is None or self._local is None:
             return
-        await trio.to_thread.run_sync(import_module, DATA_SETS)
         sender = self._node, self._local
         try:
             while True:

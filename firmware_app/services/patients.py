@@ -10,10 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import import_module
 from typing import TYPE_CHECKING
-
-import trio
 
 from firmware_app.config import Config
 from firmware_app.model import Event, FoundPatient
@@ -28,8 +25,6 @@ from hw.errors import Refused
 if TYPE_CHECKING:
     from firmware_app.net.patient_query import PatientQuery
 
-# Brings pydicom with it, 0.2 to 0.4 s: imported in a thread when somebody asks, so that READY does not wait for it.
-PATIENT_CLIENT = "firmware_app.net.patient_query"
 # Nobody reads a longer list; the search is then cancelled, and the operator told to ask for less.
 MAX_PATIENTS = 500
 
@@ -113,7 +108,6 @@ class PatientQueryService:
         """Raises `Refused` where nobody can be asked, ValueError for what the profile cannot ask, `NetworkError`."""
         if self._settings is None:
             raise Refused(self._refusal)
-        await trio.to_thread.run_sync(import_module, PATIENT_CLIENT)
         from firmware_app.net.patient_query import PatientQuery
 
         try:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,8 +37,6 @@ from hw.errors import Refused
 if TYPE_CHECKING:
     from firmware_app.services.film_pages import Picture
 
-# Brings pydicom and Pillow with it: imported by the task below, in a thread, so that READY does not wait for it.
-FILM_PAGES = "firmware_app.services.film_pages"
 IDLE_LOOK_S = 300.0  # looked at without a wake-up, for the case that the wall clock was set
 SINGLE_IMAGE = {"layout": "1,1"}  # KodakQC statement 2.4.3: automatic printing is of single image pages
 CAPTURE, INSTANCE = "capture/", "instance/"
@@ -164,7 +161,6 @@ class PrintService:
         """Print until cancelled. What was on its way is then queued again, or failed where it may be on film."""
         if self._printer is None:
             return
-        await trio.to_thread.run_sync(import_module, FILM_PAGES)
         try:
             while True:
                 with trio.move_on_after(await self.print_due(self._printer)):

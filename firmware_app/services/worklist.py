@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 import trio
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from firmware_app.net.worklist import WorklistQuery
 
 UNICODE = CharacterSets(accepted=(), fallback=("ISO_IR 192",))
-# Brings pydicom with it, 0.2 to 0.4 s: imported by the tasks below, in a thread, so that READY does not wait for it.
-WORKLIST_CLIENT = "firmware_app.net.worklist"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +124,6 @@ class WorklistService:
     async def run(self) -> None:
         if self._node is None:
             return
-        await trio.to_thread.run_sync(import_module, WORKLIST_CLIENT)
         interval_s = self._refresh_interval_s or float("inf")
         with self._requests:
             while True:

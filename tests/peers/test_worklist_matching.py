@@ -273,4 +273,4 @@ async def test_kodakqc_asks_in_a_set_of_its_statement(local: LocalApplicationEnt
             for name in ("Müller*", "Люк*"):
                 assert (await service.refresh(service.query(patient_name=name))).error == ""
     assert element(CHARACTER_SET, b"ISO_IR 100") in heard[0] and element(NAME, b"M\xfcller* ") in heard[0]
-    assert element(CHARACTER_SET, b"GB18030 ") in heard[1]
+    assert element(CHARACTER_SET, b"ISO_IR 144") in heard[1]

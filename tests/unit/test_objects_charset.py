@@ -7,6 +7,7 @@ from objects_samples import EQUIPMENT, PATIENT, SCHEDULED, build, camera, read_b
 from pydicom.dataset import Dataset
 
 from firmware_app.dicom.charset import TextDecoder
+from firmware_app.net.query import QueryRefused, character_set_for
 from firmware_app.objects import charset
 from firmware_app.profiles import load_profile
 
@@ -81,6 +82,41 @@ def test_a_name_that_its_set_cannot_hold_is_sent_in_utf_8(terms: tuple[str, ...]
     dataset = named(name, terms)
     assert dataset.SpecificCharacterSet == "ISO_IR 192"
     assert str(dataset.PatientName).rstrip("=") == name.rstrip("=")
+
+
+CHOSEN = [
+    ("kodakqc", "Müller", ("ISO_IR 100",)),
+    ("kodakqc", "Иванов^Пётр", ("ISO_IR 144",)),
+    ("kodakqc", "Çavuşoğlu^Işıl", ("ISO_IR 148",)),
+    ("kodakqc", "Müller=山田", ("GB18030",)),
+    ("kodakqc", "Doe^Jane", ("ISO_IR 6",)),
+    ("kodakqc", "Müller Иванов", ("GB18030",)),
+    ("sp-1p", "ﾔﾏﾀﾞ", ("ISO_IR 13",)),
+    ("sp-1p", "Yamada^Tarou=山田^太郎", ("", "ISO 2022 IR 87")),
+    ("sp-1p", "ﾔﾏﾀﾞ=山田", ("ISO 2022 IR 13", "ISO 2022 IR 87")),
+    ("sp-1p", "Müller", ("ISO 2022 IR 13", "ISO 2022 IR 87")),  # which cannot hold it: nothing of the profile can
+    *(("specular", name, ("ISO_IR 192",)) for name in ("Müller", "Иванов", "山田", "ﾔﾏﾀﾞ", "홍", "Διονυσιος")),
+]
+
+
+@pytest.mark.parametrize(("profile", "name", "terms"), CHOSEN)
+def test_what_was_typed_is_written_in_the_first_set_of_the_profile_that_holds_it(
+    profile: str, name: str, terms: tuple[str, ...]
+) -> None:
+    sets = load_profile(profile).character_sets
+    assert charset.choose([name, "ASCII"], (), sets.accepted, sets.fallback) == terms
+
+
+@pytest.mark.parametrize("profile", ["specular", "sp-1p", "kodakqc"])
+@pytest.mark.parametrize("name", ["Müller", "Иванов", "Çavuşoğlu", "山田", "ﾔﾏﾀﾞ", "ﾔﾏﾀﾞ=山田", "Müller=山田"])
+def test_a_query_is_written_in_the_set_that_an_object_of_the_same_name_has(profile: str, name: str) -> None:
+    sets = load_profile(profile).character_sets
+    try:
+        asked = character_set_for([name], sets)
+    except QueryRefused:
+        assert not charset.can_hold(name, charset.choose([name], (), sets.accepted, sets.fallback))
+        return
+    assert asked == charset.choose([name], (), sets.accepted, sets.fallback)
 
 
 def test_a_tilde_is_not_sent_in_jis_x_0201_where_it_is_an_overline() -> None:
