@@ -20,6 +20,12 @@ MODULES = (
     "firmware_app.objects.transcoding",
     "firmware_app.services.deliverables",
     "firmware_app.services.film_pages",
+    # Pillow imports these itself, all of them, when the first picture is written or read.
+    "PIL.BmpImagePlugin",
+    "PIL.GifImagePlugin",
+    "PIL.JpegImagePlugin",
+    "PIL.PngImagePlugin",
+    "PIL.PpmImagePlugin",
 )
 
 
