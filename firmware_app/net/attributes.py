@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 SYNTAXES = (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
+UID = re.compile(r"(?=.{1,64}\Z)[0-9]+(\.[0-9]+)*\Z")  # PS3.5 9.1; leading zeros are the peer's business
 
 
 class AttributesUnreadable(ValueError):
@@ -55,6 +57,20 @@ def decode_attributes(octets: bytes | None, transfer_syntax: str) -> Dataset:
         syntax = uid_name(transfer_syntax)
         raise AttributesUnreadable(f"{len(octets)} octets are no {syntax} data set: {error}") from error
     return attributes
+
+
+def items_of(attributes: Dataset, keyword: str) -> Sequence[Dataset]:
+    """The items of a sequence; none where it is absent, empty, or by its explicit VR no sequence."""
+    from pydicom.sequence import Sequence as Items
+
+    value = attributes.get(keyword)
+    return value if isinstance(value, Items) else ()
+
+
+def uid_of(attributes: Dataset, keyword: str) -> str:
+    """A UID that can be sent back; empty where there is none, or anything else in its place."""
+    text = str(attributes.get(keyword) or "")
+    return text if UID.match(text) else ""
 
 
 def kept_attributes(octets: bytes, transfer_syntax: str) -> Dataset:

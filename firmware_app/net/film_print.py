@@ -25,6 +25,7 @@ from firmware_app.dicom.uids import (
     PRINTER_INSTANCE,
 )
 from firmware_app.net.association import Association, ContextPair, associate
+from firmware_app.net.attributes import UID, items_of, uid_of
 from firmware_app.net.errors import DimseFailure, NetworkError, RemoteProtocolError, is_worth_retrying
 from firmware_app.net.node import LocalApplicationEntity, Node
 from firmware_app.net.normalized import NormalizedResponse, n_action, n_create, n_delete, n_get, n_set
@@ -69,6 +70,12 @@ class PrinterFailed(NothingPrinted):
 
     def __init__(self, label: str, state: PrinterStatus | PrinterNews) -> None:
         super().__init__(label, f"the printer reports {state.words}")
+
+
+class UnusableInstance(NothingPrinted):
+    """The printer has given what it made a name that is no UID."""
+
+    worth_retrying = False
 
 
 class WrongImageBoxes(NothingPrinted):
@@ -196,10 +203,11 @@ class FilmSession:
         return response
 
     async def _create(self, sop_class_uid: str, attributes: Dataset, doing: str) -> NormalizedResponse:
-        uid = self._make_uid()
-        return await self._ask(
-            doing, n_create(self._association, sop_class_uid, uid, attributes, context=self._context)
-        )
+        creating = n_create(self._association, sop_class_uid, self._make_uid(), attributes, context=self._context)
+        response = await self._ask(doing, creating)
+        if not UID.match(response.sop_instance_uid):
+            raise UnusableInstance(self._label, f"the answer to {doing} names an instance that has no UID")
+        return response
 
     def _film_box(self, film: Film) -> Dataset:
         from pydicom.dataset import Dataset
@@ -213,13 +221,15 @@ class FilmSession:
 
     def _image_boxes(self, created: NormalizedResponse, film: Film) -> list[str]:
         """The UIDs of the image boxes, in their order. The class may be missing, the instance may not."""
-        items = created.decode().get("ReferencedImageBoxSequence") or []
-        boxes = [str(item.get("ReferencedSOPInstanceUID") or "") for item in items]
+        items = items_of(created.decode(), "ReferencedImageBoxSequence")
+        boxes = [uid_of(item, "ReferencedSOPInstanceUID") for item in items]
         if not all(boxes):
             raise WrongImageBoxes(self._label, "it made an image box without Referenced SOP Instance UID")
         if len(boxes) < film.places:
             why = f"it made {len(boxes)} image boxes where the display format has {film.places}"
             raise WrongImageBoxes(self._label, why)
+        if len(set(boxes)) < len(boxes):
+            raise WrongImageBoxes(self._label, "it gave two image boxes the same Referenced SOP Instance UID")
         return boxes
 
     async def _print(self, film_box_uid: str) -> NormalizedResponse:
@@ -234,11 +244,11 @@ class FilmSession:
     def _print_job(self, printed: NormalizedResponse) -> str:
         """The print job, where the printer names one (PS3.4 H.4.2.2.4.1): the film is printed with or without."""
         try:
-            jobs = printed.decode().get("ReferencedPrintJobSequence") or []
+            jobs = items_of(printed.decode(), "ReferencedPrintJobSequence")
         except RemoteProtocolError as error:
             self.warnings.append(str(error))
             return ""
-        return str(jobs[0].get("ReferencedSOPInstanceUID") or "") if jobs else ""
+        return uid_of(jobs[0], "ReferencedSOPInstanceUID") if jobs else ""
 
     def _stop_on_failure(self) -> None:
         last = self._heard.of_printer

@@ -15,6 +15,7 @@ from firmware_app.dicom.uids import (
     BASIC_FILM_SESSION,
     BASIC_GRAYSCALE_IMAGE_BOX,
     BASIC_GRAYSCALE_PRINT_MANAGEMENT_META,
+    EXPLICIT_VR_LITTLE_ENDIAN,
     IMPLICIT_VR_LITTLE_ENDIAN,
     PRINT_JOB,
     PRINTER,
@@ -23,6 +24,7 @@ from firmware_app.dicom.uids import (
 from firmware_app.net.association import ContextPair
 from firmware_app.net.attributes import decode_attributes, encode_attributes
 
+EXPLICIT_CONTEXTS: tuple[ContextPair, ...] = ((BASIC_GRAYSCALE_PRINT_MANAGEMENT_META, (EXPLICIT_VR_LITTLE_ENDIAN,)),)
 CONTEXTS: tuple[ContextPair, ...] = ((BASIC_GRAYSCALE_PRINT_MANAGEMENT_META, (IMPLICIT_VR_LITTLE_ENDIAN,)),)
 GET, CREATE, SET = CommandField.N_GET_RQ, CommandField.N_CREATE_RQ, CommandField.N_SET_RQ
 ACTION, DELETE, REPORT = CommandField.N_ACTION_RQ, CommandField.N_DELETE_RQ, CommandField.N_EVENT_REPORT_RQ
@@ -60,6 +62,9 @@ class FilmPrinter:
     boxes: int | None = None  # another number of image boxes than asked for
     without_box_uids: bool = False
     own_uids: bool = False  # it does not keep those that we propose
+    transfer_syntax: str = IMPLICIT_VR_LITTLE_ENDIAN
+    given_uid: Mapping[str, str] = field(default_factory=dict)  # by step: what it names the instance instead
+    octets: Mapping[str, bytes] = field(default_factory=dict)  # by step: what it answers instead of a data set of ours
     job_uid: str = ""
     steps: list[str] = field(default_factory=list)
     uids: dict[str, str] = field(default_factory=dict)
@@ -81,7 +86,7 @@ class FilmPrinter:
         self.steps.append(step)
         self.on_step(step)
         self.uids[numbered] = command.affected_sop_instance_uid or command.requested_sop_instance_uid or ""
-        self.attributes[numbered] = decode_attributes(message.data_set, IMPLICIT_VR_LITTLE_ENDIAN)
+        self.attributes[numbered] = decode_attributes(message.data_set, self.transfer_syntax)
         for number, report in enumerate(self.reports.get(numbered, self.reports.get(step, [])), start=1):
             yield reported(message.context_id, 1000 + number, report)
         misdeed = self.misdeed.get(numbered, self.misdeed.get(step))
@@ -94,17 +99,17 @@ class FilmPrinter:
         asked = message.command
         proposed = asked.affected_sop_instance_uid or asked.requested_sop_instance_uid
         uid = f"9.9.{len(self.steps)}" if self.own_uids and asked.command_field is CREATE else proposed
+        uid = self.given_uid.get(step, uid)
         reply = self.reply(step, message) if status & 0xF000 != 0xC000 and status not in (0x0106, 0x0110) else None
+        octets = self.octets.get(step) or (encode_attributes(reply, self.transfer_syntax) if reply else None)
         command = Command(
             command_field=asked.command_field.response,
             message_id_being_responded_to=asked.message_id,
             affected_sop_instance_uid=uid if asked.command_field is CREATE else None,
             status=status,
-            data_set_type=DATA_SET_PRESENT if reply else NO_DATA_SET,
+            data_set_type=DATA_SET_PRESENT if octets else NO_DATA_SET,
         )
-        return Message(
-            message.context_id, command, encode_attributes(reply, IMPLICIT_VR_LITTLE_ENDIAN) if reply else None
-        )
+        return Message(message.context_id, command, octets)
 
     def reply(self, step: str, message: Message) -> Dataset | None:
         reply = Dataset()
@@ -113,7 +118,7 @@ class FilmPrinter:
             reply.Manufacturer, reply.ManufacturerModelName, reply.DeviceSerialNumber = "MAKER", "FILM 9", "S1"
             reply.SoftwareVersions = ["1.0", "2.0"]
         elif step == "box":
-            asked = decode_attributes(message.data_set, IMPLICIT_VR_LITTLE_ENDIAN)
+            asked = decode_attributes(message.data_set, self.transfer_syntax)
             columns, rows = asked.ImageDisplayFormat.partition("\\")[2].split(",")
             places = int(columns) * int(rows) if self.boxes is None else self.boxes
             reply.ReferencedImageBoxSequence = [self.image_box(number) for number in range(places)]

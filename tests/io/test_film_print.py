@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from dicom_acceptor import ABORT, HANG_UP, RESET, STALL, Acceptor, Answer, run_acceptor
-from film_printer import CONTEXTS, FilmPrinter, Report
+from film_printer import CONTEXTS, EXPLICIT_CONTEXTS, FilmPrinter, Report
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from firmware_app.dicom.uids import BASIC_FILM_SESSION, PRINT_JOB
+from firmware_app.dicom.uids import BASIC_FILM_SESSION, EXPLICIT_VR_LITTLE_ENDIAN, PRINT_JOB
 from firmware_app.net.errors import Aborted, ConnectionLost, NetworkError, RemoteProtocolError, TimedOut
 from firmware_app.net.film_print import (
     Film,
@@ -18,6 +18,7 @@ from firmware_app.net.film_print import (
     PrintedFilm,
     PrinterFailed,
     PrintUncertain,
+    UnusableInstance,
     WrongImageBoxes,
     ask_printer,
     film_session,
@@ -74,10 +75,11 @@ async def print_on(
 async def spoil(printer: FilmPrinter, film: Film | None = None) -> tuple[NetworkError, Acceptor]:
     """The error that a session with this printer ends with, and how the association ended."""
     assert TABLES is not None
+    contexts = EXPLICIT_CONTEXTS if printer.transfer_syntax == EXPLICIT_VR_LITTLE_ENDIAN else CONTEXTS
     attributes = film_session_attributes(TABLES, FilmSettings(copies="1"))
     async with run_acceptor(printer, Timeouts.all(20)) as peer:
         with pytest.raises(NetworkError) as caught:
-            async with film_session(peer.node, LOCAL, CONTEXTS, attributes, UidMaker()) as session:
+            async with film_session(peer.node, LOCAL, contexts, attributes, UidMaker()) as session:
                 await session.print_film(film or film_of())
         await wait_all_tasks_blocked(0.005)  # until the peer has noted how it ended
     return caught.value, peer
@@ -206,6 +208,54 @@ async def test_a_printer_without_the_image_boxes(printer: FilmPrinter, why: str)
     assert printer.steps == ["get", "session", "box", "delete box", "delete session"]
     assert peer.ends == ["released"]
     assert not is_worth_another_film(error)
+
+
+IMAGE_BOXES, IMAGE_BOX_UID = b"\x10\x20\x10\x05", b"\x08\x00\x55\x11"
+
+
+def item(vr: bytes, value: bytes) -> bytes:
+    element = IMAGE_BOX_UID + vr + len(value).to_bytes(2, "little") + value
+    return b"\xfe\xff\x00\xe0" + len(element).to_bytes(4, "little") + element
+
+
+def sequence(*items: bytes) -> bytes:
+    return IMAGE_BOXES + b"SQ\0\0" + len(b"".join(items)).to_bytes(4, "little") + b"".join(items)
+
+
+@pytest.mark.parametrize(
+    ("octets", "why"),
+    [
+        (IMAGE_BOXES + b"LO\x04\0abcd", "it made 0 image boxes"),
+        (IMAGE_BOXES + b"US\x02\0\x01\0", "it made 0 image boxes"),
+        (IMAGE_BOXES + b"OB\0\0\x02\0\0\0\x01\0", "it made 0 image boxes"),
+        (sequence(item(b"UI", b"1.2\\1.3\0")), "it made an image box without"),
+        (sequence(item(b"US", b"\1\0")), "it gave two image boxes the same"),
+        (sequence(item(b"SQ", b"")), "it made an image box without"),
+        (sequence(item(b"UI", b"1." + b"3" * 70)), "it made an image box without"),
+        (sequence(item(b"PN", b"DOE^JOHN")), "it made an image box without"),
+        (sequence(item(b"UI", b"8.8.9\0")), "it gave two image boxes the same"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+async def test_a_printer_whose_image_boxes_are_anything_else(octets: bytes, why: str) -> None:
+    if why != "it made 0 image boxes":
+        octets = sequence(*[octets[12:]] * 4)
+    printer = FilmPrinter(transfer_syntax=EXPLICIT_VR_LITTLE_ENDIAN, octets={"box": octets})
+    error, peer = await spoil(printer, film_of(2, "2,2"))
+    assert isinstance(error, WrongImageBoxes)
+    assert why in str(error)
+    assert "print" not in printer.steps
+    assert (peer.ends, is_worth_another_film(error)) == (["released"], False)
+
+
+@pytest.mark.parametrize("uid", ["no UID", "1.2\\3.4", "1." + "2" * 70, "1." * 32000, "é"])
+@pytest.mark.parametrize("step", ["session", "box"])
+async def test_a_printer_that_gives_no_uid(step: str, uid: str) -> None:
+    printer = FilmPrinter(given_uid={step: uid})
+    error, peer = await spoil(printer)
+    assert isinstance(error, UnusableInstance)
+    assert "print" not in printer.steps
+    assert (peer.ends, is_worth_another_film(error)) == (["released"], False)
 
 
 async def test_a_printer_that_has_failed_is_not_asked_to_print() -> None:
