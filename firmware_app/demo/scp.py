@@ -24,7 +24,8 @@ from pynetdicom import AE, evt
 from pynetdicom.transport import ThreadedAssociationServer
 
 LOOPBACK = "127.0.0.1"  # a simulated hospital has no business on a real network
-UNCOMPRESSED = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
+# An acceptor takes its own first choice: whoever sends Explicit VR keeps its value representations.
+UNCOMPRESSED = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 WITH_COMPRESSED = (*UNCOMPRESSED, JPEGBaseline8Bit, JPEG2000Lossless, RLELossless)
 MAX_PDU_LENGTH = 131072  # the "Maximum length received" that we announce
 SHUTDOWN_POLL_S = 0.02
