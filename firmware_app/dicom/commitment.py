@@ -18,6 +18,8 @@ REQUEST_COMMITMENT = 1  # Action Type ID: PS3.4 J.3.2.1.1
 ALL_COMMITTED, SOME_FAILED = 1, 2  # Event Type ID: PS3.4 J.3.3.1.1
 # A report repeats the request: with 200 references of two UIDs it has 40 kB, and is read in some 10 ms.
 MAX_INSTANCES = 200
+# Each is an event; a report about other instances altogether would make thousands of them.
+MAX_REMARKS = 20
 
 SOP_CLASS_NOT_SUPPORTED = 0x0122
 CLASS_INSTANCE_CONFLICT = 0x0119
@@ -102,6 +104,8 @@ def judge(report: CommitmentReport, requested: Iterable[ReferencedInstance]) -> 
             committed[instance.sop_instance_uid] = None
     missing = tuple(uid for uid in class_of if uid not in failed and uid not in committed)
     remarks += (f"{uid} is missing from the report" for uid in missing)
+    if len(remarks) > MAX_REMARKS:
+        remarks[MAX_REMARKS - 1 :] = [f"{len(remarks) - MAX_REMARKS + 1} more like these"]
     return Judgement(tuple(committed), failed, missing, tuple(remarks))
 
 

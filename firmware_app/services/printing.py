@@ -7,6 +7,7 @@ printed twice by itself: where the answer to the order to print was lost, a pers
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +29,7 @@ from firmware_app.objects.errors import ObjectError
 from firmware_app.objects.film_settings import BadFilm, FilmSettings, film_settings
 from firmware_app.objects.identifiers import new_uid
 from firmware_app.profiles.profile import PrintTables
-from firmware_app.records.errors import FileDamaged, StorageFault, UnknownRecord
+from firmware_app.records.errors import FileDamaged, StorageFault, UnknownRecord, WrongState
 from firmware_app.records.print_jobs import PrintJob, PrintState
 from firmware_app.records.store import Records
 from firmware_app.services.backoff import BackoffPolicy
@@ -167,7 +168,7 @@ class PrintService:
                     await self._woken.receive()
         finally:
             # A refusing disk is no reason to hide why we end: opening the records does the same again.
-            with trio.CancelScope(shield=True):
+            with trio.CancelScope(shield=True), contextlib.suppress(StorageFault):
                 await self._settle_interrupted(self._printer)
 
     # ------------------------------------------------------------------------------------------- finding pictures
@@ -245,7 +246,10 @@ class PrintService:
         from firmware_app.services.film_files import NotPrintable
         from firmware_app.services.film_pages import compose_film
 
-        job = await self._jobs.mark_sending(job.job_id)
+        try:
+            job = await self._jobs.mark_sending(job.job_id)
+        except WrongState:
+            return  # withdrawn since we looked
         self._job_id = job.job_id
         try:
             settings = FilmSettings(**job.film)

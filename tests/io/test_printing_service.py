@@ -425,3 +425,37 @@ async def test_a_film_that_waits_can_be_withdrawn(tmp_path: Path, clock: MockClo
         await running.heard.until("print.retry")
         assert (await command(running, "print-cancel 1")).text == "film 1 is not printed"
         assert (await running.records.print_jobs.job(1)).reason == "withdrawn by hand"
+
+
+async def test_a_film_that_is_withdrawn_as_its_turn_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with bench(tmp_path, FilmPrinter()) as running:
+        jobs = running.records.print_jobs
+        look = jobs.next_due
+
+        async def look_and_withdraw(node: str) -> PrintJob | None:
+            job = await look(node)
+            if job is not None and job.job_id == 1:
+                await jobs.withdraw(job.job_id)
+            return job
+
+        monkeypatch.setattr(jobs, "next_due", look_and_withdraw)
+        (withdrawn,) = await running.service.print_pictures(["exam-1"])
+        assert (await running.print_one()).state == PrintState.PRINTED
+        assert (await jobs.job(withdrawn.job_id)).reason == "withdrawn by hand"
+        assert running.kinds() == ["print.printed"]
+
+
+async def test_the_service_ends_although_the_disk_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail = make_sqlite_fail(monkeypatch)
+    reached = trio.Event()
+    printer = FilmPrinter(misdeed={"image": STALL}, on_step=lambda each: reached.set() if each == "image" else None)
+    async with bench(tmp_path, printer) as running:
+        (job,) = await running.service.print_pictures(["exam-1"])
+        await reached.wait()
+        fail("BEGIN", sqlite3.SQLITE_IOERR)
+        running.nursery.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            await running.ended.wait()
+        fail("", 0)
+    async with open_records(tmp_path) as records:
+        assert (await records.print_jobs.job(job.job_id)).state == PrintState.QUEUED

@@ -84,6 +84,38 @@ def test_what_a_report_may_leave_out() -> None:
     assert report.failed[1].instance == ReferencedInstance("", "")
 
 
+@pytest.mark.parametrize(
+    "reason",
+    [
+        b"UV\0\0\x08\0\0\0" + b"\xff" * 8,
+        b"IS\x0c\x0099999999999 ",
+        b"SS\x02\0\xff\xff",
+        b"UL\x04\0\0\0\1\0",
+        b"SQ" + bytes(6),
+    ],
+)
+def test_a_failure_reason_of_another_kind_is_none(reason: bytes) -> None:
+    failed = b"\x08\x00\x55\x11UI\x06\x001.2.1\0" + b"\x08\x00\x97\x11" + reason
+    items = b"\xfe\xff\x00\xe0" + len(failed).to_bytes(4, "little") + failed
+    said = b"\x08\x00\x95\x11UI\x06\x001.2.3\0"
+    said += b"\x08\x00\x98\x11SQ\0\0" + len(items).to_bytes(4, "little") + items
+    (instance,) = read_report(event(said, syntax=EXPLICIT_VR_LITTLE_ENDIAN)).failed
+    assert (instance.instance.sop_instance_uid, instance.reason) == ("1.2.1", None)
+
+
+def test_a_report_that_is_longer_than_any_is_not_read() -> None:
+    said = encode_attributes(information([item(ONE)]), IMPLICIT_VR_LITTLE_ENDIAN)
+    with pytest.raises(UnusableReport, match="a report of 262145 octets") as caught:
+        read_report(event(said + bytes(256 * 1024 + 1 - len(said))))
+    assert caught.value.status == 0x0213
+
+
+def test_a_report_about_other_instances_is_remarked_upon_in_a_few_words() -> None:
+    others = tuple(ReferencedInstance(SC, f"1.9.{number}") for number in range(6000))
+    remarks = judge(CommitmentReport("1.2.3", others), [ONE]).remarks
+    assert (len(remarks), remarks[0], remarks[-1]) == (20, "1.9.0 was not asked for", "5982 more like these")
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_what_is_no_uid_goes_into_no_log() -> None:
     bad = ReferencedInstance("DOE^JOHN", "1.2.\n3")
