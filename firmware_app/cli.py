@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -39,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError):  # a stream that somebody replaced
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    # pydicom warns of odd values and quotes them, on stderr and in the journal. What matters we say ourselves.
+    warnings.filterwarnings("ignore", module="pydicom")
     parser = build_parser()
     arguments, others = parser.parse_known_args(argv)
     if others and arguments.verb not in service.PASSED_ON:

@@ -18,7 +18,10 @@ UID = re.compile(r"(?=.{1,64}\Z)[0-9]+(\.[0-9]+)*\Z")  # PS3.5 9.1; leading zero
 
 
 class AttributesUnreadable(ValueError):
-    """What a peer sent is no data set in the transfer syntax that was agreed on."""
+    """What a peer sent is no data set in the transfer syntax that was agreed on.
+
+    Without pydicom's words, which are in the cause: they quote the data, and this goes into logs.
+    """
 
 
 def encode_attributes(
@@ -55,7 +58,7 @@ def decode_attributes(octets: bytes | None, transfer_syntax: str) -> Dataset:
             pass  # pydicom converts a value when it is first asked for, and only then finds it broken
     except Exception as error:  # pydicom has no common base for what foreign octets can do to it
         syntax = uid_name(transfer_syntax)
-        raise AttributesUnreadable(f"{len(octets)} octets are no {syntax} data set: {error}") from error
+        raise AttributesUnreadable(f"{len(octets)} octets are no {syntax} data set") from error
     return attributes
 
 
@@ -85,7 +88,7 @@ def kept_attributes(octets: bytes, transfer_syntax: str) -> Dataset:
         attributes = read_dataset(BytesIO(octets), is_implicit_VR=is_implicit_vr, is_little_endian=True)
         _open_sequences(attributes)  # what is broken is found now, not in the middle of writing
     except Exception as error:  # as above
-        raise AttributesUnreadable(f"{len(octets)} octets are no data set of ours: {error}") from error
+        raise AttributesUnreadable(f"{len(octets)} octets are no data set of ours") from error
     return attributes
 
 

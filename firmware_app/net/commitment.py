@@ -23,7 +23,7 @@ from firmware_app.dicom.statuses import (
     PROCESSING_FAILURE,
     RESOURCE_LIMITATION,
 )
-from firmware_app.dicom.uids import STORAGE_COMMITMENT_PUSH_MODEL, uid_name
+from firmware_app.dicom.uids import STORAGE_COMMITMENT_PUSH_MODEL
 from firmware_app.model import ReferencedInstance
 from firmware_app.net.association import Association
 from firmware_app.net.attributes import UID, AttributesUnreadable, items_of
@@ -102,9 +102,7 @@ def read_report(report: EventReport) -> CommitmentReport:
             FailedInstance(_reference(item), _reason(item)) for item in items_of(information, "FailedSOPSequence")
         )
     except AttributesUnreadable as error:
-        # Without pydicom's words: they quote the peer's data, and this goes into logs.
-        words = f"its {octets} octets are no {uid_name(report.transfer_syntax)} data set"
-        raise UnusableReport(PROCESSING_FAILURE, words) from error
+        raise UnusableReport(PROCESSING_FAILURE, f"its {error}") from error
     if not UID.match(transaction_uid):
         raise UnusableReport(INVALID_ARGUMENT_VALUE, f"the Transaction UID {transaction_uid[:64]!r} is none")
     if not committed and not failed:

@@ -349,8 +349,8 @@ def is_worth_another_film(error: NetworkError) -> bool:
 def _listener(heard: HeardNews, on_news: Callable[[PrinterNews], None]) -> EventHandler:
     async def take(report: EventReport) -> int:
         news = read_news(report)
-        heard.add(news)
-        on_news(news)
+        if heard.add(news):
+            on_news(news)
         return SUCCESS
 
     return take

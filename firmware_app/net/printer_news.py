@@ -17,6 +17,7 @@ NORMAL, WARNING, FAILURE = "NORMAL", "WARNING", "FAILURE"
 PRINTER_EVENTS: Final[dict[int, str]] = {1: NORMAL, 2: WARNING, 3: FAILURE}  # PS3.4 table H.4-23
 PRINT_JOB_EVENTS: Final[dict[int, str]] = {1: "PENDING", 2: "PRINTING", 3: "DONE", 4: FAILURE}  # PS3.4 table H.4-16
 UNTOLD_MAX = 100  # a printer that reports without end pushes its oldest news out
+TOLD_MAX = 50  # while a film is printed; of a printer that reports without end we know enough then
 TEXT_MAX = 200  # of each thing that a printer says: its VRs hold at most 64
 
 
@@ -64,11 +65,19 @@ class HeardNews:
     def __init__(self) -> None:
         self.of_printer: PrinterNews | None = None
         self._untold: deque[PrinterNews] = deque(maxlen=UNTOLD_MAX)
+        self._last: dict[str, PrinterNews] = {}
+        self._told = 0
 
-    def add(self, news: PrinterNews) -> None:
-        self._untold.append(news)
+    def add(self, news: PrinterNews) -> bool:
+        """Whether it is worth telling at once: nothing that was said just before, and not the thousandth."""
         if news.about == "printer":
             self.of_printer = news
+        if self._last.get(news.about) == news:
+            return False
+        self._last[news.about] = news
+        self._untold.append(news)
+        self._told += 1
+        return self._told <= TOLD_MAX
 
     def take(self) -> tuple[PrinterNews, ...]:
         taken = tuple(self._untold)
@@ -97,7 +106,7 @@ def read_news(report: EventReport) -> PrinterNews:
     try:
         attributes = report.decode()
     except AttributesUnreadable as error:
-        return PrinterNews(about, state, f"its reason cannot be read: {error}"[:TEXT_MAX])
+        return PrinterNews(about, state, f"its reason cannot be read: {error}")
     return PrinterNews(
         about,
         state,

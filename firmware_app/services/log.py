@@ -22,6 +22,7 @@ LOG_METHODS: dict[EventLevel, str] = {
 
 
 def configure_log(level: str) -> None:
+    logging.getLogger("pydicom").propagate = False  # it quotes the values that it finds odd
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

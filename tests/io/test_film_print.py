@@ -314,6 +314,24 @@ async def test_an_odd_report_is_answered_and_costs_nothing(report: Report) -> No
     assert (set(printer.reported), len(printer.reported), peer.ends) == ({0}, 300, ["released"])
 
 
+async def test_a_printer_that_reports_without_end_is_heard_but_not_repeated() -> None:
+    assert TABLES is not None
+    told: list[PrinterNews] = []
+    again = [Report(2, "SUPPLY LOW")] * 2000
+    ever_new = [Report(2, f"CODE {number}") for number in range(500)]
+    printer = FilmPrinter(reports={"session": again, "box": ever_new})
+    attributes = film_session_attributes(TABLES, FilmSettings(copies="1"))
+    async with (
+        run_acceptor(printer, Timeouts.all(20)) as peer,
+        film_session(peer.node, LOCAL, CONTEXTS, attributes, UidMaker(), told.append) as session,
+    ):
+        printed = await session.print_film(film_of())
+    assert set(printer.reported) == {0}
+    assert len(printer.reported) == 2500
+    assert [news.info for news in told] == ["SUPPLY LOW", *(f"CODE {number}" for number in range(49))]
+    assert len(printed.warnings) == 100
+
+
 @pytest.mark.parametrize("misdeed", [STALL, HANG_UP, RESET, ABORT, b"\x0b\x00\x00\x00\x00\x00"])
 async def test_an_order_to_print_without_an_answer_is_in_doubt(misdeed: Answer, clock: MockClock) -> None:
     printer = FilmPrinter(misdeed={"print": misdeed})
