@@ -28,7 +28,7 @@ from firmware_app.verbs import (
     selftest,
     service,
 )
-from firmware_app.verbs.options import add_config_option, add_json_option, parents
+from firmware_app.verbs.options import Parser, add_config_option, add_json_option, parents
 from firmware_app.verbs.outcome import EXIT_FAILED, EXIT_INTERRUPTED, Stop
 
 # In the order of the help.
@@ -36,18 +36,17 @@ VERBS = (service, images, objects, peers, patients, commit, mpps, print_film, co
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb and return the exit status; wrong usage ends with SystemExit(2) as argparse does it."""
+    """Run one verb and return the exit status; wrong usage ends with SystemExit(2), as argparse has it."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError):  # a stream that somebody replaced
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
     # pydicom warns of odd values and quotes them, on stderr and in the journal. What matters we say ourselves.
     warnings.filterwarnings("ignore", module="pydicom")
-    parser = build_parser()
-    arguments, others = parser.parse_known_args(argv)
-    if others and arguments.verb not in service.PASSED_ON:
-        parser.error(f"unrecognized arguments: {' '.join(others)}")
-    arguments.others = others
     try:
+        arguments, others = build_parser().parse_known_args(argv)
+        if others and arguments.verb not in service.PASSED_ON:
+            arguments.parser.error(f"unrecognized arguments: {' '.join(others)}")
+        arguments.others = others
         status: int = arguments.run(arguments)
         sys.stdout.flush()
         return status
@@ -65,10 +64,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="specular",
         description="Instrument software of a corneal-endothelium specular microscope. Not for clinical use.",
-        epilog="Exit status: 0 done, 1 the operation failed (reason on stderr), 2 wrong usage or configuration.",
+        epilog=(
+            "Exit status: 0 done, 1 the operation failed (reason on stderr), 2 wrong usage or configuration. "
+            "`specular VERB --help` explains a verb."
+        ),
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"specular {__version__}")

@@ -14,11 +14,11 @@ from firmware_app.model import Code, Exam, Patient, WorklistItem
 from firmware_app.net.association import associate
 from firmware_app.net.attributes import encode_attributes, kept_attributes
 from firmware_app.net.errors import NetworkError
+from firmware_app.net.instance_file import InstanceUnreadable, read_instance_file
 from firmware_app.net.mpps import StepAnswer, StepOperation, send_step
 from firmware_app.objects.errors import ObjectError
 from firmware_app.objects.identifiers import new_uid
 from firmware_app.objects.mpps import MppsComposer, StepAttributes, performed_series
-from firmware_app.services import typed_patient
 from firmware_app.services.exam_requests import check_group, study_of
 from firmware_app.services.network_verbs import Peer, Row, Rows
 from firmware_app.services.peers import contexts_of
@@ -32,6 +32,10 @@ _ITEM_BYTES_MAX = 1 << 20  # a worklist item is a few kB
 
 class BadStep(ValueError):
     """What was given is no step; the text names the option and what is allowed."""
+
+
+class NoInstance(ValueError):
+    """A file that was made in the step cannot be told to the peer; the text names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ def start_rows(given: StepGiven) -> Rows:
 
 
 def end_rows(given: StepGiven, status: Final, files: Sequence[Path], reason: Code | None) -> Rows:
-    """The final N-SET, with the instances in `files`. Raises `BadStep` at once."""
+    """The final N-SET, with the instances in `files`. Raises `BadStep` or `NoInstance` at once."""
     now = datetime.now().astimezone()
     exam = exam_of(given, now)
     instances = [_instance(file) for file in files]
@@ -111,13 +115,15 @@ def end_rows(given: StepGiven, status: Final, files: Sequence[Path], reason: Cod
 
 
 def _instance(file: Path) -> bytes:
-    from pydicom.errors import InvalidDicomError
-
     try:
+        read_instance_file(file)
         data = file.read_bytes()
+    except (InstanceUnreadable, OSError) as error:
+        raise NoInstance(str(error)) from error
+    try:
         performed_series([data])
-    except (OSError, InvalidDicomError, AttributeError) as error:
-        raise BadStep(f"--files: {file}: {error}") from error
+    except Exception as error:  # pydicom has no common base for what a damaged file does to it
+        raise NoInstance(f"{file}: does not say of which series it is") from error
     return data
 
 
@@ -173,19 +179,3 @@ def _row(
     remark = f": {reason}" if reason else ""
     failure = "" if category in ("done", "warning") else (reason or f"{operation} failed with status {shown}")
     return Row(f"{shown}  {category:9}  {exam.mpps_sop_instance_uid}  {step_status}{remark}", data, failure)
-
-
-def patient_of(patient_id: str, name: str, birth_date: str, sex: str, issuer: str) -> Patient:
-    """The patient that was typed. Raises `BadStep` naming the option."""
-    for option, value, convert in (
-        ("--patient-id", patient_id, typed_patient.patient_id),
-        ("--name", name, typed_patient.person_name),
-        ("--birth-date", birth_date, typed_patient.birth_date),
-        ("--issuer", issuer, typed_patient.patient_id),
-    ):
-        try:
-            if value:
-                convert(value)
-        except ValueError as error:
-            raise BadStep(f"{option} {value!r} is not {error}") from error
-    return Patient(name, patient_id, issuer, birth_date, sex)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from firmware_app.verbs.options import add_verb, um_per_px
+from firmware_app.verbs.options import add_verb, matching, text, typed, uid, um_per_px
 from firmware_app.verbs.outcome import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, Stop, importing, read_config, show, stopping
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ RADIOGRAPHY = {
     "image_area_dose_product": (r"[0-9]{1,9}(\.[0-9]{1,4})?", "a number of dGy*cm2", "area dose product"),
     "relative_x_ray_exposure": (r"[0-9]{1,9}", "a whole number", "relative X-ray exposure"),
 }
-UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
 
 
 def add(verbs: Verbs, parents: Parents) -> None:
@@ -129,7 +127,7 @@ def _order(arguments: argparse.Namespace) -> ObjectOrder:
     from firmware_app.model import Eye, Patient
     from firmware_app.objects.picture import Radiography
     from firmware_app.profiles import ProfileError, load_profile
-    from firmware_app.services.deliverables import equipment_of
+    from firmware_app.services.equipment import equipment_of
     from firmware_app.services.object_files import ObjectOrder
 
     _only_with(arguments, "op", ("gaze",))
@@ -185,42 +183,6 @@ def _only_with(arguments: argparse.Namespace, kind: str, names: tuple[str, ...])
     for name in names:
         if getattr(arguments, name) and arguments.kind != kind:
             raise Stop(EXIT_USAGE, f"--{name.replace('_', '-')} is only for {kind}")
-
-
-def typed(rule: str) -> Callable[[str], str]:
-    """A word about a patient, by its rule in services.typed_patient."""
-
-    def convert(word: str) -> str:
-        from firmware_app.services import typed_patient
-
-        try:
-            checked: str = getattr(typed_patient, rule)(word)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(f"{word!r} is not {error}") from None
-        return checked
-
-    return convert
-
-
-def matching(pattern: str, allowed: str) -> Callable[[str], str]:
-    def convert(word: str) -> str:
-        if not re.fullmatch(pattern, word):
-            raise argparse.ArgumentTypeError(f"{word!r} is not {allowed}")
-        return word
-
-    return convert
-
-
-def text(limit: int) -> Callable[[str], str]:
-    return matching(
-        rf"[^\\\x00-\x1f\x7f]{{1,{limit}}}", f"1 to {limit} characters without backslash and control characters"
-    )
-
-
-def uid(word: str) -> str:
-    if len(word) > 64 or not UID.fullmatch(word):
-        raise argparse.ArgumentTypeError(f"{word!r} is not a UID: at most 64 digits and dots")
-    return word
 
 
 def moment(word: str) -> str:

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
+_UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")  # PS3.5 9.1
+
 TIMEOUT_MAX_S = 3600.0  # the same bound as the timeouts of a node in the configuration
+
+
+class Parser(argparse.ArgumentParser):
+    """Wrong usage is one line, like every other failure: the usage of some verbs would be a page above it."""
+
+    def error(self, message: str) -> NoReturn:
+        from firmware_app.console.text import printable
+
+        told = printable(message).replace("\n", " ")
+        self.exit(2, f"{self.prog}: {told} (see {self.prog} --help)\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +52,9 @@ def parents() -> Parents:
 
 
 def add_verb(verbs: Verbs, name: str, text: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    return verbs.add_parser(name, help=text, description=text, parents=list(parents), allow_abbrev=False)
+    verb = verbs.add_parser(name, help=text, description=text, parents=list(parents), allow_abbrev=False)
+    verb.set_defaults(parser=verb)
+    return verb
 
 
 def add_config_option(parser: argparse.ArgumentParser, default: str | None) -> None:
@@ -59,7 +75,8 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
         help="what we are on the wire (default: the configuration's)",
     )
     parser.add_argument("--calling", metavar="AET", help="our AE title (default: the configuration's)")
-    parser.add_argument("--timeout", type=seconds, metavar="S", help="bounds each wait on the peer")
+    text = "bounds each wait on the peer (default: the configuration's)"
+    parser.add_argument("--timeout", type=seconds, metavar="S", help=text)
 
 
 def seconds(word: str) -> float:
@@ -88,3 +105,39 @@ def seed(word: str) -> int:
     if not (word.isascii() and word.isdigit() and len(word) <= 9):
         raise argparse.ArgumentTypeError(f"{word!r} is not a whole number from 0 to 999999999")
     return int(word)
+
+
+def typed(rule: str) -> Callable[[str], str]:
+    """A word about a patient, by its rule in services.typed_patient."""
+
+    def convert(word: str) -> str:
+        from firmware_app.services import typed_patient
+
+        try:
+            checked: str = getattr(typed_patient, rule)(word)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{word!r} is not {error}") from None
+        return checked
+
+    return convert
+
+
+def matching(pattern: str, allowed: str) -> Callable[[str], str]:
+    def convert(word: str) -> str:
+        if not re.fullmatch(pattern, word):
+            raise argparse.ArgumentTypeError(f"{word!r} is not {allowed}")
+        return word
+
+    return convert
+
+
+def text(limit: int) -> Callable[[str], str]:
+    return matching(
+        rf"[^\\\x00-\x1f\x7f]{{1,{limit}}}", f"1 to {limit} characters without backslash and control characters"
+    )
+
+
+def uid(word: str) -> str:
+    if len(word) > 64 or not _UID.fullmatch(word):
+        raise argparse.ArgumentTypeError(f"{word!r} is not a UID: at most 64 digits and dots")
+    return word

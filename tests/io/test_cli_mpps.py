@@ -42,7 +42,7 @@ def run(system: InformationSystem, capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 def test_an_unscheduled_step_begun_and_completed(run: Run, system: InformationSystem, tmp_path: Path) -> None:
-    status, (begun,), errors = run("start", "--patient-id", "P1", "--name", "Doe^Jane", "--sex", "F")
+    status, (begun,), errors = run("start", "--patient-id", "P1", "--patient-name", "Doe^Jane", "--sex", "F")
     assert (status, errors, begun["step_status"]) == (0, "", "IN PROGRESS")
     uid = begun["sop_instance_uid"]
     step = system.performed[uid]
@@ -60,7 +60,7 @@ def test_an_unscheduled_step_begun_and_completed(run: Run, system: InformationSy
 
 
 def test_an_order_by_hand(run: Run, system: InformationSystem) -> None:
-    order = ["--accession-number", "A7", "--scheduled-procedure-step-id", "S7", "--study", "1.2.7", "--step-id", "MY 7"]
+    order = ["--accession", "A7", "--scheduled-step-id", "S7", "--study-uid", "1.2.7", "--step-id", "MY 7"]
     status, (begun,), _ = run("start", "--patient-id", "P7", *order)
     step = system.performed[begun["sop_instance_uid"]]
     (item,) = step.ScheduledStepAttributesSequence
@@ -84,7 +84,7 @@ def test_worklist_items_as_the_worklist_verb_prints_them(
 
 def test_discontinued_with_a_reason(run: Run, system: InformationSystem) -> None:
     run("start", "--patient-id", "P1", "--uid", "2.25.900")
-    status, (ended,), _ = run("discontinue", "--uid", "2.25.900", "--reason", "110514", "--series", "1.2.3")
+    status, (ended,), _ = run("discontinue", "--uid", "2.25.900", "--reason", "110514", "--series-uid", "1.2.3")
     step = system.performed["2.25.900"]
     assert (status, ended["step_status"]) == (0, "DISCONTINUED")
     assert step.PerformedProcedureStepDiscontinuationReasonCodeSequence[0].CodeValue == "110514"
@@ -136,14 +136,17 @@ WRONG = [
     (["complete"], "complete needs --uid"),
     (["discontinue", "--uid", "1.2", "--reason", "because"], "'because' is not one of doctor-cancelled"),
     (["complete", "--uid", "1.2", "--reason", "died"], "--reason is for discontinue"),
-    (["start", "--files", "x.dcm"], "--files and --series are for the end"),
+    (["start", "--files", "x.dcm"], "--files is for the end of a step"),
     (["start", "--uid", "1.02"], "'1.02' is not a UID"),
     (["start", "--uid", "1." + "2" * 64], "is not a UID"),
     (["start", "--step-id", "x" * 17], "1 to 16 characters"),
-    (["start", "--birth-date", "19991301"], "--birth-date '19991301' is not"),
+    (["start", "--birth-date", "19991301"], "--birth-date: '19991301' is not"),
+    (["start", "--accession", "A" * 17], "--accession: "),
+    (["start", "--operator", "a\\b"], "--operator: "),
+    (["complete", "--uid", "1.2", "--patient-id", "P"], "complete: --patient-id is for start"),
+    (["discontinue", "--uid", "1.2", "--study-uid", "1.2"], "discontinue: --study-uid is for start"),
     (["start", "--patient-id", "\\"], "--patient-id"),
     (["start", "--worklist-item", "/nowhere"], "--worklist-item /nowhere"),
-    (["complete", "--uid", "1.2", "--files", "/nowhere"], "--files: /nowhere"),
     (["pause"], "invalid choice: 'pause'"),
 ]
 
@@ -152,7 +155,23 @@ WRONG = [
 def test_wrong_usage_is_explained(run: Run, words: list[str], explanation: str) -> None:
     status, rows, errors = run(*words)
     assert (status, rows) == (2, [])
-    assert explanation in errors
+    assert explanation in errors and errors.count("\n") == 1
+
+
+def test_a_file_that_was_not_made_in_a_step_is_named_and_nothing_is_sent(
+    run: Run, system: InformationSystem, tmp_path: Path
+) -> None:
+    (_, whole), *_ = pictures(SCHEDULED_STEP)
+    for octets, reason in (
+        (None, "No such file or directory"),
+        (b"text", "no DICM prefix: not a DICOM file"),
+        (whole[: whole.index(b"\x08\x00\x20\x00")], "does not say of which series it is"),
+    ):
+        file = tmp_path / "made.dcm"
+        if octets is not None:
+            file.write_bytes(octets)
+        status, rows, errors = run("complete", "--uid", "2.25.903", "--files", file)
+        assert (status, rows, errors) == (1, [], f"specular mpps: {file}: {reason}\n")
 
 
 def test_worklist_items_that_are_none_or_of_two_patients(run: Run, tmp_path: Path) -> None:
@@ -167,7 +186,7 @@ def test_worklist_items_that_are_none_or_of_two_patients(run: Run, tmp_path: Pat
         status, _, errors = run("start", "--worklist-item", path)
         assert status == 2 and explanation in errors and errors.count("\n") == 1
     path.write_bytes(msgspec.json.encode(ITEM))
-    status, _, errors = run("start", "--worklist-item", path, "--accession-number", "A1")
+    status, _, errors = run("start", "--worklist-item", path, "--accession", "A1")
     assert status == 2 and "already says what was ordered" in errors
     status, _, errors = run("start", "--worklist-item", path, "--patient-id", "P1")
     assert status == 2 and "already says who the patient is" in errors

@@ -16,9 +16,9 @@ from firmware_app.services.network_verbs import BadQuery
 from firmware_app.services.peers import BadPeer, find_node
 from firmware_app.services.query_rows import date_key
 
-VERBS = {"run", "console", "demo", "sim", "hospital", "analyze", "echo", "worklist", "store", "check-config"}
-# Each comes with its service.
-VERBS_OF_SERVICES = {"patients", "commit", "mpps", "print", "object", "conformance", "selftest"}
+# The table of the command line on the architecture page.
+VERBS = set("run console demo sim hospital analyze echo worklist patients store commit mpps print object".split())
+VERBS |= {"conformance", "check-config", "selftest"}
 
 PARSED: list[tuple[str, dict[str, Any]]] = [
     ("run", {"verb": "run", "config": None}),
@@ -49,6 +49,9 @@ WRONG = [
     ("echo A@h:1 --timeout inf", "'inf' is not seconds"),
     ("echo A@h:1 --count 0", "'0' is not a whole number from 1"),
     ("echo A@h:1 --unknown", "unrecognized arguments: --unknown"),
+    ("echo A@h:1 \x1b[2J", "unrecognized arguments: \N{REPLACEMENT CHARACTER}[2J"),
+    ("mpps A@h:1", "required: ACTION"),
+    ("mpps A@h:1 pause", "invalid choice: 'pause' (choose from 'start', 'complete', 'discontinue')"),
     ("echo A@h:1 --time 3", "unrecognized arguments: --time 3"),
     ("store pacs", "required: FILE"),
     ("check-config", "required: FILE"),
@@ -67,13 +70,19 @@ def test_wrong_usage_is_exit_status_2(line: str, explanation: str, capsys: pytes
     with pytest.raises(SystemExit) as caught:
         main(line.split())
     assert caught.value.code == 2
-    assert explanation in capsys.readouterr().err
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert explanation in errors
+    verb = line.partition(" ")[0]
+    name = f"specular {verb}" if verb in VERBS else "specular"
+    assert errors.startswith(f"{name}: ") and errors.endswith(f" (see {name} --help)\n")
+    assert errors.count("\n") == 1
 
 
 def test_the_verbs_are_those_that_exist() -> None:
     (verbs,) = (action.choices for action in build_parser()._actions if action.dest == "verb")
     assert verbs is not None
-    assert VERBS <= set(verbs) <= VERBS | VERBS_OF_SERVICES
+    assert set(verbs) == VERBS
 
 
 CONFIG = Config(
@@ -155,3 +164,11 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_ctrl_c_before_the_verb_begins_is_quiet_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("firmware_app.cli.build_parser", interrupted)
+    assert main(["echo", "A@h:1"]) == 130
