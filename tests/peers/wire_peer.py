@@ -44,6 +44,7 @@ class WirePeer:
     def __init__(self) -> None:
         self.requests: list[Request] = []
         self.port = 0
+        self.matches: list[Dataset] = []  # the answer to every C-FIND
 
     @property
     def node(self) -> str:
@@ -80,6 +81,7 @@ class WirePeer:
 
     def find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
         self.remember("C-FIND", str(event.request.AffectedSOPClassUID), event.identifier)
+        yield from ((0xFF00, match) for match in self.matches)
         yield 0x0000, None
 
     def store(self, event: evt.Event) -> int:
