@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
-from pydicom.datadict import dictionary_description
+from pydicom.datadict import dictionary_description, dictionary_VR
 from pydicom.dataset import Dataset
 
 from firmware_app.dicom.text_encoder import TextEncoder
@@ -14,6 +15,15 @@ from firmware_app.net.attributes import encode_attributes
 from firmware_app.profiles.profile import CharacterSets, QueryKey
 
 WILDCARDS = frozenset("*?")
+# What a key may hold, wildcards included (PS3.5 table 6.2-1); of a PN that is each of its groups.
+_TEXT = r"[^\x00-\x1f\x7f-\x9f\\]"
+_ALLOWED = {
+    "AE": (r"[ -\[\]-~]{1,16}", "at most 16 printable ASCII characters without backslash"),
+    "CS": (r"[A-Z0-9 _*?]{1,16}", "at most 16 capital letters, digits, spaces and underscores"),
+    "SH": (_TEXT + "{1,16}", "at most 16 characters without backslash and control characters"),
+    "LO": (_TEXT + "{1,64}", "at most 64 characters without backslash and control characters"),
+    "PN": (rf"((?!=){_TEXT}){{0,64}}(=((?!=){_TEXT}){{0,64}}){{0,2}}", "a name of at most 64 characters, no backslash"),
+}
 UNICODE = CharacterSets(accepted=(), fallback=("ISO_IR 192",))
 
 
@@ -35,7 +45,10 @@ def checked_character_set(
 
 
 def check_matching(values: Mapping[str, str], keys: Sequence[QueryKey]) -> None:
-    """Only keys whose column says so are matched, and only those with `*` take wildcards. Raises `QueryRefused`."""
+    """Only keys whose column says so are matched, only those with `*` take wildcards, and each has what its VR allows.
+
+    Raises `QueryRefused`.
+    """
     matched = {key.path: key.matching for key in keys if key.matching}
     for path, value in values.items():
         if path not in matched:
@@ -44,6 +57,9 @@ def check_matching(values: Mapping[str, str], keys: Sequence[QueryKey]) -> None:
             wild = [each for each, matching in matched.items() if matching == "*"]
             takers = f"; {_listed(wild)} do" if wild else ""
             raise QueryRefused(f"{describe(path)} takes no wildcards under the profile: {value!r}{takers}")
+        rule = _ALLOWED.get(dictionary_VR(path.rpartition(".")[2]))
+        if rule and not re.fullmatch(rule[0], value):
+            raise QueryRefused(f"{describe(path)}: {value!r} is not {rule[1]}")
 
 
 def describe(path: str) -> str:

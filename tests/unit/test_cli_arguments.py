@@ -17,8 +17,8 @@ from firmware_app.services.peers import BadPeer, find_node
 from firmware_app.services.query_rows import date_key
 
 # The table of the command line on the architecture page.
-VERBS = set("run console demo sim hospital analyze echo worklist patients store commit mpps print object".split())
-VERBS |= {"conformance", "check-config", "selftest"}
+VERBS = {"run", "console", "demo", "sim", "hospital", "analyze", "echo", "worklist", "patients", "store", "commit"}
+VERBS |= {"mpps", "print", "object", "conformance", "check-config", "selftest"}
 
 PARSED: list[tuple[str, dict[str, Any]]] = [
     ("run", {"verb": "run", "config": None}),

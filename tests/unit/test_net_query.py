@@ -49,6 +49,30 @@ def test_a_key_that_the_profile_does_not_match_on_is_refused_by_name(profile, qu
         check_matching(WorklistQuery(**query).values(), profile.worklist_keys)
 
 
+@pytest.mark.parametrize(
+    ("key", "holds", "refused"),
+    [
+        ("scheduled_station_ae_title", ["SP 1", "a" * 16], ["a" * 17, "A\\B", "Äh", "A\n"]),
+        ("modality", ["OP", "A_ 9"], ["op", "A" * 17, "Ä"]),
+        (
+            "patient_name",
+            ["Doe*", "A" * 64 + "=山田=やまだ", "==やま*", "a^b^c^d^e"],
+            ["A" * 65, "A\\B", "=" * 3, "A\x1b"],
+        ),
+        ("patient_id", ["P?1", "患者", "A" * 64], ["A" * 65, "A\\B", "A\x1b"]),
+        ("accession_number", ["A" * 16], ["A" * 17, "A\\B", "A\t"]),
+        ("requested_procedure_id", ["R-1"], ["R" * 17]),
+    ],
+)
+def test_a_key_holds_what_its_vr_allows(key: str, holds: list[str], refused: list[str]) -> None:
+    for value in holds:
+        check_matching(WorklistQuery(**{key: value}).values(), SPECULAR.worklist_keys)
+    for value in refused:
+        with pytest.raises(QueryRefused, match=r": '.*' is not a") as caught:
+            check_matching(WorklistQuery(**{key: value}).values(), SPECULAR.worklist_keys)
+        assert repr(value) in str(caught.value)
+
+
 def test_the_union_matches_on_accession_and_procedure() -> None:
     query = WorklistQuery(accession_number="A1", requested_procedure_id="R1", **EVERY_KEY)
     check_matching(query.values(), SPECULAR.worklist_keys)
