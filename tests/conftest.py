@@ -27,7 +27,11 @@ def missing_programs(peer: str) -> list[str]:
     own = str(Path(sys.prefix) / "bin")
     folders = [folder for folder in os.environ.get("PATH", "").split(":") if folder != own]
     search_path = ":".join([*folders, "/usr/sbin", "/usr/local/sbin"])
-    return [program for program in PEER_PROGRAMS[peer] if shutil.which(program, path=search_path) is None]
+
+    def is_there(program: str) -> bool:
+        return Path(program).is_file() if program.startswith("/") else bool(shutil.which(program, path=search_path))
+
+    return [program for program in PEER_PROGRAMS[peer] if not is_there(program)]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
