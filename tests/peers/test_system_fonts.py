@@ -1,4 +1,7 @@
-"""Names of every character set on the page, drawn with the font that a Debian system has for them."""
+"""Names of both statements' character sets on the page, drawn with the font that a Debian system has for them.
+
+For Korean names in Hangul it has none: fonts-wqy-microhei or fonts-noto-cjk do.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,6 @@ NAMES = {
     "half-width": "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう",
     "simplified Chinese": "Wang^XiaoDong=王^小东",
     "traditional Chinese": "Wang^XiaoDong=王^小東",
-    "Korean": "Hong^Gildong=洪^吉洞=홍^길동",
     "Cyrillic": "Люкceмбypг",
     "Turkish": "Çavuşoğlu^Ünal",
     "Greek": "Διονυσιος",
