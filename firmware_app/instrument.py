@@ -33,6 +33,7 @@ from firmware_app.services.commitment import CommitmentPolicy, CommitmentService
 from firmware_app.services.commitment_commands import CommitmentCommands
 from firmware_app.services.decompression import decompress
 from firmware_app.services.delivery import run_delivery, send_in_order
+from firmware_app.services.equipment import equipment_of
 from firmware_app.services.events import EventBus
 from firmware_app.services.exam import ExamService, run_recorder, wake
 from firmware_app.services.hardware import DeviceSlot, DeviceStatus
@@ -228,6 +229,7 @@ class Instrument:
                 FilmSettings.configured(table),
                 table.automatic,
                 backoff_of(table.retry_first_s, table.retry_max_s),
+                equipment_of(self.config, self.profile) if table.caption else None,
             )
         return PrintService(self.records, Path(self.config.paths.state), printer, self.bus.publish)
 

@@ -215,6 +215,7 @@ class PrintConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
     """Grayscale print: KodakQC statement clause 6. An empty value is not sent: the printer then has its own."""
 
     automatic: bool = False
+    caption: bool = True
     copies: Annotated[int, Meta(ge=1, le=99, description="a number of copies from 1 to 99")] = 1
     priority: Literal["", "LOW", "MED", "HIGH"] = "MED"
     medium: Literal["", "PAPER", "CLEAR FILM", "BLUE FILM"] = ""

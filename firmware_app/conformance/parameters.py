@@ -39,6 +39,7 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "commitment.report_timeout_s": "without a report after this time commitment is asked for again",
     "commitment.same_association_wait_s": "how long a report is waited for on the association of the request",
     "print.automatic": "printed when an exam is accepted; otherwise only when the operator says so",
+    "print.caption": "patient, eye, time and scale below the picture of a capture; otherwise the picture alone",
     "print.copies": "Number of Copies (2000,0010)",
     "print.priority": "Print Priority (2000,0020)",
     "print.medium": "Medium Type (2000,0030)",

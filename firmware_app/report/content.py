@@ -95,10 +95,10 @@ def date_text(dicom_date: str) -> str:
     return dicom_date
 
 
-def moment_text(moment: datetime) -> str:
+def moment_text(moment: datetime, *, with_seconds: bool = False) -> str:
     """Date, time and zone, because a report travels."""
-    offset = moment.strftime("%z")
-    return f"{moment:%Y-%m-%d %H:%M} UTC{offset[:3]}:{offset[3:5]}" if offset else f"{moment:%Y-%m-%d %H:%M}"
+    shown, offset = moment.strftime("%Y-%m-%d %H:%M:%S" if with_seconds else "%Y-%m-%d %H:%M"), moment.strftime("%z")
+    return f"{shown} UTC{offset[:3]}:{offset[3:5]}" if offset else shown
 
 
 def identity_lines(exam: Exam, equipment: Equipment) -> list[tuple[str, str]]:

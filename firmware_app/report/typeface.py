@@ -93,11 +93,14 @@ def can_draw(text: str, candidates: tuple[str, ...] | None = None) -> bool:
 
 
 def drawable_name(person_name: str, candidates: tuple[str, ...] | None = None) -> str:
-    """A person's name (PN) as a line of text: ideographs first, then letters; only groups that can really be drawn."""
+    """A person's name (PN) as a line of text."""
+    return "   ".join(drawable_groups(person_name, candidates))
+
+
+def drawable_groups(person_name: str, candidates: tuple[str, ...] | None = None) -> tuple[str, ...]:
+    """Ideographs first, then letters; only what can really be drawn, or words that say why there is nothing."""
     alphabetic, ideographic, *_ = [*person_name.split("="), "", ""]
     letters = ", ".join(part.strip() for part in alphabetic.split("^") if part.strip())
     ideographs = " ".join(part.strip() for part in ideographic.split("^") if part.strip())
-    shown = [text for text in (ideographs, letters) if text and can_draw(text, candidates)]
-    if shown:
-        return "   ".join(shown)
-    return "(name not drawable: see the patient ID)" if letters or ideographs else "(no name)"
+    shown = tuple(text for text in (ideographs, letters) if text and can_draw(text, candidates))
+    return shown or ("(name not drawable: see the patient ID)" if letters or ideographs else "(no name)",)

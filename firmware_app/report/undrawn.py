@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from firmware_app.model import Equipment, Exam
 from firmware_app.report.content import identity_lines
 from firmware_app.report.typeface import INSTALL, missing_characters
@@ -18,6 +20,11 @@ def undrawn(exam: Exam, equipment: Equipment) -> tuple[str, ...]:
         ("InstitutionName", equipment.institution_name),
         *((label, value) for label, value in identity_lines(exam, equipment)),
     ]
+    return undrawn_texts(texts)
+
+
+def undrawn_texts(texts: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """The same of any texts with their names."""
     return tuple(f"{label}: {_numbers(missing)}" for label, text in texts if (missing := missing_characters(text)))
 
 

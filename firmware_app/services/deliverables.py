@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from firmware_app import __version__
 from firmware_app.config import Config
 from firmware_app.config.declared_services import TRANSFER_SYNTAXES
 from firmware_app.model import Equipment, Exam, Eye, ReferencedInstance
@@ -26,6 +25,7 @@ from firmware_app.report.content import EyeReport
 from firmware_app.report.overlay import draw_overlay
 from firmware_app.report.page import draw_report
 from firmware_app.services.analysis import Analysed
+from firmware_app.services.equipment import equipment_of
 
 Drawn = tuple[tuple[str, bytes], ...]  # file name, PNG
 
@@ -123,19 +123,6 @@ def _deliverable(
         transfer_syntax_uid=transfer_syntax_uid,
         data=encode_part10(instance.dataset, instance.as_received),
         problems=instance.problems,
-    )
-
-
-def equipment_of(config: Config, profile: Profile) -> Equipment:
-    """The instrument as its objects name it."""
-    return Equipment(
-        manufacturer=profile.equipment.manufacturer,
-        model_name=profile.equipment.model_name,
-        device_serial_number=config.instrument.device_serial_number,
-        software_versions=__version__,
-        institution_name=config.instrument.institution_name,
-        station_name=config.instrument.station_name,
-        institutional_department_name=config.instrument.institutional_department_name,
     )
 
 

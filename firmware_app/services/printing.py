@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from firmware_app.model import Event, EventLevel
+from firmware_app.model import Equipment, Event, EventLevel
 from firmware_app.net.association import ContextPair
 from firmware_app.net.errors import NetworkError
 from firmware_app.net.film_print import FilmRefused, PrintedFilm, ask_printer, film_session, is_worth_another_film
@@ -54,6 +54,7 @@ class Printer:
     settings: FilmSettings
     automatic: bool
     policy: BackoffPolicy
+    caption: Equipment | None = None  # named below every capture with its patient; None: captures have no caption
 
 
 class PrintService:
@@ -205,12 +206,23 @@ class PrintService:
         objects = await self._records.objects(exam_id)
         return [INSTANCE + each.sop_instance_uid for each in objects if each.kind == "report"]
 
-    async def _picture(self, image: str) -> Picture:
+    async def _picture(self, image: str, equipment: Equipment | None) -> Picture:
         if image.startswith(CAPTURE):
-            return await self._records.load_frame(image.removeprefix(CAPTURE))
+            return await self._captured(image.removeprefix(CAPTURE), equipment)
         uid = image.removeprefix(INSTANCE)
         await self._records.verify_object(uid)
         return self._state_dir / (await self._records.object(uid)).file
+
+    async def _captured(self, capture_id: str, equipment: Equipment | None) -> Picture:
+        from firmware_app.report.film_caption import FilmCaption
+        from firmware_app.services.film_pages import CaptionedFrame
+
+        frame = await self._records.load_frame(capture_id)
+        if equipment is None:
+            return frame
+        capture = await self._records.capture(capture_id)
+        exam = await self._records.exam(capture.exam_id)
+        return CaptionedFrame(frame, FilmCaption(exam, capture, equipment))
 
     # ------------------------------------------------------------------------------------------- one film
 
@@ -253,7 +265,7 @@ class PrintService:
         self._job_id = job.job_id
         try:
             settings = FilmSettings(**job.film)
-            pictures = [await self._picture(image) for image in job.images]
+            pictures = [await self._picture(image, printer.caption) for image in job.images]
             compose = partial(compose_film, printer.tables, settings, pictures)
             film = await trio.to_thread.run_sync(compose)
             attributes = film_session_attributes(printer.tables, settings)

@@ -24,7 +24,7 @@ from trio.testing import MockClock
 from firmware_app.config.schema import PrintConfig
 from firmware_app.console.commands import CommandContext, CommandTable
 from firmware_app.console.protocol import Reply
-from firmware_app.model import Event
+from firmware_app.model import Equipment, Event
 from firmware_app.net.node import LocalApplicationEntity, Node, Timeouts
 from firmware_app.objects.film_image import film_pixels
 from firmware_app.objects.film_settings import BadFilm, FilmSettings
@@ -32,6 +32,7 @@ from firmware_app.profiles import load_profile
 from firmware_app.records.errors import UnknownRecord
 from firmware_app.records.print_jobs import MAY_BE_PRINTED, PrintJob, PrintState
 from firmware_app.records.store import Records, open_records
+from firmware_app.report.film_caption import WIDTH_MIN, FilmCaption, draw_caption
 from firmware_app.services.backoff import BackoffPolicy
 from firmware_app.services.printing import Printer, PrintService
 from firmware_app.services.printing_commands import PrintCommands
@@ -40,6 +41,7 @@ from hw.errors import Refused
 LOCAL = LocalApplicationEntity("SPECULAR", "127.0.0.1", "1.2.3.4", "TEST")
 TABLES = load_profile("specular").print
 POLICY = BackoffPolicy(first_s=2.0, max_s=60.0, jitter=0.0, step_aside_after=3)
+EQUIPMENT = Equipment("Maker", "Specular", "SN-1", "0.1", "Eye Hospital", "ROOM1")
 DONE = (PrintState.PRINTED, PrintState.FAILED)
 
 
@@ -106,7 +108,12 @@ async def fill(records: Records) -> list[str]:
 
 @asynccontextmanager
 async def bench(
-    folder: Path, script: FilmPrinter, *, automatic: bool = False, filled: bool = True
+    folder: Path,
+    script: FilmPrinter,
+    *,
+    automatic: bool = False,
+    filled: bool = True,
+    caption: Equipment | None = None,
 ) -> AsyncIterator[Bench]:
     assert TABLES is not None
 
@@ -122,7 +129,7 @@ async def bench(
         if filled:
             await fill(records)
         settings = FilmSettings.configured(PrintConfig())
-        printer = Printer(peer.node, LOCAL, CONTEXTS, TABLES, settings, automatic, POLICY)
+        printer = Printer(peer.node, LOCAL, CONTEXTS, TABLES, settings, automatic, POLICY, caption)
         service = PrintService(records, folder, printer, heard.publish, chance=lambda: 0.0)
         ended = trio.Event()
 
@@ -148,6 +155,25 @@ async def test_the_accepted_images_of_an_exam_are_printed_as_the_camera_took_the
     assert np.array_equal(sent, film_pixels(frame_of(2, bits=12).pixels, 12))
     assert printer.attributes["box 1"].FilmSizeID == "14INX17IN"
     assert printer.attributes["session 1"].PrintPriority == "MED"
+
+
+@pytest.mark.parametrize("by", ["exam", "capture", "instance", "automatic"])
+async def test_a_capture_is_printed_with_a_caption_below_it(by: str, tmp_path: Path) -> None:
+    printer = FilmPrinter()
+    async with bench(tmp_path, printer, automatic=True, caption=EQUIPMENT) as running:
+        _, accepted = await running.records.captures("exam-1")
+        words = {"exam": "exam-1", "capture": accepted.capture_id, "instance": "1.2.3.4.1"}
+        queue = running.service
+        (job,) = await (queue.print_pictures([words[by]]) if by in words else queue.exam_finished("exam-1"))
+        assert (await running.settled(job)).state == PrintState.PRINTED
+        caption = FilmCaption(await running.records.exam("exam-1"), accepted, EQUIPMENT)
+    strip = film_pixels(draw_caption(caption, WIDTH_MIN), 8)
+    film = np.zeros((12 + strip.shape[0], WIDTH_MIN), np.uint16)
+    left = (WIDTH_MIN - 16) // 2
+    film[:12, left : left + 16] = film_pixels(frame_of(2, bits=12).pixels, 12)
+    film[12:] = strip
+    pixels = printer.attributes["image 1"].BasicGrayscaleImageSequence[0]
+    assert np.array_equal(np.frombuffer(pixels.PixelData, "<u2").reshape(pixels.Rows, pixels.Columns), film)
 
 
 async def test_captures_and_instances_by_name_on_as_many_films_as_they_need(tmp_path: Path) -> None:
@@ -336,7 +362,7 @@ async def test_the_report_page_of_an_exam(tmp_path: Path) -> None:
     stream = io.BytesIO()
     report.save_as(stream, enforce_file_format=True)
     printer = FilmPrinter()
-    async with bench(tmp_path, printer) as running:
+    async with bench(tmp_path, printer, caption=EQUIPMENT) as running:
         saved = {**instance(2), "kind": "report", "data": stream.getvalue()}
         await running.records.save_object("exam-1", None, **saved)  # type: ignore[arg-type]
         (job,) = await running.service.print_pictures(["exam-1"], reports=True)

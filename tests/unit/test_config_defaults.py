@@ -153,7 +153,7 @@ def keys_of(table: dict[str, Any], prefix: str = "") -> set[str]:
 
 
 def test_every_print_key_is_an_attribute_of_the_film() -> None:
-    nodes = set(NodeConfig.__struct_fields__) | {"automatic", "layout", "retry_first_s", "retry_max_s"}
+    nodes = set(NodeConfig.__struct_fields__) | {"automatic", "caption", "layout", "retry_first_s", "retry_max_s"}
     assert set(PRINT_ATTRIBUTES) == set(PrintConfig.__struct_fields__) - nodes
 
 
