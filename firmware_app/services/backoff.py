@@ -27,3 +27,7 @@ class BackoffPolicy:
         """The delay after so many failed attempts (1 or more); `chance` returns 0 <= x < 1."""
         doublings = min(max(attempts - 1, 0), _MAX_DOUBLINGS)
         return min(self.max_s, self.first_s * 2.0**doublings) * (1.0 - self.jitter * chance())
+
+    def left_s(self, wait_s: float) -> float:
+        """What is left of a recorded wait: no delay is longer than `max_s`, so a longer one means a clock set back."""
+        return wait_s if wait_s <= self.max_s else 0.0

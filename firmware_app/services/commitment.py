@@ -34,11 +34,10 @@ from firmware_app.records.commitments import Transaction
 from firmware_app.records.errors import RecordsError, StorageFault
 from firmware_app.records.store import Records
 from firmware_app.services.backoff import BackoffPolicy
+from firmware_app.services.queue_task import IDLE_LOOK_S, DiskFaults, wake
 
 # Requests on one association, one after the other.
 BATCH = 16
-# Looked at without a wake-up, for the case that the wall clock was set: nobody wakes us for that.
-IDLE_LOOK_S = 300.0
 # In vain for the same instances so often: from then on a person should look at the node.
 ALERT_AFTER = 3
 INTERRUPTED = "broken off while asking"
@@ -95,7 +94,7 @@ class CommitmentService:
         self._awaited: set[str] = set()  # asked for on the association that is open now
         self._association: Association | None = None
         self._failures = 0
-        self._disk_faults = 0
+        self._disk_faults = DiskFaults("commitment.waiting", publish, chance)
         self._closed_until_s = 0.0
         self._trouble = ""
 
@@ -108,8 +107,7 @@ class CommitmentService:
 
     def wake(self) -> None:
         """Something was stored, or failed for good. Coalesced; the list of what to ask for is in the records."""
-        with suppress(trio.WouldBlock):
-            self._wake.send_nowait(None)
+        wake(self._wake)
 
     async def retry(self, sop_instance_uid: str | None) -> int:
         """By hand: ask for a refused or waiting instance again now (None: for all); how many that are."""
@@ -141,10 +139,10 @@ class CommitmentService:
             await self._ask_due(node, local)
             waits_s = [IDLE_LOOK_S if gathered.wait_s is None else gathered.wait_s]
             waits_s += await self._next_waits_s(node)
-            self._disk_faults = 0
+            self._disk_faults.over()
             return min(waits_s)
         except StorageFault as error:
-            return self._disk_refused(node, error)
+            return self._disk_faults.pause_s(error, "asking for commitment waits", node, self._policy.backoff)
 
     async def _take_up(self, node: Node, state: TransactionState, event: TransactionEvent, reason: str) -> None:
         """Every transaction in this state whose time is over, or was ended by hand, is asked for anew."""
@@ -163,8 +161,7 @@ class CommitmentService:
         return waits_s
 
     def _is_due(self, transaction: Transaction) -> bool:
-        # No wait is made longer than this one, so a longer one means that the wall clock was set back.
-        return not 0 < transaction.wait_s <= self._policy.again.max_s
+        return self._policy.again.left_s(transaction.wait_s) == 0
 
     async def _ask_due(self, node: Node, local: LocalApplicationEntity) -> None:
         while trio.current_time() >= self._closed_until_s:
@@ -243,14 +240,6 @@ class CommitmentService:
         if self._failures:
             self._failures = 0
             self._publish(Event("commitment.recovered", f"{node.label} answers again", {"node": node.name}))
-
-    def _disk_refused(self, node: Node, error: StorageFault) -> float:
-        self._disk_faults += 1
-        delay_s = self._policy.backoff.delay_s(self._disk_faults, self._chance)
-        level: EventLevel = "warning" if self._disk_faults == 1 else "debug"
-        text = f"asking for commitment waits {delay_s:.0f} s: {error}"
-        self._publish(Event("commitment.waiting", text, {"node": node.name}, level))
-        return delay_s
 
     # ------------------------------------------------------------------------------------------- reports
 

@@ -33,12 +33,11 @@ from firmware_app.records.errors import FileDamaged, StorageFault
 from firmware_app.records.queue import Outgoing
 from firmware_app.records.store import Records
 from firmware_app.services.backoff import BackoffPolicy
+from firmware_app.services.queue_task import IDLE_LOOK_S, DiskFaults
 
 # Checksums of a batch are verified before its association is opened; 32 images are read in under 0.2 s, and an
 # archive that closes the study at the release of the association sees an exam in one piece.
 BATCH = 32
-# Looked at without a wake-up, for the case that the wall clock was set: nobody wakes us for that.
-IDLE_LOOK_S = 300.0
 
 # PS3.7 annex C.5.7. After an attempt whose answer was lost it is that answer: the archive has the instance.
 DUPLICATE_SOP_INSTANCE = 0x0111
@@ -140,7 +139,7 @@ class NodeDelivery:
         self._on_settled = on_settled
         self._chance = chance
         self._in_trouble = False
-        self._disk_faults = 0
+        self._disk_faults = DiskFaults("delivery.paused", publish, chance)
         self._broken_off: dict[str, int] = {}
 
     async def deliver_due(self) -> float:
@@ -151,23 +150,14 @@ class NodeDelivery:
                 queue = await self._records.next_due(self._node.name, limit=BATCH)
                 wait_s = self._wait_s(queue[0]) if queue else IDLE_LOOK_S
                 if wait_s > 0:
-                    self._disk_faults = 0
+                    self._disk_faults.over()
                     return wait_s
                 await self._send(list(itertools.takewhile(lambda outgoing: self._wait_s(outgoing) == 0, queue)))
         except StorageFault as error:
-            return self._disk_refused(error)
+            return self._disk_faults.pause_s(error, f"delivery to {self._node.name} waits", self._node, self._policy)
 
     def _wait_s(self, outgoing: Outgoing) -> float:
-        # No back-off is longer than max_s, so a longer one means that the wall clock was set back: it is due.
-        return outgoing.wait_s if outgoing.wait_s <= self._policy.max_s else 0.0
-
-    def _disk_refused(self, error: StorageFault) -> float:
-        self._disk_faults += 1
-        delay_s = self._policy.delay_s(self._disk_faults, self._chance)
-        level: EventLevel = "warning" if self._disk_faults == 1 else "debug"
-        text = f"delivery to {self._node.name} waits {delay_s:.0f} s: {error}"
-        self._publish(Event("delivery.paused", text, {"node": self._node.name}, level))
-        return delay_s
+        return self._policy.left_s(outgoing.wait_s)
 
     # ------------------------------------------------------------------------------------------- one association
 

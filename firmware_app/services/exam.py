@@ -25,6 +25,7 @@ from firmware_app.records.store import Records
 from firmware_app.services.analysis import Analysed
 from firmware_app.services.capture import Captured, CaptureService, Progress
 from firmware_app.services.exam_requests import check_group, study_of
+from firmware_app.services.queue_task import wake
 from firmware_app.services.step_reports import StepReports
 from hw.errors import Refused
 
@@ -326,11 +327,3 @@ async def run_recorder(
                 publish(Event("analysis.refused", f"{eye} eye: {measurement.refusal.reason}", data, "warning"))
             elif measurement.morphometry is not None:
                 publish(Event("analysis.measured", f"{eye} eye: {measurement.morphometry.n} cells measured", data))
-
-
-def wake(channel: trio.MemorySendChannel[None]) -> None:
-    """Coalesced: a wake-up that is already waiting is enough."""
-    try:
-        channel.send_nowait(None)
-    except trio.WouldBlock:
-        return

@@ -26,11 +26,8 @@ from firmware_app.records.errors import StorageFault
 from firmware_app.records.mpps import MessageState, MppsDelivery, OutgoingMpps
 from firmware_app.records.store import Records
 from firmware_app.services.backoff import BackoffPolicy
-from firmware_app.services.exam import wake
+from firmware_app.services.queue_task import IDLE_LOOK_S, DiskFaults, wake
 from firmware_app.services.step_reports import SYNTAX
-
-# Looked at without a wake-up, for the case that the wall clock was set: nobody wakes us for that.
-IDLE_LOOK_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +64,7 @@ class MppsService:
         self._chance = chance
         self._wake, self._woken = trio.open_memory_channel[None](1)
         self._in_transfer: OutgoingMpps | None = None
-        self._disk_faults = 0
+        self._disk_faults = DiskFaults("mpps.paused", publish, chance)
         self.status = MppsStatus() if node is None else MppsStatus(node.name, "starting")
 
     @property
@@ -112,13 +109,15 @@ class MppsService:
                 head = await self._head(node)
                 wait_s = self._wait_s(head) if head else IDLE_LOOK_S
                 if wait_s > 0:
-                    self._disk_faults = 0
+                    self._disk_faults.over()
                     self._doing("waiting to try again" if head else "idle")
                     return wait_s
                 self._doing("sending")
                 await self._send_all_due(node, local)
         except StorageFault as error:
-            return self._disk_refused(node, error)
+            self._doing(f"waiting for the disk: {error}")
+            what_waits = f"performed procedure steps for {node.name} wait"
+            return self._disk_faults.pause_s(error, what_waits, node, self._policy)
 
     async def _head(self, node: Node) -> OutgoingMpps | None:
         head, followers = await self._records.mpps.head(node.name)
@@ -128,17 +127,7 @@ class MppsService:
         return head
 
     def _wait_s(self, outgoing: OutgoingMpps) -> float:
-        # No back-off is longer than max_s, so a longer one means that the wall clock was set back: it is due.
-        return outgoing.wait_s if outgoing.wait_s <= self._policy.max_s else 0.0
-
-    def _disk_refused(self, node: Node, error: StorageFault) -> float:
-        self._disk_faults += 1
-        delay_s = self._policy.delay_s(self._disk_faults, self._chance)
-        level: EventLevel = "warning" if self._disk_faults == 1 else "debug"
-        text = f"performed procedure steps for {node.name} wait {delay_s:.0f} s: {error}"
-        self._publish(Event("mpps.paused", text, {"node": node.name}, level))
-        self._doing(f"waiting for the disk: {error}")
-        return delay_s
+        return self._policy.left_s(outgoing.wait_s)
 
     # ------------------------------------------------------------------------------------------- one association
 

@@ -33,12 +33,12 @@ from firmware_app.records.errors import FileDamaged, StorageFault, UnknownRecord
 from firmware_app.records.print_jobs import PrintJob, PrintState
 from firmware_app.records.store import Records
 from firmware_app.services.backoff import BackoffPolicy
+from firmware_app.services.queue_task import IDLE_LOOK_S, DiskFaults, wake
 from hw.errors import Refused
 
 if TYPE_CHECKING:
     from firmware_app.services.film_pages import Picture
 
-IDLE_LOOK_S = 300.0  # looked at without a wake-up, for the case that the wall clock was set
 SINGLE_IMAGE = {"layout": "1,1"}  # KodakQC statement 2.4.3: automatic printing is of single image pages
 CAPTURE, INSTANCE = "capture/", "instance/"
 
@@ -79,7 +79,7 @@ class PrintService:
         self._wake, self._woken = trio.open_memory_channel[None](1)
         self._in_trouble = ""
         self._refusals: Counter[int] = Counter()
-        self._disk_faults = 0
+        self._disk_faults = DiskFaults("print.paused", publish, chance)
         self._job_id = 0
         self._failed = 0
 
@@ -154,10 +154,7 @@ class PrintService:
         return job
 
     def wake(self) -> None:
-        try:
-            self._wake.send_nowait(None)
-        except trio.WouldBlock:
-            return  # a wake-up that is already waiting is enough
+        wake(self._wake)
 
     async def run(self) -> None:
         """Print until cancelled. What was on its way is then queued again, or failed where it may be on film."""
@@ -232,18 +229,15 @@ class PrintService:
             await self._settle_interrupted(printer)
             while True:
                 job = await self._jobs.next_due(printer.node.name)
-                wait_s = IDLE_LOOK_S if job is None else self._wait_s(printer, job)
+                wait_s = IDLE_LOOK_S if job is None else printer.policy.left_s(job.wait_s)
                 if job is None or wait_s > 0:
                     self._failed = (await self._jobs.counts())[PrintState.FAILED]
-                    self._disk_faults = 0
+                    self._disk_faults.over()
                     return wait_s
                 await self._print(printer, job)
         except StorageFault as error:
-            return self._disk_refused(printer, error)
-
-    def _wait_s(self, printer: Printer, job: PrintJob) -> float:
-        # No back-off is longer than max_s, so a longer one means that the wall clock was set back: it is due.
-        return job.wait_s if job.wait_s <= printer.policy.max_s else 0.0
+            what_waits = f"printing at {printer.node.name} waits"
+            return self._disk_faults.pause_s(error, what_waits, printer.node, printer.policy)
 
     async def _settle_interrupted(self, printer: Printer) -> None:
         in_doubt = await self._jobs.settle_interrupted(printer.node.name)
@@ -316,14 +310,6 @@ class PrintService:
         self._refusals.pop(job.job_id, None)
         parked = await self._jobs.mark_failed(job.job_id, status, reason)
         self._tell("print.failed", f"will not be printed at {job.node} until somebody decides", parked, level)
-
-    def _disk_refused(self, printer: Printer, error: StorageFault) -> float:
-        self._disk_faults += 1
-        delay_s = printer.policy.delay_s(self._disk_faults, self._chance)
-        level: EventLevel = "warning" if self._disk_faults == 1 else "debug"
-        text = f"printing at {printer.node.name} waits {delay_s:.0f} s: {error}"
-        self._publish(Event("print.paused", text, {"node": printer.node.name}, level))
-        return delay_s
 
     def _recovered(self, job: PrintJob) -> None:
         if self._in_trouble:

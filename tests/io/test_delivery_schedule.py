@@ -26,7 +26,8 @@ from firmware_app.net.storage import StoreResult
 from firmware_app.records.queue import INTERRUPTED
 from firmware_app.records.store import Records, open_records
 from firmware_app.services.backoff import BackoffPolicy
-from firmware_app.services.delivery import IDLE_LOOK_S, SendFailed, run_delivery
+from firmware_app.services.delivery import SendFailed, run_delivery
+from firmware_app.services.queue_task import IDLE_LOOK_S
 
 ARCHIVE = Node("archive", "127.0.0.1", 1, "ARCHIVE")
 POLICY = BackoffPolicy(first_s=2.0, max_s=300.0)
