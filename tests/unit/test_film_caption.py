@@ -1,4 +1,4 @@
-"""The strip below a picture on film: everything that identifies it is there, and not one pixel of the picture is gone."""
+"""The strip below a picture on film: all that identifies it is there, and not one pixel of the picture is gone."""
 
 from __future__ import annotations
 
