@@ -40,11 +40,18 @@ class RejectedContext(msgspec.Struct, frozen=True):
     proposed: ProposedContext
     result: int | None
 
-    @property
-    def words(self) -> str:
-        syntaxes = ", ".join(uid_name(uid) for uid in self.proposed.transfer_syntaxes)
-        why = "no usable answer" if self.result is None else describe_context_result(self.result)
-        return f"{uid_name(self.proposed.abstract_syntax)} ({syntaxes}): {why}"
+
+def describe_rejected(contexts: Iterable[RejectedContext]) -> str:
+    """What was answered to these: the syntaxes of a class in one place where the answer was the same."""
+    syntaxes: dict[tuple[str, int | None], list[str]] = {}
+    for context in contexts:
+        answer = (context.proposed.abstract_syntax, context.result)
+        syntaxes.setdefault(answer, []).extend(map(uid_name, context.proposed.transfer_syntaxes))
+    return "; ".join(
+        f"{uid_name(abstract_syntax)} ({', '.join(dict.fromkeys(names))}): "
+        + ("no usable answer" if result is None else describe_context_result(result))
+        for (abstract_syntax, result), names in syntaxes.items()
+    )
 
 
 def propose_contexts(pairs: Iterable[tuple[str, tuple[str, ...]]]) -> tuple[ProposedContext, ...]:

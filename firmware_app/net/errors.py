@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from firmware_app.dicom.negotiation import RejectedContext
+from firmware_app.dicom.negotiation import RejectedContext, describe_rejected
 from firmware_app.dicom.reasons import describe_abort, describe_rejection, is_permanent_rejection
 from firmware_app.dicom.statuses import describe_status, find_category
 
@@ -56,9 +56,7 @@ class NoUsableContext(NetworkError):
     worth_retrying = False
 
     def __init__(self, label: str, rejected: Sequence[RejectedContext], why: str = "") -> None:
-        answers = (
-            "; ".join(context.words for context in rejected) or why or "no presentation context was proposed for it"
-        )
+        answers = describe_rejected(rejected) or why or "no presentation context was proposed for it"
         super().__init__(f"{label}: accepts nothing that is needed here: {answers}")
         self.rejected = tuple(rejected)
 

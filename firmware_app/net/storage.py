@@ -18,7 +18,7 @@ from pathlib import Path
 import trio
 
 from firmware_app.dicom.command import DATA_SET_PRESENT, Command, CommandField, Priority
-from firmware_app.dicom.negotiation import AcceptedContext
+from firmware_app.dicom.negotiation import AcceptedContext, describe_rejected
 from firmware_app.dicom.pdu import MAX_CONTEXTS
 from firmware_app.dicom.statuses import SUCCESS, StoreCategory, describe_status, store_category
 from firmware_app.dicom.uids import DECOMPRESSIBLE, UNCOMPRESSED, uid_name
@@ -252,8 +252,8 @@ def not_proposed(file: InstanceFile) -> str:
 def refused_syntax(association: Association, file: InstanceFile) -> str:
     label, name = association.node.label, uid_name(file.sop_class_uid)
     accepted = [one.transfer_syntax for one in association.accepted if one.abstract_syntax == file.sop_class_uid]
-    rejected = [one.words for one in association.rejected if one.proposed.abstract_syntax == file.sop_class_uid]
+    rejected = [one for one in association.rejected if one.proposed.abstract_syntax == file.sop_class_uid]
     if accepted:
         syntaxes = ", ".join(uid_name(uid) for uid in dict.fromkeys(accepted))
         return f"{label}: accepts {name} only as {syntaxes}; the file is {uid_name(file.transfer_syntax_uid)}"
-    return f"{label}: does not accept {name}: {'; '.join(rejected)}" if rejected else not_proposed(file)
+    return f"{label}: does not accept {name}: {describe_rejected(rejected)}" if rejected else not_proposed(file)

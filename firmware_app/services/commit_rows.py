@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import trio
@@ -15,11 +15,12 @@ from firmware_app.dicom.statuses import INVALID_ARGUMENT_VALUE, SUCCESS
 from firmware_app.model import ReferencedInstance
 from firmware_app.net.association import Association, associate
 from firmware_app.net.commitment import UnusableReport, read_report, request_commitment
-from firmware_app.net.errors import NetworkError
+from firmware_app.net.errors import DimseFailure, NetworkError
 from firmware_app.net.instance_file import InstanceFile, InstanceUnreadable, read_instance_file
 from firmware_app.net.listener import InboundAssociation, serve
 from firmware_app.net.performer import EventReport
 from firmware_app.objects.identifiers import new_uid
+from firmware_app.services.causes import causes, in_one_line
 from firmware_app.services.listening import offers_of
 from firmware_app.services.network_verbs import Peer, Row, Rows
 from firmware_app.services.peers import contexts_of, listener_rules, listener_tls
@@ -33,7 +34,7 @@ class CannotListen(NetworkError):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`word` is committed, refused, unanswered or not asked; `failure_reason` is (0008,1197)."""
+    """`word` is committed, refused, unanswered or not asked; `failure_reason` is (0008,1197) of the report."""
 
     word: str
     transaction_uid: str = ""
@@ -48,13 +49,21 @@ class Reports:
     def __init__(self, requests: Requests) -> None:
         self.outcomes: dict[str, Outcome] = {}
         self.remarks: list[str] = []
+        self.requested: set[str] = set()
         self._requests = requests
         self._open: set[str] = set()
         self._closed = trio.Event()
 
     def asked(self, transaction_uid: str) -> None:
         """Before the request is sent: the report may overtake the answer."""
+        self.requested.add(transaction_uid)
         self._open.add(transaction_uid)
+
+    def refused(self, transaction_uid: str, reason: str) -> None:
+        """By the answer to the request: no report will come."""
+        for each in self._requests[transaction_uid]:
+            self.outcomes.setdefault(each.sop_instance_uid, Outcome("refused", transaction_uid, reason))
+        self._open.discard(transaction_uid)
 
     @property
     def complete(self) -> bool:
@@ -150,21 +159,28 @@ def commit_rows(files: Sequence[Path], listen: int | None, wait_s: float) -> Row
             try:
                 instances.append(read_instance_file(file))
             except InstanceUnreadable as error:
-                yield _row(file, None, Outcome("unreadable", reason=str(error)))
+                yield _unreadable(file, str(error))
         if not instances:
             return
         requests = requests_for(instances)
         reports = Reports(requests)
         port = peer.config.instrument.port if listen is None else listen
         with_listener = "listener" in peer.profile.application_entity
-        await ask(peer, requests, reports, port if with_listener else 0, wait_s)
+        why_not = f"no report within {wait_s:g} s"
+        try:
+            await ask(peer, requests, reports, port if with_listener else 0, wait_s)
+        except BaseException as error:
+            if not all(isinstance(cause, NetworkError) for cause in causes(error)):
+                raise
+            why_not = in_one_line(error)
         for remark in reports.remarks:
             yield Row(f"----  {remark}")
         asked = {each.sop_instance_uid: uid for uid, some in requests.items() for each in some}
         for instance in instances:
             transaction_uid = asked[instance.sop_instance_uid]
-            unanswered = Outcome("unanswered", transaction_uid, f"no report within {wait_s:g} s")
-            yield _row(instance.path, instance, reports.outcomes.get(instance.sop_instance_uid, unanswered))
+            word = "unanswered" if transaction_uid in reports.requested else "not asked"
+            otherwise = Outcome(word, transaction_uid, why_not)
+            yield _row(instance.path, instance, reports.outcomes.get(instance.sop_instance_uid, otherwise))
 
     return rows
 
@@ -208,12 +224,21 @@ async def _request(
         held.append(association)
         for transaction_uid, instances in requests.items():
             reports.asked(transaction_uid)
-            await request_commitment(association, transaction_uid, instances)
+            try:
+                await request_commitment(association, transaction_uid, instances)
+            except DimseFailure as error:
+                reports.refused(transaction_uid, str(error))
         deadline = trio.current_time() + wait_s
         keep_s = wait_s if alone else min(wait_s, peer.config.commitment.same_association_wait_s)
         with suppress(NetworkError):  # the requests are answered: how this association ends says nothing
             await association.attend(keep_s, lambda: reports.complete)
     return deadline
+
+
+def _unreadable(file: Path, reason: str) -> Row:
+    """`reason` names the file."""
+    row = _row(file, None, Outcome("unreadable", reason=reason))
+    return replace(row, text=f"{'unreadable':10}  {reason}", failure=reason)
 
 
 def _row(file: Path, instance: InstanceFile | None, outcome: Outcome) -> Row:

@@ -159,5 +159,5 @@ def _stored(file: Path, result: StoreResult) -> Row:
         "reason": result.reason or None,
     }
     reason = f": {result.reason}" if result.reason else ""
-    failure = "" if result.category in DELIVERED else f"{file}: {status or 'not sent'}{reason}"
+    failure = "" if result.category in DELIVERED else f"{file}: not stored{reason}"
     return Row(f"{status or '----'}  {result.category:10}  {file}{reason}", data, failure)

@@ -171,9 +171,35 @@ def test_the_same_instance_in_two_files_is_asked_for_once(files: list[Path], tmp
 def test_a_refused_request(files: list[Path], run: Run) -> None:
     with archive() as peer:
         peer.on_action = lambda asked: 0x0213
+        status, (row,), errors = run(peer, files[0])
+    assert (status, row["result"], row["failure_reason"]) == (1, "refused", None)
+    assert "N-ACTION failed with status 0213H resource limitation" in row["reason"]
+    assert errors == f"specular commit: {files[0]}: refused: {row['reason']}\n"
+
+
+def test_a_refused_request_does_not_stop_the_others(
+    files: list[Path], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("firmware_app.services.commit_rows.MAX_INSTANCES", 1)
+    with archive() as peer:
+
+        def on_action(asked: Asked) -> int:
+            if len(peer.asked) == 2:
+                return 0x0110
+            peer.later(peer.report_here, asked, report_on(asked))
+            return 0
+
+        peer.on_action = on_action
+        status, rows, _ = run(peer, *files)
+    assert (status, [row["result"] for row in rows]) == (1, ["committed", "refused", "committed"])
+
+
+def test_an_archive_that_goes_away_leaves_the_question_open(files: list[Path], run: Run) -> None:
+    with archive() as peer:
+        peer.on_action = lambda asked: asked.association.abort() or 0
         status, rows, errors = run(peer, files[0])
-    assert (status, rows) == (1, [])
-    assert "N-ACTION failed with status 0213H resource limitation" in errors
+    assert (status, [row["result"] for row in rows]) == (1, ["unanswered"])
+    assert f"{files[0]}: unanswered: node (ARCHIVE at " in errors
 
 
 def test_a_file_that_is_no_instance(files: list[Path], tmp_path: Path, run: Run) -> None:
@@ -183,15 +209,18 @@ def test_a_file_that_is_no_instance(files: list[Path], tmp_path: Path, run: Run)
         status, rows, errors = run(peer, tmp_path / "text.dcm", files[0])
     assert status == 1
     assert [row["result"] for row in rows] == ["unreadable", "committed"]
-    assert "text.dcm" in errors
+    assert errors == f"specular commit: {tmp_path / 'text.dcm'}: no DICM prefix: not a DICOM file\n"
 
 
 def test_a_port_that_is_taken_is_named_and_nothing_is_asked(files: list[Path], port: int, run: Run) -> None:
     with archive() as peer, socket.create_server(("127.0.0.1", port)):
         status, rows, errors = run(peer, files[0])
         assert peer.associations == 0
-    assert (status, rows) == (1, [])
-    assert f"our port {port} cannot be listened on: it is taken, as by the running service" in errors
+    assert (status, [row["result"] for row in rows]) == (1, ["not asked"])
+    assert (
+        f"{files[0]}: not asked: our port {port} cannot be listened on: it is taken, as by the running service"
+        in errors
+    )
     assert errors.count("\n") == 1
 
 
@@ -207,10 +236,11 @@ def test_a_node_that_does_no_commitment(files: list[Path], tmp_path: Path, run: 
     archive_without = StoringOnly()
     archive_without.start()
     try:
-        status, rows, errors = run(archive_without, files[0])  # type: ignore[arg-type]
+        status, rows, errors = run(archive_without, *files[:2])  # type: ignore[arg-type]
     finally:
         archive_without.stop()
-    assert (status, rows) == (1, [])
+    assert (status, [row["result"] for row in rows]) == (1, ["not asked"] * 2)
+    assert errors.endswith(" (and 1 more)\n")
     assert "Storage Commitment Push Model" in errors and "abstract syntax not supported" in errors
 
 

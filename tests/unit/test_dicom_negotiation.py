@@ -21,13 +21,21 @@ from firmware_app.dicom.negotiation import (
     DEFAULT_ROLES,
     Agreement,
     IdentityKind,
+    RejectedContext,
     Roles,
     agree,
     check_proposal,
+    describe_rejected,
     items_of,
     propose_contexts,
 )
-from firmware_app.dicom.uids import IMPLICIT_VR_LITTLE_ENDIAN, STORAGE_COMMITMENT_PUSH_MODEL, VERIFICATION
+from firmware_app.dicom.pdu import ProposedContext
+from firmware_app.dicom.uids import (
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+    STORAGE_COMMITMENT_PUSH_MODEL,
+    VERIFICATION,
+)
 
 COMMITMENT = STORAGE_COMMITMENT_PUSH_MODEL
 CONTEXTS = propose_contexts([(uid, (IMPLICIT_VR_LITTLE_ENDIAN,)) for uid in (VERIFICATION, COMMITMENT)])
@@ -189,3 +197,15 @@ def test_we_announce_no_length_that_we_cannot_take(length: int) -> None:
         Association.requestor(pdu.AssociateRequest("A", "B", CONTEXTS, (MaximumLength(length),)))
     with pytest.raises(LocalProtocolError, match=f"Maximum Length of {length}"):
         Association.acceptor(length)
+
+
+def test_a_class_that_was_refused_in_every_syntax_is_named_once() -> None:
+    one, other = (
+        RejectedContext(ProposedContext(number, VERIFICATION, (syntax,)), 3)
+        for number, syntax in ((1, IMPLICIT_VR_LITTLE_ENDIAN), (3, EXPLICIT_VR_LITTLE_ENDIAN))
+    )
+    unanswered = RejectedContext(ProposedContext(5, VERIFICATION, (EXPLICIT_VR_LITTLE_ENDIAN,)), None)
+    assert describe_rejected([one, other, unanswered]) == (
+        "Verification (Implicit VR Little Endian, Explicit VR Little Endian): abstract syntax not supported; "
+        "Verification (Explicit VR Little Endian): no usable answer"
+    )
