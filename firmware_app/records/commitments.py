@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Protocol, TypeVar
 
 from firmware_app.dicom.commitment import Judgement
 from firmware_app.dicom.statuses import NO_SUCH_SOP_INSTANCE
@@ -28,15 +27,13 @@ from firmware_app.records.commitment_rows import (
     worth_asking,
 )
 from firmware_app.records.commitment_states import OPEN, TransactionEvent, TransactionState
-from firmware_app.records.database import Database
+from firmware_app.records.database import Call, Database
 from firmware_app.records.errors import UnknownRecord
-from firmware_app.records.schema import clock_moment, clock_text
+from firmware_app.records.schema import clock_moment, clock_text, seconds_until
 
 # Rows that one look at what nobody is being asked for may cost.
 LOOK = 2000
 BY_HAND = "asked again by hand"
-
-T = TypeVar("T")
 
 _OPEN = ", ".join(f"'{state}'" for state in OPEN)
 _UNASKED = f"""
@@ -140,7 +137,7 @@ class CommitmentTable:
             state=TransactionState(row["state"]),
             attempts=row["attempts"],
             reason=row["reason"],
-            wait_s=max(0.0, (clock_moment(row["due_at"]) - now).total_seconds()),
+            wait_s=seconds_until(row["due_at"], now),
             requested_at=row["requested_at"],
             answered_at=row["answered_at"],
             answered_by=row["answered_by"],
@@ -250,12 +247,6 @@ class CommitmentTable:
         if row is None:
             raise UnknownRecord(f"no commitment transaction {transaction_uid}")
         return row
-
-
-class Call(Protocol):
-    """How `Records` runs a piece of work: in its thread, one at a time."""
-
-    async def __call__(self, work: Callable[[], T], /) -> T: ...
 
 
 class CommitmentRecords:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from enum import StrEnum
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from firmware_app.records import files, schema
 from firmware_app.records.errors import CommitUncertain, DatabaseDamaged, StorageFault
 
 BUSY_TIMEOUT_MS = 5000  # a service engineer's sqlite3 shell may hold the file for a moment
 WAL_SIZE_LIMIT_BYTES = 16 << 20
+
+T = TypeVar("T")
+State = TypeVar("State", bound=StrEnum)
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _DISK = {
@@ -24,6 +29,12 @@ _DISK = {
     sqlite3.SQLITE_NOLFS,
     sqlite3.SQLITE_PERM,
 }
+
+
+class Call(Protocol):
+    """How `Records` runs a piece of work: in its thread, one at a time."""
+
+    async def __call__(self, work: Callable[[], T], /) -> T: ...
 
 
 class Database:
@@ -67,6 +78,13 @@ class Database:
             return self._connection.execute(sql, parameters or {}).fetchall()
         except sqlite3.Error as error:
             raise fault(self.path, error) from error
+
+    def counts(self, queue: str, states: type[State], node: str | None = None) -> dict[State, int]:
+        """How many rows of that table are in each state, for one node or for all."""
+        where = "" if node is None else "WHERE node = :node "
+        rows = self.rows(f"SELECT state, count(*) AS n FROM {queue} {where}GROUP BY state", {"node": node})
+        found = {row["state"]: row["n"] for row in rows}
+        return {state: found.get(state.value, 0) for state in states}
 
 
 @contextmanager

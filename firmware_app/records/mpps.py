@@ -8,21 +8,19 @@ younger ones. A message that the node refuses for good is parked and holds back 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
-from typing import Literal, Protocol, TypeVar
+from typing import Literal
 
-from firmware_app.records.database import Database
+from firmware_app.records.database import Call, Database
 from firmware_app.records.errors import UnknownRecord, WrongState
-from firmware_app.records.schema import clock_moment, clock_text
+from firmware_app.records.schema import clock_text, seconds_until
 
 Operation = Literal["N-CREATE", "N-SET"]
 StepStatus = Literal["IN PROGRESS", "COMPLETED", "DISCONTINUED"]
-
-T = TypeVar("T")
 
 _COLUMNS = """
 SELECT place, mpps_sop_instance_uid, exam_id, node, operation, step_status, state, attempts, in_doubt, status, reason,
@@ -170,10 +168,7 @@ class MppsQueue:
         return bytes(rows[0]["attributes"])
 
     def counts(self, node: str | None) -> dict[MessageState, int]:
-        where = "" if node is None else "WHERE node = :node "
-        sql = f"SELECT state, count(*) AS n FROM mpps_messages {where}GROUP BY state"
-        found = {row["state"]: row["n"] for row in self._database.rows(sql, {"node": node})}
-        return {state: found.get(state.value, 0) for state in MessageState}
+        return self._database.counts("mpps_messages", MessageState, node)
 
     # ------------------------------------------------------------------------------------------- changing
 
@@ -240,12 +235,6 @@ class MppsQueue:
         )
 
 
-class Call(Protocol):
-    """`store.Records` running a piece of work in its one worker thread."""
-
-    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]: ...
-
-
 class MppsRecords:
     """`MppsQueue` for services: reached as `records.mpps`. Every method may raise a `records.errors.RecordsError`."""
 
@@ -309,7 +298,7 @@ def _outgoing(row: sqlite3.Row, now: datetime) -> OutgoingMpps:
     message = MppsMessage(
         row["mpps_sop_instance_uid"], row["exam_id"], row["node"], row["step_status"], bytes(row["attributes"])
     )
-    wait_s = max(0.0, (clock_moment(row["next_attempt_at"]) - now).total_seconds())
+    wait_s = seconds_until(row["next_attempt_at"], now)
     return OutgoingMpps(row["place"], message, row["attempts"], bool(row["in_doubt"]), wait_s)
 
 

@@ -8,20 +8,19 @@ answered a job is `printing`, and one that is found so afterwards has failed, fo
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Final
 
 import msgspec
 
-from firmware_app.records.database import Database
+from firmware_app.records.database import Call, Database
 from firmware_app.records.errors import UnknownRecord, WrongState
-from firmware_app.records.schema import clock_moment, clock_text
+from firmware_app.records.schema import clock_text, seconds_until
 
-T = TypeVar("T")
 INTERRUPTED: Final = "interrupted before the printer was told to print"
 MAY_BE_PRINTED: Final = "may have been printed: the printer was told to, and its answer was lost"
 WITHDRAWN: Final = "withdrawn by hand"
@@ -119,9 +118,7 @@ class PrintQueue:
         return [_job(row, now) for row in self._database.rows(sql, {"limit": limit})]
 
     def counts(self) -> dict[PrintState, int]:
-        rows = self._database.rows("SELECT state, count(*) AS n FROM print_jobs GROUP BY state")
-        found = {row["state"]: row["n"] for row in rows}
-        return {state: found.get(state.value, 0) for state in PrintState}
+        return self._database.counts("print_jobs", PrintState)
 
     # ------------------------------------------------------------------------------------------- changing
 
@@ -227,12 +224,8 @@ def _job(row: sqlite3.Row, now: datetime) -> PrintJob:
         reason=row["reason"],
         next_attempt_at=due,
         created_at=row["created_at"],
-        wait_s=max(0.0, (clock_moment(due) - now).total_seconds()) if due else 0.0,
+        wait_s=seconds_until(due, now) if due else 0.0,
     )
-
-
-class Call(Protocol):
-    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]: ...
 
 
 class PrintRecords:

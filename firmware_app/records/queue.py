@@ -17,7 +17,7 @@ from pathlib import Path
 from firmware_app.model import CommitmentState, Delivery, DeliveryState
 from firmware_app.records.database import Database
 from firmware_app.records.errors import UnknownRecord, WrongState
-from firmware_app.records.schema import clock_moment, clock_text
+from firmware_app.records.schema import clock_text, seconds_until
 
 INTERRUPTED = "interrupted while sending"
 
@@ -130,7 +130,7 @@ class DeliveryQueue:
             sha256=row["sha256"],
             node=row["node"],
             attempts=row["attempts"],
-            wait_s=max(0.0, (clock_moment(row["next_attempt_at"]) - now).total_seconds()),
+            wait_s=seconds_until(row["next_attempt_at"], now),
         )
 
     def deliveries(
@@ -154,10 +154,7 @@ class DeliveryQueue:
         return _delivery(rows[0])
 
     def counts(self, node: str | None) -> dict[DeliveryState, int]:
-        where = "" if node is None else "WHERE node = :node "
-        rows = self._database.rows(f"SELECT state, count(*) AS n FROM deliveries {where}GROUP BY state", {"node": node})
-        found = {row["state"]: row["n"] for row in rows}
-        return {state: found.get(state.value, 0) for state in DeliveryState}
+        return self._database.counts("deliveries", DeliveryState, node)
 
     # ------------------------------------------------------------------------------------------- changing
 

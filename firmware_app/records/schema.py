@@ -154,3 +154,8 @@ def clock_text(moment: datetime) -> str:
 
 def clock_moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
+
+
+def seconds_until(text: str, now: datetime) -> float:
+    """0 when that moment is past."""
+    return max(0.0, (clock_moment(text) - now).total_seconds())
