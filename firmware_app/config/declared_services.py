@@ -13,7 +13,7 @@ from firmware_app.dicom.uids import (
     JPEG_BASELINE,
     RLE_LOSSLESS,
 )
-from firmware_app.profiles.profile import EntityName, PrintAttribute, Profile
+from firmware_app.profiles.profile import EntityName, PrintAttribute, PrintTables, Profile
 
 # The tables of peers are named like the services that they are peers of.
 NODE_TABLES: tuple[EntityName, ...] = ("worklist", "storage", "patient_query", "mpps", "commitment", "print")
@@ -56,6 +56,27 @@ def declared_findings(config: Config, profile: Profile, tables: Collection[str])
     yield from _query_model(config, profile)
     yield from _print(config, profile)
     yield from _tls(config, profile)
+
+
+def declared_choices(profile: Profile) -> dict[str, tuple[str, ...]]:
+    """Per key what the profile leaves of the schema's choices, where they are a list; "" among them is not asked."""
+    entity = profile.application_entity.get("storage")
+    syntaxes = {uid for context in (entity.contexts if entity else ()) for uid in context.transfer_syntaxes}
+    choices = {
+        "storage.modality": tuple(profile.storage_modality),
+        "storage.transfer_syntax": tuple(word for word, uid in TRANSFER_SYNTAXES.items() if uid in syntaxes),
+        "patient_query.model": tuple(profile.patient_query_models),
+    }
+    if profile.print is not None:
+        rows = {row.path: row for row in _print_rows(profile.print)}
+        for key, keyword in PRINT_ATTRIBUTES.items():
+            if keyword in rows and rows[keyword].values and rows[keyword].low is None:
+                choices[f"print.{key}"] = rows[keyword].values
+    return choices
+
+
+def _print_rows(tables: PrintTables) -> Iterator[PrintAttribute]:
+    yield from (*tables.film_session, *tables.film_box, *tables.image_box)
 
 
 def _declares_no(profile: Profile, what: str) -> str:
@@ -108,8 +129,7 @@ def _query_model(config: Config, profile: Profile) -> Iterator[Finding]:
 def _print(config: Config, profile: Profile) -> Iterator[Finding]:
     if profile.print is None:
         return
-    tables = (profile.print.film_session, profile.print.film_box, profile.print.image_box)
-    rows = {row.path: row for table in tables for row in table}
+    rows = {row.path: row for row in _print_rows(profile.print)}
     for key, keyword in PRINT_ATTRIBUTES.items():
         value = getattr(config.print, key)
         if not value:  # not sent

@@ -64,20 +64,20 @@ def _repertoire(terms: tuple[str, ...]) -> str:
 
 
 def security(profile: Profile) -> Section:
-    blocks: list[Block] = [_tls(profile)]
-    blocks.append(
-        Bullets(
-            (
-                "Only the configured AE titles and addresses may associate with our port, where the configuration "
-                "names any.",
-                "User identities of peers (PS3.7 D.3.3.7) are not checked. Objects are neither signed nor encrypted.",
-                "The log names no patient unless the configuration says so.",
-                "The instrument is to stand in a network that is protected by a firewall; nothing but its own port has "
-                "to be reached from outside.",
-            )
+    accepts = "listener" in profile.application_entity
+    measures = Bullets(
+        (
+            "Only configured AE titles and addresses may associate with our port, where the configuration names any."
+            if accepts
+            else "No association request is accepted: nobody listens.",
+            "User identities of peers (PS3.7 D.3.3.7) are not checked. Objects are neither signed nor encrypted.",
+            "The log names no patient unless the configuration says so.",
+            "The instrument is to stand in a network that is protected by a firewall; "
+            + ("nothing but its own port" if accepts else "nothing of it")
+            + " has to be reached from outside.",
         )
     )
-    return Section("Security", (Paragraph("Security profiles and measures."), *blocks))
+    return Section("Security", (Paragraph("Security profiles and measures."), _tls(profile), measures))
 
 
 def _tls(profile: Profile) -> Block:

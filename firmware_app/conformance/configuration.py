@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
+from firmware_app.config.declared_services import declared_choices
 from firmware_app.config.keys import allowed_words, hints_of, table_in
 from firmware_app.config.schema import Config, NodeConfig
 from firmware_app.conformance.document import Block, Paragraph, Section, Table
@@ -19,6 +20,9 @@ COLUMNS_HERE = ("Parameter", "Default", "Here", "Allowed", "Description")
 # Tables about this machine and not about DICOM: the manual has them.
 NOT_DICOM = ("stage", "camera", "capture", "paths", "log")
 EMPTY = "None"  # as both statements write it
+# Of our own port, where the profile accepts no association.
+OWN_PORT = ("instrument.port", "instrument.accepted_ae_titles", "instrument.accepted_addresses")
+NO_PORT = "without effect under this profile: no association request is accepted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,9 @@ def _remote(profile: Profile, here: Config | None) -> Table:
 
 def _tables(profile: Profile, values: Values) -> Iterator[Block]:
     columns = COLUMNS if values.here is None else COLUMNS_HERE
-    yield Table("General parameters", columns, (_row("profile", hints_of(Config)["profile"], values.of("profile")),))
+    yield Table(
+        "General parameters", columns, (_row(profile, "profile", hints_of(Config)["profile"], values.of("profile")),)
+    )
     of_nodes: dict[str, tuple[tuple[str, ...], ...]] = {}
     for name, hint in hints_of(Config).items():
         struct = table_in(hint)
@@ -87,32 +93,47 @@ def _tables(profile: Profile, values: Values) -> Iterator[Block]:
         is_node = issubclass(struct, NodeConfig)
         if is_node and name not in profile.application_entity:
             continue
-        yield Table(f"Parameters of [{name}]", columns, tuple(_rows(name, struct, values.of(name))))
+        yield Table(f"Parameters of [{name}]", columns, tuple(_rows(profile, name, struct, values.of(name))))
         for part, part_hint in hints_of(struct).items():
             inner = table_in(part_hint)
             if inner is None or (part == "tls" and not profile.tls):
                 continue
             if is_node:
-                of_nodes.setdefault(f"NODE.{part}", tuple(_rows(f"NODE.{part}", inner, Values(inner(), None))))
+                inner_rows = _rows(profile, f"NODE.{part}", inner, Values(inner(), None))
+                of_nodes.setdefault(f"NODE.{part}", tuple(inner_rows))
             else:
-                rows = _rows(f"{name}.{part}", inner, Values(inner(), None))
+                rows = _rows(profile, f"{name}.{part}", inner, Values(inner(), None))
                 yield Table(f"Parameters of [{name}.{part}]", COLUMNS, tuple(rows))
     for owner, nodes_rows in of_nodes.items():
         yield Table(f"Parameters of [{owner}], where NODE is any table of a remote AE", COLUMNS, nodes_rows)
 
 
-def _rows(table: str, struct: type[Any], values: Values) -> Iterator[tuple[str, ...]]:
+def _rows(profile: Profile, table: str, struct: type[Any], values: Values) -> Iterator[tuple[str, ...]]:
     for key, hint in hints_of(struct).items():
         if table_in(hint) is None:
-            yield _row(f"{table}.{key}", hint, values.of(key))
+            yield _row(profile, f"{table}.{key}", hint, values.of(key))
 
 
-def _row(key: str, hint: Any, values: Values) -> tuple[str, ...]:
+def _row(profile: Profile, key: str, hint: Any, values: Values) -> tuple[str, ...]:
     description = DESCRIPTIONS.get(key) or DESCRIPTIONS.get(f"NODE.{key.rpartition('.')[2]}")
     if description is None:
         raise ValueError(f"the parameter {key} has no description")
+    if key in OWN_PORT and "listener" not in profile.application_entity:
+        description = NO_PORT
     here = () if values.here is None else (value_words(values.here),)
-    return (key, value_words(values.default), *here, allowed_words(hint), description)
+    return (key, value_words(values.default), *here, _allowed(profile, key, hint), description)
+
+
+def _allowed(profile: Profile, key: str, hint: Any) -> str:
+    """What the schema allows, and of its choices only those that the profile declares."""
+    declared = declared_choices(profile).get(key)
+    if declared is None:
+        return allowed_words(hint)
+    choices = [choice for choice in get_args(hint) if choice == "" or choice in declared]
+    if isinstance(get_args(hint)[0], type):  # a number: the choices are the profile's alone
+        return f"only {declared[0]}" if len(declared) == 1 else f"one of {', '.join(declared)}"
+    words = ", ".join(msgspec.json.encode(choice).decode() for choice in choices)
+    return f"one of {words}" if len(choices) > 1 else f"only {words}"
 
 
 def value_words(value: object) -> str:

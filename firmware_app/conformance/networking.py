@@ -21,6 +21,12 @@ CONTEXT_COLUMNS = (
     "Role",
     "Ext. Neg.",
 )
+QUEUED: dict[EntityName, str] = {
+    "storage": "instances",
+    "commitment": "requests of commitment",
+    "mpps": "performed procedure steps",
+    "print": "prints",
+}
 RELEASE = "What was answered stands, even if the release of the association fails afterwards."
 
 
@@ -88,13 +94,16 @@ def _sequencing(entities: tuple[EntityName, ...]) -> Section:
     parties = (US, *dict.fromkeys(peer for _, peer, _ in messages))
     blocks: list[Block] = []
     if messages:
-        blocks.append(Exchange("One exam, from order to commitment", parties, messages))
-    blocks.append(
-        Paragraph(
-            "No step waits for a later one, and none is lost with the network: storage, commitment, performed "
-            "procedure steps and prints are queued on disk and go on by themselves when the peer answers again."
+        blocks.append(Exchange("One exam, from one service to the next", parties, messages))
+    queued = [words for name, words in QUEUED.items() if name in entities]
+    if queued:
+        listed = " and ".join(filter(None, (", ".join(queued[:-1]), queued[-1])))
+        blocks.append(
+            Paragraph(
+                f"No step waits for a later one, and none is lost with the network: {listed} are queued on disk and go "
+                "on by themselves when the peer answers again."
+            )
         )
-    )
     return Section("Sequencing of Real-World Activities", tuple(blocks))
 
 

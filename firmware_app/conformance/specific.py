@@ -31,7 +31,7 @@ KEY_LEGEND = Bullets(
     (
         "Matching: S, matched on one value; S+, on a value that the configuration gives to the station; *, with "
         "wildcards; empty, only returned. A date may be a day, today, or a range.",
-        "Display: x marks what is shown on the screen.",
+        "Display: x marks what is shown on the screen; birth date and sex are always shown.",
         '">" stands before an attribute of a sequence\'s item.',
     )
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 from xml.etree import ElementTree
 
 import pytest
@@ -13,6 +14,7 @@ from statement_reader import PrintedStatement, print_profile, printed_statement,
 
 from firmware_app import __version__
 from firmware_app.cli import main
+from firmware_app.config.declared_services import declared_findings
 from firmware_app.config.keys import hints_of, table_in
 from firmware_app.config.reading import default_config
 from firmware_app.config.schema import Config
@@ -223,6 +225,43 @@ def test_defaults_are_those_that_hold_under_the_profile(name: str) -> None:
     assert rows["instrument.port"]["Allowed"] == "a port number from 0 to 65535"
     tables = {row["Parameter"].partition(".")[0] for row in rows.values()}
     assert tables - {"instrument", "network", "NODE"} == set(profile.application_entity) - {"verification", "listener"}
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_allowed_is_what_the_profile_does_not_refuse(name: str) -> None:
+    profile = load_profile(name)
+    rows = {row["Parameter"]: row for table in printed_statement(name).all("Parameters of [") for row in table.rows}
+    compared = 0
+    for parameter, row in rows.items():
+        table, _, key = parameter.partition(".")
+        hint = hints_of(table_in(hints_of(Config).get(table)) or Config).get(key)
+        for choice in get_args(hint) if get_origin(hint) is Literal else ():
+            default = default_config(profile)
+            changed = replace_struct(default, **{table: replace_struct(getattr(default, table), **{key: choice})})
+            refused = any(each.key == parameter for each in declared_findings(changed, profile, ()))
+            if parameter != "storage.transfer_syntax" or not refused:  # which may be another modality's
+                assert (f'"{choice}"' in row["Allowed"]) == (not refused), (parameter, choice)
+            compared += 1
+    assert compared > 8
+    assert ("rle-lossless" in rows["storage.transfer_syntax"]["Allowed"]) == (name == "specular")
+    copies = rows.get("print.copies")
+    assert copies is None or copies["Allowed"] == ("only 1" if name == "kodakqc" else "a number of copies from 1 to 99")
+
+
+def test_a_port_that_nobody_listens_on_is_said_to_be_none() -> None:
+    printed = printed_statement("sp-1p")
+    rows = {row["Parameter"]: row for row in printed.table("Parameters of [instrument]").rows}
+    for key in ("port", "accepted_ae_titles", "accepted_addresses"):
+        assert rows[f"instrument.{key}"]["Description"].startswith("without effect under this profile")
+    assert "nobody listens" in printed.markdown
+    for name in ("specular", "kodakqc"):
+        assert "without effect" not in printed_statement(name).markdown
+        assert "may associate with our port" in printed_statement(name).markdown
+
+
+def test_what_is_queued_is_what_is_declared() -> None:
+    assert "lost with the network: instances are queued on disk" in printed_statement("sp-1p").markdown
+    assert "instances, requests of commitment and prints are queued" in printed_statement("kodakqc").markdown
 
 
 # ------------------------------------------------------------------------------------------ renderers

@@ -116,6 +116,9 @@ def test_what_is_not_as_printed_is_listed() -> None:
     for (name, _), tags in ADDED.items():
         assert all(f"({tag})" in told[name] for tag in tags)
     assert "Pixel Aspect Ratio" in told["kodakqc"]
+    for name in ("sp-1p", "kodakqc"):  # whatever the profile displays, these two are (services.query_columns)
+        assert "irth date and sex" in told[name]
+    assert len(SP_1P.application_entity["storage"].contexts) == 3 and "A context for each of them" in told["sp-1p"]
 
 
 def test_the_objects_have_the_printed_modules() -> None:
@@ -247,6 +250,8 @@ def test_parameters_have_the_printed_defaults() -> None:
     assert (other.instrument.port, other.storage.modality) == (104, "CR")
     assert other.storage.transfer_syntax == "implicit-vr-little-endian"
     assert (other.storage.automatic, other.print.automatic) == (True, True)
+    assert other.worklist.refresh_interval_s == 0  # 5.2.1.1: only when the user says so
+    assert config.worklist.refresh_interval_s > 0  # SP-1P 4.1.1: "an operator request and an automatic request"
 
 
 def test_neither_statement_has_tls() -> None:
