@@ -27,3 +27,37 @@ def make_sqlite_fail(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], No
         sqlite3, "connect", lambda *arguments, **keywords: plain(*arguments, factory=FailingConnection, **keywords)
     )
     return lambda start, code: failing.update(start=start, code=code)
+
+
+class FailingWrite:
+    """Of the statements that write, the `at`-th fails, once. What is first of all: nothing before `at` is set."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.at = 0
+        self.failed = ""
+        count = self._count
+
+        class CountingConnection(sqlite3.Connection):
+            def execute(self, sql: str, *parameters: object) -> sqlite3.Cursor:
+                count(sql)
+                return super().execute(sql, *parameters)
+
+            def executemany(self, sql: str, parameters: object) -> sqlite3.Cursor:  # type: ignore[override]
+                count(sql)
+                return super().executemany(sql, parameters)  # type: ignore[arg-type]
+
+        plain = sqlite3.connect
+        monkeypatch.setattr(
+            sqlite3, "connect", lambda *arguments, **keywords: plain(*arguments, factory=CountingConnection, **keywords)
+        )
+
+    def _count(self, sql: str) -> None:
+        words = sql.split(None, 1)
+        if self.at <= 0 or words[0] in ("SELECT", "PRAGMA", "ROLLBACK"):
+            return
+        self.at -= 1
+        if self.at == 0:
+            self.failed = " ".join(sql.split())[:60]
+            error = sqlite3.OperationalError("said SQLite")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+            raise error

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 from delivery_peer import LOCAL, Watch
+from failing_sqlite import FailingWrite
 from mpps_peer import ABORT, HANG, LOSE_ANSWER, InformationSystem
 from mpps_samples import SCHEDULED_STEP, composer
 from mpps_steps import POLICY, STARTED, begin, end, step_of, uid_of, whole
@@ -377,3 +378,25 @@ async def test_events_hold_no_patient_data(tmp_path: Path, system: InformationSy
     for secret in ("Doe", "P-001", "ACC-1", "told to refuse"):
         assert secret not in told
     assert "status 0213" in told and "status 0106" in told
+
+
+# ------------------------------------------------------------------------------------------- a disk that refuses
+
+
+@pytest.mark.parametrize("at", [3, 6, 9, 11, 12, 20, 21])  # each kind of write, and its commit
+@pytest.mark.parametrize("answer", [0x0000, LOSE_ANSWER])
+async def test_a_write_that_fails_loses_and_doubles_nothing(
+    tmp_path: Path, system: InformationSystem, monkeypatch: pytest.MonkeyPatch, at: int, answer: int
+) -> None:
+    disk = FailingWrite(monkeypatch)
+    async with reporting(tmp_path, system) as running:
+        await begin(running.records, 1)
+        await end(running.records, 1)
+        system.answers.append(answer)
+        disk.at = at
+        running.service.wake()
+        await running.until("sent", 2)
+        assert await running.states() == ["done", "done"]
+        assert disk.failed
+    assert system.performed[uid_of(1)].PerformedProcedureStepStatus == "COMPLETED"
+    assert list(dict.fromkeys(system.asked)) == whole(1)
