@@ -42,12 +42,10 @@ from firmware_app.net.errors import (
     PeerReleased,
     RemoteProtocolError,
     TimedOut,
-    TlsFailed,
 )
 from firmware_app.net.node import ARTIM_S, LocalApplicationEntity, Node
 from firmware_app.net.performer import EventHandler, PeerIdentity, expect_no_report, perform
-from firmware_app.net.tls_reasons import TlsFault
-from firmware_app.net.transport import Transport, bounded, connect
+from firmware_app.net.transport import Transport, bounded, connect, connection_lost
 
 ContextPair = tuple[str, tuple[str, ...]]  # abstract syntax, transfer syntaxes
 # Responses kept for operations that are not being waited for; only with a negotiated window can there be any.
@@ -362,12 +360,6 @@ class Association:
             self._wire.send_at_once(self._core.data_to_send())
 
 
-def connection_lost(label: str, doing: str, error: OSError) -> NetworkError:
-    if isinstance(error, TlsFault):
-        return TlsFailed(label, doing, str(error))
-    return ConnectionLost(label, doing, error.strerror or str(error))
-
-
 @asynccontextmanager
 async def associate(
     node: Node,
@@ -393,7 +385,7 @@ async def associate(
     )
     check_proposal(request.contexts, request.user_items)
     association = Association(node, local, core.Association.requestor(request), on_event)
-    async with _place_of(local):
+    async with local.place():
         try:
             await association._open()
             try:
@@ -408,17 +400,3 @@ async def associate(
             await association._release()
         finally:
             await association._end()
-
-
-@asynccontextmanager
-async def _place_of(local: LocalApplicationEntity) -> AsyncIterator[None]:
-    """Not on behalf of the task: a generator that associates may be closed by another one than began it."""
-    if local.places is None:
-        yield
-        return
-    holder = object()
-    await local.places.acquire_on_behalf_of(holder)
-    try:
-        yield
-    finally:
-        local.places.release_on_behalf_of(holder)

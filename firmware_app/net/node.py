@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import trio
@@ -78,3 +80,19 @@ class LocalApplicationEntity:
         if self.implementation_version_name:
             items += (ImplementationVersionName(self.implementation_version_name),)
         return items
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """One of the `places`, as soon as one is free.
+
+        Not held by the task: a generator that associates may be closed by another one than began it.
+        """
+        if self.places is None:
+            yield
+            return
+        holder = object()
+        await self.places.acquire_on_behalf_of(holder)
+        try:
+            yield
+        finally:
+            self.places.release_on_behalf_of(holder)

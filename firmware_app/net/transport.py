@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 
 import trio
 
-from firmware_app.net.errors import ConnectFailed, TimedOut, TlsFailed
+from firmware_app.net.errors import ConnectFailed, ConnectionLost, NetworkError, TimedOut, TlsFailed
 from firmware_app.net.node import ANY_ADDRESS, Node
 from firmware_app.net.tls import ListenerTls, TlsSession
 from firmware_app.net.tls_reasons import TlsFault
@@ -37,6 +37,13 @@ def bounded(label: str, what: str, seconds: float) -> Iterator[None]:
         yield
     if scope.cancelled_caught:
         raise TimedOut(label, what, seconds)
+
+
+def connection_lost(label: str, doing: str, error: OSError) -> NetworkError:
+    """What a transport's error means to whoever was `doing` something over it."""
+    if isinstance(error, TlsFault):
+        return TlsFailed(label, doing, str(error))
+    return ConnectionLost(label, doing, error.strerror or str(error))
 
 
 class Transport:
