@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from pydicom import dcmread
@@ -122,6 +123,9 @@ def test_one_film_shows_both_eyes(finished: tuple[Path, str], summary: dict[str,
         left, right = (page.crop(box) for box in ((0, 0, 750, 1200), (750, 0, 1500, 1200)))
         assert page.size == (1500, 1200)
         assert min(left.getextrema()[1], right.getextrema()[1]) > 100
+        # Both captions end in the banner that says SIMULATED.
+        shown = np.asarray(page)[:, [*range(40, 710), *range(790, 1460)]]
+    assert (shown > 200).all(axis=1).any()
 
 
 def test_the_words_tell_every_step_and_the_table(finished: tuple[Path, str]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import trio
@@ -21,9 +22,11 @@ from pydicom.uid import ExplicitVRLittleEndian
 from records_material import CAPTURED, START, exam_of, frame_of, instance
 from trio.testing import MockClock
 
+from firmware_app.config.reading import default_config
 from firmware_app.config.schema import PrintConfig
 from firmware_app.console.commands import CommandContext, CommandTable
 from firmware_app.console.protocol import Reply
+from firmware_app.instrument import Instrument
 from firmware_app.model import Equipment, Event
 from firmware_app.net.node import LocalApplicationEntity, Node, Timeouts
 from firmware_app.objects.film_image import film_pixels
@@ -174,6 +177,22 @@ async def test_a_capture_is_printed_with_a_caption_below_it(by: str, tmp_path: P
     film[12:] = strip
     pixels = printer.attributes["image 1"].BasicGrayscaleImageSequence[0]
     assert np.array_equal(np.frombuffer(pixels.PixelData, "<u2").reshape(pixels.Rows, pixels.Columns), film)
+
+
+@pytest.mark.parametrize("caption", [True, False])
+async def test_the_configuration_says_whether_there_is_a_caption(caption: bool, tmp_path: Path) -> None:
+    profile = load_profile("specular")
+    config = default_config(profile)
+    table = {"ip_address": "127.0.0.1", "port": 104, "ae_title": "PRINTER"} | ({} if caption else {"caption": False})
+    room = msgspec.structs.replace(config.instrument, station_name="ROOM1", institution_name="Eye Hospital")
+    config = msgspec.structs.replace(config, instrument=room, print=msgspec.structs.replace(config.print, **table))
+    async with open_records(tmp_path) as records:
+        named = Instrument(config, profile, "127.0.0.1", records).printing.require().caption
+    if caption:
+        assert named is not None
+        assert (named.station_name, named.institution_name) == ("ROOM1", "Eye Hospital")
+    else:
+        assert named is None
 
 
 async def test_captures_and_instances_by_name_on_as_many_films_as_they_need(tmp_path: Path) -> None:
