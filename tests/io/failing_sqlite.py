@@ -42,9 +42,9 @@ class FailingWrite:
                 count(sql)
                 return super().execute(sql, *parameters)
 
-            def executemany(self, sql: str, parameters: object) -> sqlite3.Cursor:  # type: ignore[override]
+            def executemany(self, sql: str, parameters: object) -> sqlite3.Cursor:
                 count(sql)
-                return super().executemany(sql, parameters)  # type: ignore[arg-type]
+                return super().executemany(sql, parameters)
 
         plain = sqlite3.connect
         monkeypatch.setattr(
