@@ -28,7 +28,8 @@ def printer_rows() -> Rows:
 
     async def rows(peer: Peer) -> AsyncGenerator[Row, None]:
         status, news = await ask_printer(peer.node, peer.local("print"), contexts_of(peer.profile, "print"))
-        yield Row(printer_line(peer.node.label, status), {"node": peer.node.name, **printer_data(status)})
+        data: dict[str, object] = {"node": peer.node.name, **printer_data(status)}
+        yield Row(printer_line(peer.node.label, status), data, status.problem)
         for each in news:
             yield Row(f"  the {each.about} reports {each.words}", {"node": peer.node.name, **asdict(each)})
 
