@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 # A report repeats at most MAX_INSTANCES references, each with two UIDs and where it can be retrieved: 50 kB. Reading
 # what a peer could send, 4 MiB of short references, took 6 s.
-MAX_REPORT_OCTETS = 256 * 1024
+MAX_REPORT_OCTETS = 128 * 1024
 NOT_A_UID = "(no UID)"  # what stands for a peer's text that is none: it goes into logs, and was never asked for
 
 
@@ -86,9 +86,9 @@ def read_report(report: EventReport) -> CommitmentReport:
     The contents decide, not the Event Type ID: some peers leave it out (fo-dicom#323).
     """
     if report.sop_class_uid != STORAGE_COMMITMENT_PUSH_MODEL:
-        raise UnusableReport(NO_SUCH_SOP_CLASS, f"a report of the class {report.sop_class_uid[:64]!r}")
+        raise UnusableReport(NO_SUCH_SOP_CLASS, f"a report of the class {_shown(report.sop_class_uid)}")
     if report.sop_instance_uid not in ("", STORAGE_COMMITMENT_INSTANCE):
-        raise UnusableReport(NO_SUCH_SOP_INSTANCE, f"a report of the instance {report.sop_instance_uid[:64]!r}")
+        raise UnusableReport(NO_SUCH_SOP_INSTANCE, f"a report of the instance {_shown(report.sop_instance_uid)}")
     if report.event_type_id not in (None, ALL_COMMITTED, SOME_FAILED):
         raise UnusableReport(NO_SUCH_EVENT_TYPE, f"a report with the event type {report.event_type_id}")
     octets = len(report.information or b"")
@@ -104,7 +104,7 @@ def read_report(report: EventReport) -> CommitmentReport:
     except AttributesUnreadable as error:
         raise UnusableReport(PROCESSING_FAILURE, f"its {error}") from error
     if not UID.match(transaction_uid):
-        raise UnusableReport(INVALID_ARGUMENT_VALUE, f"the Transaction UID {transaction_uid[:64]!r} is none")
+        raise UnusableReport(INVALID_ARGUMENT_VALUE, "its Transaction UID is none")
     if not committed and not failed:
         raise UnusableReport(INVALID_ARGUMENT_VALUE, f"on transaction {transaction_uid} it names no instance")
     return CommitmentReport(transaction_uid, committed, failed)
@@ -112,7 +112,11 @@ def read_report(report: EventReport) -> CommitmentReport:
 
 def _reference(item: Dataset) -> ReferencedInstance:
     uids = (str(item.get(keyword) or "") for keyword in ("ReferencedSOPClassUID", "ReferencedSOPInstanceUID"))
-    return ReferencedInstance(*(uid if not uid or UID.match(uid) else NOT_A_UID for uid in uids))
+    return ReferencedInstance(*(uid and _shown(uid) for uid in uids))
+
+
+def _shown(uid: str) -> str:
+    return uid if UID.match(uid) else NOT_A_UID
 
 
 def _reason(item: Dataset) -> int | None:

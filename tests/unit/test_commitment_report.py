@@ -105,8 +105,8 @@ def test_a_failure_reason_of_another_kind_is_none(reason: bytes) -> None:
 
 def test_a_report_that_is_longer_than_any_is_not_read() -> None:
     said = encode_attributes(information([item(ONE)]), IMPLICIT_VR_LITTLE_ENDIAN)
-    with pytest.raises(UnusableReport, match="a report of 262145 octets") as caught:
-        read_report(event(said + bytes(256 * 1024 + 1 - len(said))))
+    with pytest.raises(UnusableReport, match="a report of 131073 octets") as caught:
+        read_report(event(said + bytes(128 * 1024 + 1 - len(said))))
     assert caught.value.status == 0x0213
 
 
@@ -136,6 +136,9 @@ def no_transaction(value: str | None) -> Dataset:
     ("report", "status"),
     [
         (event(information(), sop_class_uid="1.2.840.10008.5.1.1.16"), 0x0118),
+        (event(information(), sop_class_uid="DOE^JOHN"), 0x0118),
+        (event(information(), sop_instance_uid="DOE^JOHN"), 0x0112),
+        (event(no_transaction("DOE^JOHN")), 0x0115),
         (event(information(), sop_instance_uid="1.2.840.10008.5.1.1.17"), 0x0112),
         (event(information(), event_type_id=3), 0x0113),
         (event(information(), event_type_id=0), 0x0113),
