@@ -87,9 +87,9 @@ def _worklist(profile: Profile) -> tuple[Section, ...]:
             KEY_LEGEND,
             _always_sent("every worklist query", (("SpecificCharacterSet", CHARACTER_SET),)),
             Paragraph(
-                "A sequence is sent with one item. Attributes that a worklist leaves out, or fills wrongly, do not "
-                "lose its item: they are marked. After a failure the last good list stays, and is asked for again at "
-                "the next interval."
+                "A sequence is sent with one item that has the keys below it; without such keys it has zero length. "
+                "Attributes that a worklist leaves out, or fills wrongly, do not lose its item: they are marked. After "
+                "a failure the last good list stays, and is asked for again at the next interval."
             ),
             find_statuses("the worklist"),
         ),
@@ -162,7 +162,11 @@ def _storage(profile: Profile) -> tuple[Section, ...]:
     return (
         _specific(
             "Storage",
-            Paragraph(f"Sent are {sent}. Their attributes are in the annex, IOD contents."),
+            Paragraph(
+                f"Sent are {sent}. Their attributes are in the annex, IOD contents. A file of anybody's that a person "
+                "sends by hand (specular store) is proposed with its own SOP class and transfer syntax too, where the "
+                "table of contexts has not got them, and such a class in both uncompressed syntaxes as well."
+            ),
             Table("Objects by the setting of the storage modality", columns, rows),
             store_statuses(),
             Paragraph(

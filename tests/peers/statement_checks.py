@@ -71,6 +71,9 @@ def check_keys(printed: PrintedStatement, wire: Wire, service: str, captions: tu
         }
         values = dict(walk(message.data_set))
         assert set(values) == expected
+        for path, row in keys.items():  # one item with the keys below it, or zero length
+            if row["VR"] == "SQ":
+                assert values[path] == (1 if any(other[:-1] == path for other in keys) else 0), path
         matched |= {path for path, value in values.items() if value and path in keys}
     assert {path for path in matched if len(keys[path]["VR"]) and keys[path]["VR"] != "SQ"} <= {
         path for path, row in keys.items() if row["Matching"]
