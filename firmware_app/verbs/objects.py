@@ -9,12 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from firmware_app.verbs.options import add_verb, matching, text, typed, uid, um_per_px
+from firmware_app.verbs.options import add_profile_option, add_verb, matching, text, typed, uid, um_per_px
 from firmware_app.verbs.outcome import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, Stop, importing, read_config, show, stopping
 
 if TYPE_CHECKING:
     from firmware_app.model import WorklistItem
-    from firmware_app.profiles import Profile
     from firmware_app.services.object_files import ObjectOrder
     from firmware_app.verbs.options import Parents, Verbs
 
@@ -81,7 +80,7 @@ def add_picture_options(verb: argparse.ArgumentParser) -> None:
         option = f"--{name.replace('_', '-')}"
         group.add_argument(option, type=matching(pattern, allowed), metavar="X", help=f"cr: {what}")
     group.add_argument("--transfer-syntax", metavar="NAME", help="such as rle-lossless (default: the configuration's)")
-    group.add_argument("--profile", metavar="NAME", help="default: the configuration's")
+    add_profile_option(group, "whose tables (default: the configuration's)")
 
 
 def make_objects(arguments: argparse.Namespace) -> int:
@@ -126,15 +125,14 @@ def _order(arguments: argparse.Namespace) -> ObjectOrder:
     from firmware_app.config.declared_services import TRANSFER_SYNTAXES
     from firmware_app.model import Eye, Patient
     from firmware_app.objects.picture import Radiography
-    from firmware_app.profiles import ProfileError, load_profile
+    from firmware_app.profiles import load_profile
     from firmware_app.services.equipment import equipment_of
     from firmware_app.services.object_files import ObjectOrder
 
     _only_with(arguments, "op", ("gaze",))
     _only_with(arguments, "cr", tuple(RADIOGRAPHY))
     config = read_config(arguments)
-    with stopping(EXIT_USAGE, ProfileError):
-        profile: Profile = load_profile(arguments.profile or config.profile)
+    profile = load_profile(config.profile)
     name = arguments.transfer_syntax or config.storage.transfer_syntax
     if name not in TRANSFER_SYNTAXES:
         raise Stop(EXIT_USAGE, f"--transfer-syntax: {name!r} is none of {', '.join(TRANSFER_SYNTAXES)}")

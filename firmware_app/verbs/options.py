@@ -66,14 +66,14 @@ def add_json_option(parser: argparse.ArgumentParser, default: str | bool) -> Non
     parser.add_argument("--json", action="store_true", default=default, help="one JSON object a line, UTF-8")
 
 
+def add_profile_option(parser: argparse._ActionsContainer, text: str) -> None:
+    """Instead of --config: then the built-in defaults of that profile hold (`outcome.read_config`)."""
+    parser.add_argument("--profile", dest="of_profile", metavar="NAME", help=text)
+
+
 def add_network_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("node", metavar="NODE", help="a node of the configuration, or AET@HOST:PORT")
-    parser.add_argument(
-        "--profile",
-        dest="network_profile",
-        metavar="NAME",
-        help="what we are on the wire (default: the configuration's)",
-    )
+    add_profile_option(parser, "what we are on the wire (default: the configuration's)")
     parser.add_argument("--calling", metavar="AET", help="our AE title (default: the configuration's)")
     text = "bounds each wait on the peer (default: the configuration's)"
     parser.add_argument("--timeout", type=seconds, metavar="S", help=text)

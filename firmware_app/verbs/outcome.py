@@ -59,7 +59,7 @@ def read_config(arguments: argparse.Namespace, *, with_files: bool = False) -> C
     """The configuration of the file, or the defaults of the profile that was asked for; or `Stop`."""
     from firmware_app.config import ConfigError, load_config
 
-    profile: str | None = getattr(arguments, "network_profile", None)
+    profile: str | None = getattr(arguments, "of_profile", None)
     if profile is not None:
         return _defaults_of(profile, arguments)
     with stopping(EXIT_USAGE, ConfigError):

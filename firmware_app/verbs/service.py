@@ -42,7 +42,7 @@ def add(verbs: Verbs, parents: Parents) -> None:
 
     for name, text in (
         ("sim", "only the simulated instrument: prints the ports, takes faults on stdin"),
-        ("hospital", "only the embedded hospital: a worklist and an archive on loopback"),
+        ("hospital", "only the embedded hospital: information system, archive and printer on loopback"),
     ):
         verb = verbs.add_parser(name, help=text, add_help=False)
         verb.set_defaults(run=run_sim if name == "sim" else run_hospital)

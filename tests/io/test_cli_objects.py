@@ -79,9 +79,10 @@ def test_the_configuration_names_instrument_profile_and_syntax(
     assert dataset.DeviceSerialNumber == "SN-7"
     assert dataset.file_meta.ImplementationVersionName == "TOPCON_SP1P_360"
     assert dataset.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.1"
-    assert run(capsys, "sc", image, "-o", tmp_path / "2.dcm", "--config", configuration, "--profile", "kodakqc")[2] == [
-        "specular object: the profile kodakqc has no object sc, only cr"
-    ]
+    words = ("sc", image, "-o", tmp_path / "2.dcm", "--profile", "kodakqc")
+    assert run(capsys, *words) == (2, [], ["specular object: the profile kodakqc has no object sc, only cr"])
+    told = "specular object: --profile and --config exclude each other: the file names its profile"
+    assert run(capsys, *words, "--config", configuration) == (2, [], [told])
 
 
 WRONG = [
