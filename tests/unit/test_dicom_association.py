@@ -18,7 +18,7 @@ from firmware_app.dicom.message import (
     fragment_length,
     fragments,
 )
-from firmware_app.dicom.negotiation import AcceptedContext, propose_contexts
+from firmware_app.dicom.negotiation import AcceptedContext, describe_rejected, propose_contexts
 from firmware_app.dicom.state import State
 from firmware_app.dicom.uids import (
     EXPLICIT_VR_LITTLE_ENDIAN,
@@ -95,9 +95,8 @@ def test_a_whole_association() -> None:
         AcceptedContext(1, VERIFICATION, IMPLICIT_VR_LITTLE_ENDIAN),
         AcceptedContext(5, SECONDARY_CAPTURE_STORAGE, EXPLICIT_VR_LITTLE_ENDIAN),
     ]
-    assert [one.words for one in pair.requestor.rejected] == [
-        "Secondary Capture Image Storage (JPEG Baseline): transfer syntaxes not supported"
-    ]
+    rejected = "Secondary Capture Image Storage (JPEG Baseline): transfer syntaxes not supported"
+    assert describe_rejected(pair.requestor.rejected) == rejected
     (received,) = Pair.deliver(pair.requestor, pair.acceptor, pair.requestor.send_command(1, ECHO))
     assert received == events.Received(Message(1, ECHO, None))
     pair.requestor.release()
@@ -187,7 +186,7 @@ def test_answers_that_cannot_be_used() -> None:
     )
     assert association.accepted == {}
     assert [one.result for one in association.rejected] == [None, None, 9]
-    assert "unknown result 9" in association.rejected[2].words
+    assert "unknown result 9" in describe_rejected(association.rejected)
     assert association.fragment_length == MAX_SENT_LENGTH - 6
 
 
