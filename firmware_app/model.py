@@ -327,12 +327,3 @@ class Event:
     text: str
     data: dict[str, object] = field(default_factory=dict)
     level: EventLevel = "info"
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Something an operator must know: which subsystem, since when (ISO 8601), and why, in words."""
-
-    subsystem: str
-    since: str
-    reason: str

@@ -85,8 +85,6 @@ class TextDecoder:
 
     def values(self, octets: bytes) -> list[bytes]:
         """The values of a text that may have several: 5CH separates them only where it is no part of a character."""
-        if b"\\" not in octets:
-            return [octets]
         ends = [*delimiter_positions(octets, self._initial_codec), len(octets)]
         starts = [0, *(end + 1 for end in ends)]
         return [octets[start:end] for start, end in zip(starts, ends, strict=False)]
