@@ -50,6 +50,7 @@ from firmware_app.services.printing_commands import PrintCommands
 from firmware_app.services.queue_task import wake
 from firmware_app.services.status import StatusService
 from firmware_app.services.step_reports import StepReports, step_composer
+from firmware_app.services.verification_commands import VerificationCommands
 from firmware_app.services.worklist import WorklistService
 from hw.abc import Camera, Stage
 
@@ -118,7 +119,8 @@ class Instrument:
             *CommitmentCommands(self.commitment, self.records).table(),
             *PrintCommands(self.printing, self.records.print_jobs).table(),
         )
-        return CommandTable([*by_hand.instrument_commands(), *(self._after_imports(command) for command in waiting)])
+        at_once = (*by_hand.instrument_commands(), *VerificationCommands(self.config, self.entities).table())
+        return CommandTable([*at_once, *(self._after_imports(command) for command in waiting)])
 
     async def analyse(self) -> None:
         """Measure what is captured until the captures end."""
