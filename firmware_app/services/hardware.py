@@ -56,12 +56,18 @@ class DeviceSlot(Generic[DeviceT]):
         self.name = name
         self._now = now
         self._device: DeviceT | None = None
+        self._changed = trio.Event()
         self.status = DeviceStatus(name, DeviceState.OPENING, now().isoformat(timespec="seconds"), "not opened yet")
 
     def require(self) -> DeviceT:
         """The open driver. Raises `Refused` with the device's name and what it waits for."""
         if self._device is None:
             raise Refused(f"{self.name} is {self.status.state} since {self.status.since}: {self.status.detail}")
+        return self._device
+
+    async def wait_ready(self) -> DeviceT:
+        while self._device is None:
+            await self._changed.wait()
         return self._device
 
     async def supervise(
@@ -104,3 +110,5 @@ class DeviceSlot(Generic[DeviceT]):
         self._device = device
         if (state, detail) != (self.status.state, self.status.detail):
             self.status = DeviceStatus(self.name, state, self._now().isoformat(timespec="seconds"), detail)
+        self._changed.set()
+        self._changed = trio.Event()
