@@ -12,11 +12,18 @@ from firmware_app.dicom.negotiation import AcceptedContext
 from firmware_app.dicom.statuses import PENDING_WARNING, describe_status, find_category
 from firmware_app.net.association import Association
 from firmware_app.net.data_source import OctetSource
-from firmware_app.net.errors import DimseFailure, NetworkError, RemoteProtocolError
+from firmware_app.net.errors import DimseFailure, NetworkError, RemoteProtocolError, TimedOut
 from firmware_app.net.transport import bounded
 
 # One read brings about 90 worklist items of 0.1 ms each: 9 ms, 40 on a small board, in which nothing else would run.
 MATCHES_AT_ONCE = 8
+OCTETS_AT_ONCE = 8 * 1024
+# An identifier has a few kB. What is read of a longer one: 1 MB of escape sequences held up everything for 1.8 s.
+MAX_IDENTIFIER_OCTETS = 32 * 1024
+MAX_OCTETS = 32 * 1024 * 1024  # of all identifiers of one search: 5000 of 6 kB
+# A search may take this many times as long as one response: a peer that dribbles is not listened to for ever.
+MAX_RESPONSE_TIMES = 10
+IGNORED_KEYS = "the server ignored optional keys of the query (FF01H)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +31,7 @@ class Match:
     """One identifier as the SCP sent it, in the transfer syntax of the context."""
 
     identifier: bytes
-    optional_keys_ignored: bool  # FF01H: a match all the same
+    problems: tuple[str, ...] = ()  # FF01H, which is a match all the same, or an identifier that was cut
 
 
 async def find(
@@ -43,16 +50,26 @@ async def find(
         data_set_type=DATA_SET_PRESENT,
     )
     await association.send(context, command, OctetSource(identifier))
-    matches = 0
+    matches = octets = at_once = 0
+    longest_s = MAX_RESPONSE_TIMES * association.node.timeouts.response_s
+    deadline = trio.current_time() + longest_s
     while True:
         match = await receive_match(association, context, message_id)
         if match is None:
             return
+        octets += len(match.identifier)
+        if octets > MAX_OCTETS:
+            why = f"more than {MAX_OCTETS} octets of matches"
+            raise RemoteProtocolError(association.node.label, "waiting for C-FIND-RSP", why)
+        if trio.current_time() > deadline:
+            raise TimedOut(association.node.label, "end of the C-FIND", longest_s)
         if matches == max_matches:
             await cancel(association, context, message_id)
             return
         matches += 1
-        if matches % MATCHES_AT_ONCE == 0:
+        at_once += len(match.identifier)
+        if matches % MATCHES_AT_ONCE == 0 or at_once > OCTETS_AT_ONCE:
+            at_once = 0
             await trio.lowlevel.checkpoint()
         try:
             yield match
@@ -74,10 +91,17 @@ async def receive_match(association: Association, context: AcceptedContext, mess
         if answer.data_set is None:
             words = f"pending response ({describe_status(status)}) without an identifier"
             raise RemoteProtocolError(association.node.label, "waiting for C-FIND-RSP", words)
-        return Match(answer.data_set, status == PENDING_WARNING)
+        return Match(answer.data_set[:MAX_IDENTIFIER_OCTETS], match_problems(answer.data_set, status))
     if category == "success":
         return None
     raise DimseFailure(association.node.label, "C-FIND", status, answer.command.error_comment)
+
+
+def match_problems(identifier: bytes, status: int) -> tuple[str, ...]:
+    ignored = (IGNORED_KEYS,) if status == PENDING_WARNING else ()
+    if len(identifier) <= MAX_IDENTIFIER_OCTETS:
+        return ignored
+    return (*ignored, f"the identifier has {len(identifier)} octets, of which {MAX_IDENTIFIER_OCTETS} were read")
 
 
 async def cancel(association: Association, context: AcceptedContext, message_id: int) -> None:

@@ -18,7 +18,6 @@ from firmware_app.net.association import ContextPair, associate
 from firmware_app.net.find import find
 from firmware_app.net.node import LocalApplicationEntity, Node
 from firmware_app.net.query import UNICODE, build_identifier, checked_character_set, composed
-from firmware_app.net.worklist import IGNORED_KEYS
 from firmware_app.profiles.profile import CharacterSets, PatientQueryModel, QueryKey
 
 DEFAULT_MAX_RESPONSES = 5000
@@ -82,8 +81,8 @@ async def find_patients(
                 )
                 if model.level == "STUDY" and is_same_person_again(found.patient, known):
                     continue
-                if match.optional_keys_ignored:
-                    found = replace(found, problems=(*found.problems, IGNORED_KEYS))
+                if match.problems:
+                    found = replace(found, problems=(*found.problems, *match.problems))
                 yield found
 
 

@@ -24,7 +24,6 @@ WORKLIST_CONTEXTS: tuple[ContextPair, ...] = (
 DEFAULT_MAX_ITEMS = 5000
 STEP = "ScheduledProcedureStepSequence"
 START_DATE = f"{STEP}.ScheduledProcedureStepStartDate"
-IGNORED_KEYS = "the server ignored optional keys of the query (FF01H)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +97,6 @@ async def find_worklist(
                 item = read_worklist_item(
                     match.identifier, explicit_vr=explicit_vr, fallback_character_sets=fallback_character_sets
                 )
-                if match.optional_keys_ignored:
-                    item = replace(item, problems=(*item.problems, IGNORED_KEYS))
+                if match.problems:
+                    item = replace(item, problems=(*item.problems, *match.problems))
                 yield item

@@ -17,15 +17,17 @@ from trio.testing import MockClock
 from firmware_app.dicom import pdu
 from firmware_app.dicom.command import CommandField
 from firmware_app.dicom.uids import IMPLICIT_VR_LITTLE_ENDIAN, SECONDARY_CAPTURE_STORAGE
+from firmware_app.net import find
 from firmware_app.net.association import associate
 from firmware_app.net.data_source import BLOCK_LENGTH
-from firmware_app.net.errors import ConnectFailed, DimseFailure, TimedOut, is_worth_retrying
+from firmware_app.net.errors import ConnectFailed, DimseFailure, RemoteProtocolError, TimedOut, is_worth_retrying
+from firmware_app.net.find import IGNORED_KEYS
 from firmware_app.net.instance_file import InstanceFile, InstanceUnreadable, read_instance_file
 from firmware_app.net.node import LocalApplicationEntity, Node, Timeouts
 from firmware_app.net.query import build_identifier
 from firmware_app.net.storage import StoreResult, store
 from firmware_app.net.verification import VERIFICATION_CONTEXTS, echo
-from firmware_app.net.worklist import IGNORED_KEYS, WorklistQuery, find_worklist
+from firmware_app.net.worklist import WorklistQuery, find_worklist
 from firmware_app.profiles.profile import QueryKey
 
 LOCAL = LocalApplicationEntity("SPECULAR", "127.0.0.1", "1.2.3.4", "TEST")
@@ -223,6 +225,30 @@ async def test_one_bad_item_does_not_lose_the_list() -> None:
         items = [item async for item in find_worklist(acceptor.node, LOCAL, WorklistQuery(), KEYS)]
     assert [item.patient.name for item in items] == ["DOE^JANE", "", "DOE^JANE"]
     assert "data set is broken" in items[1].problems[0]
+
+
+async def test_an_item_that_is_too_long_is_read_as_far_as_it_goes() -> None:
+    long = JANE + struct.pack("<HHI", 0x0010, 0x4000, 40_000) + b"\x1b$B0!\x1b(B " * 4444 + bytes(4)
+    async with run_acceptor(lambda message: [(0xFF01, long), (0xFF00, JANE), 0]) as acceptor:
+        items = [item async for item in find_worklist(acceptor.node, LOCAL, WorklistQuery(), KEYS)]
+    assert [item.patient.name for item in items] == ["DOE^JANE", "DOE^JANE"]
+    assert IGNORED_KEYS in items[0].problems
+    assert items[0].problems[-1] == f"the identifier has {len(long)} octets, of which 32768 were read"
+    assert not any("octets" in problem for problem in items[1].problems)
+
+
+async def test_a_list_that_is_too_long_altogether_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(find, "MAX_OCTETS", 3 * len(JANE))
+    async with run_acceptor(lambda message: [*[(0xFF00, JANE)] * 4, 0]) as acceptor:
+        with pytest.raises(RemoteProtocolError, match="more than 78 octets of matches"):
+            await find_all(acceptor)
+
+
+async def test_a_list_that_never_ends_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(find, "MAX_RESPONSE_TIMES", 0)
+    async with run_acceptor(lambda message: [(0xFF00, JANE), 0]) as acceptor:
+        with pytest.raises(TimedOut, match="no end of the C-FIND within 0 s"):
+            await find_all(acceptor)
 
 
 @pytest.mark.parametrize(("status", "retry"), [(0xA700, True), (0xA900, False), (0xC000, False)])

@@ -20,11 +20,11 @@ from firmware_app.cli import main
 from firmware_app.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, PATIENT_ROOT_FIND, STUDY_ROOT_FIND
 from firmware_app.model import FoundPatient
 from firmware_app.net.errors import DimseFailure, NoUsableContext
+from firmware_app.net.find import IGNORED_KEYS
 from firmware_app.net.instance_file import read_instance_file
 from firmware_app.net.node import LocalApplicationEntity, Node, Timeouts
 from firmware_app.net.patient_query import PatientQuery, find_patients
 from firmware_app.net.storage import store
-from firmware_app.net.worklist import IGNORED_KEYS
 from firmware_app.objects.encoding import encode_part10
 from firmware_app.profiles import load_profile
 from firmware_app.profiles.profile import Profile

@@ -18,11 +18,12 @@ from firmware_app.dicom.uids import (
     SECONDARY_CAPTURE_STORAGE,
     VERIFICATION,
 )
+from firmware_app.net.find import IGNORED_KEYS
 from firmware_app.net.instance_file import read_instance_file
 from firmware_app.net.node import LocalApplicationEntity, Node, Timeouts
 from firmware_app.net.storage import store
 from firmware_app.net.verification import echo
-from firmware_app.net.worklist import IGNORED_KEYS, WorklistQuery, find_worklist
+from firmware_app.net.worklist import WorklistQuery, find_worklist
 from firmware_app.profiles import load_profile
 
 KEYS = load_profile().worklist_keys
