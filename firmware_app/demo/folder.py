@@ -43,7 +43,7 @@ def take_over(out: Path) -> None:
             else:
                 entry.unlink(missing_ok=True)
     except OSError as error:
-        raise DemoFailed(f"the folder {out} cannot be used: {error}") from error
+        raise DemoFailed(f"the folder {out} cannot be used: {error.strerror or error}") from error
 
 
 def collect_pictures(pictures: Sequence[str], paths: DemoPaths) -> list[Path]:

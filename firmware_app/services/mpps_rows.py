@@ -8,8 +8,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-
 from firmware_app.model import Code, Exam, Patient, WorklistItem
 from firmware_app.net.association import associate
 from firmware_app.net.attributes import encode_attributes, kept_attributes
@@ -26,8 +24,6 @@ from firmware_app.services.step_reports import SYNTAX, step_composer
 from hw.errors import Refused
 
 Final = Literal["COMPLETED", "DISCONTINUED"]
-
-_ITEM_BYTES_MAX = 1 << 20  # a worklist item is a few kB
 
 
 class BadStep(ValueError):
@@ -50,23 +46,6 @@ class StepGiven:
     uid: str = ""
     series_instance_uid: str = ""
     operator: str = ""
-
-
-def read_items(lines: Sequence[str], source: str) -> tuple[WorklistItem, ...]:
-    """Lines as `specular worklist --json` prints them. Raises `BadStep`."""
-    items = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        if len(line) > _ITEM_BYTES_MAX:
-            raise BadStep(f"{source}: line {number} is longer than {_ITEM_BYTES_MAX} characters")
-        try:
-            items.append(msgspec.json.decode(line, type=WorklistItem))
-        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeEncodeError) as error:
-            raise BadStep(f"{source}: line {number} is no worklist item: {error}") from error
-    if not items:
-        raise BadStep(f"{source}: holds no worklist item")
-    return tuple(items)
 
 
 def exam_of(given: StepGiven, now: datetime) -> Exam:

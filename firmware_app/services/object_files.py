@@ -16,6 +16,7 @@ from firmware_app.objects.identifiers import new_uid
 from firmware_app.objects.instance import Instance, build_instance, definition_for
 from firmware_app.objects.picture import Exposure, Picture, Radiography
 from firmware_app.profiles.profile import ObjectDefinition, Profile, StorageSetting
+from firmware_app.services.exam_requests import study_of
 from firmware_app.services.image_files import ImageFileError
 from firmware_app.services.picture_files import PictureFile, read_picture_file
 
@@ -59,7 +60,7 @@ class ObjectOrder:
     transfer_syntax_uid: str
     now: datetime
     patient: Patient = field(default_factory=Patient)
-    request: WorklistItem | None = None
+    requests: tuple[WorklistItem, ...] = ()
     study_instance_uid: str = ""
     operator: str = ""
     eye: Eye | None = None
@@ -151,15 +152,17 @@ def _modified_at(file: Path) -> str:
 
 def _exam(order: ObjectOrder, started_at: str) -> Exam:
     """All files of one call are one series for each eye, in a study that began with the first picture."""
-    study_instance_uid = order.study_instance_uid or order.make_uid()
-    request = order.request and replace(order.request, patient=order.patient, study_instance_uid=study_instance_uid)
+    study_instance_uid = order.study_instance_uid or study_of(order.requests) or order.make_uid()
     return Exam(
         exam_id="",
         patient=order.patient,
         study_instance_uid=study_instance_uid,
         series_instance_uid=order.make_uid(),
         started_at=started_at,
-        worklist_items=(request,) if request else (),
+        worklist_items=tuple(
+            replace(each, patient=order.patient, study_instance_uid=each.study_instance_uid or study_instance_uid)
+            for each in order.requests
+        ),
         operator=order.operator,
     )
 

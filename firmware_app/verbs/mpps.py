@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from firmware_app.verbs.options import add_verb, text, typed, uid
 from firmware_app.verbs.outcome import EXIT_FAILED, EXIT_USAGE, Stop, importing, read_config, stopping
 from firmware_app.verbs.peers import ask_peer
+from firmware_app.verbs.worklist_option import add_worklist_option, worklist_items
 
 if TYPE_CHECKING:
-    from firmware_app.model import Code, WorklistItem
+    from firmware_app.model import Code
     from firmware_app.services.mpps_rows import StepGiven
     from firmware_app.verbs.options import Parents, Verbs
 
@@ -46,11 +46,7 @@ def add(verbs: Verbs, parents: Parents) -> None:
     verb.add_argument("action", choices=ACTIONS, metavar="ACTION", help=", ".join(ACTIONS))
     verb.add_argument("--uid", type=uid, metavar="UID", help="the step (default for start: a new one)")
     step = verb.add_argument_group("what the step is about")
-    step.add_argument(
-        "--worklist-item",
-        metavar="FILE",
-        help="lines of `specular worklist --json`, or - for stdin; several are a group of one patient",
-    )
+    add_worklist_option(step)
     step.add_argument("--patient-id", type=typed("patient_id"), metavar="ID")
     step.add_argument("--issuer-of-patient-id", type=text(64), metavar="ISSUER")
     step.add_argument("--patient-name", type=typed("person_name"), metavar="FAMILY^GIVEN")
@@ -126,7 +122,7 @@ def step_given(arguments: argparse.Namespace) -> StepGiven:
         raise Stop(EXIT_USAGE, "--worklist-item already says who the patient is")
     order = {name: getattr(arguments, option[2:].replace("-", "_")) for option, name, _, _, _ in ORDER_OPTIONS}
     return StepGiven(
-        items=worklist_items(arguments.worklist_item) if arguments.worklist_item else (),
+        items=worklist_items(arguments.worklist_item),
         patient=patient,
         order={name: value for name, value in order.items() if value},
         study_instance_uid=arguments.study_uid or "",
@@ -135,13 +131,3 @@ def step_given(arguments: argparse.Namespace) -> StepGiven:
         series_instance_uid=arguments.series_uid or "",
         operator=arguments.operator or "",
     )
-
-
-def worklist_items(source: str) -> tuple[WorklistItem, ...]:
-    from firmware_app.services.mpps_rows import BadStep, read_items
-
-    try:
-        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadStep(f"--worklist-item {source}: {error}") from error
-    return read_items(text.splitlines(), f"--worklist-item {source}")

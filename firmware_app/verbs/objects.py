@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from firmware_app.verbs.options import add_profile_option, add_verb, matching, text, typed, uid, um_per_px
 from firmware_app.verbs.outcome import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, Stop, importing, read_config, show, stopping
+from firmware_app.verbs.worklist_option import add_worklist_option, worklist_items
 
 if TYPE_CHECKING:
-    from firmware_app.model import WorklistItem
+    from firmware_app.model import Patient, WorklistItem
     from firmware_app.services.object_files import ObjectOrder
     from firmware_app.verbs.options import Parents, Verbs
 
@@ -29,6 +30,11 @@ RADIOGRAPHY = {
     "image_area_dose_product": (r"[0-9]{1,9}(\.[0-9]{1,4})?", "a number of dGy*cm2", "area dose product"),
     "relative_x_ray_exposure": (r"[0-9]{1,9}", "a whole number", "relative X-ray exposure"),
 }
+# What a worklist item says itself.
+IN_WORKLIST_ITEM = (
+    *("patient_id", "issuer_of_patient_id", "patient_name", "birth_date", "sex"),
+    *("study_uid", "accession", "procedure_id", "study_description", "referring_physician"),
+)
 
 
 def add(verbs: Verbs, parents: Parents) -> None:
@@ -49,6 +55,7 @@ def add(verbs: Verbs, parents: Parents) -> None:
 
 def add_patient_options(verb: argparse.ArgumentParser) -> None:
     group = verb.add_argument_group("the patient (what is not given is sent empty)")
+    add_worklist_option(group)
     group.add_argument("--patient-id", type=typed("patient_id"), metavar="ID")
     group.add_argument("--issuer-of-patient-id", type=text(64), metavar="ISSUER")
     group.add_argument("--patient-name", type=typed("person_name"), metavar="FAMILY^GIVEN")
@@ -123,7 +130,7 @@ def _word(arguments: argparse.Namespace, name: str) -> str:
 
 def _order(arguments: argparse.Namespace) -> ObjectOrder:
     from firmware_app.config.declared_services import TRANSFER_SYNTAXES
-    from firmware_app.model import Eye, Patient
+    from firmware_app.model import Eye
     from firmware_app.objects.picture import Radiography
     from firmware_app.profiles import load_profile
     from firmware_app.services.equipment import equipment_of
@@ -131,25 +138,22 @@ def _order(arguments: argparse.Namespace) -> ObjectOrder:
 
     _only_with(arguments, "op", ("gaze",))
     _only_with(arguments, "cr", tuple(RADIOGRAPHY))
+    _nothing_beside_worklist_items(arguments)
     config = read_config(arguments)
     profile = load_profile(config.profile)
     name = arguments.transfer_syntax or config.storage.transfer_syntax
     if name not in TRANSFER_SYNTAXES:
         raise Stop(EXIT_USAGE, f"--transfer-syntax: {name!r} is none of {', '.join(TRANSFER_SYNTAXES)}")
+    items = worklist_items(arguments.worklist_item)
+    patient = items[0].patient if items else _typed_patient(arguments)
     return ObjectOrder(
         kind=arguments.kind,
         profile=profile,
         equipment=equipment_of(config, profile),
         transfer_syntax_uid=TRANSFER_SYNTAXES[name],
         now=datetime.now().astimezone(),
-        patient=Patient(
-            name=_word(arguments, "patient_name"),
-            patient_id=_word(arguments, "patient_id"),
-            issuer_of_patient_id=_word(arguments, "issuer_of_patient_id"),
-            birth_date=_word(arguments, "birth_date"),
-            sex=_word(arguments, "sex"),
-        ),
-        request=_request(arguments),
+        patient=patient,
+        requests=items or _typed_request(arguments),
         study_instance_uid=_word(arguments, "study_uid"),
         operator=_word(arguments, "operator"),
         eye=Eye(arguments.laterality) if arguments.laterality else None,
@@ -162,8 +166,20 @@ def _order(arguments: argparse.Namespace) -> ObjectOrder:
     )
 
 
-def _request(arguments: argparse.Namespace) -> WorklistItem | None:
-    """What was asked for, as far as anything of it was given."""
+def _typed_patient(arguments: argparse.Namespace) -> Patient:
+    from firmware_app.model import Patient
+
+    return Patient(
+        name=_word(arguments, "patient_name"),
+        patient_id=_word(arguments, "patient_id"),
+        issuer_of_patient_id=_word(arguments, "issuer_of_patient_id"),
+        birth_date=_word(arguments, "birth_date"),
+        sex=_word(arguments, "sex"),
+    )
+
+
+def _typed_request(arguments: argparse.Namespace) -> tuple[WorklistItem, ...]:
+    """What was asked for, as far as anything of it was typed."""
     from firmware_app.model import Patient, WorklistItem
 
     nothing = WorklistItem(Patient())
@@ -174,7 +190,13 @@ def _request(arguments: argparse.Namespace) -> WorklistItem | None:
         requested_procedure_description=_word(arguments, "study_description"),
         referring_physician=_word(arguments, "referring_physician"),
     )
-    return None if given == nothing else given
+    return () if given == nothing else (given,)
+
+
+def _nothing_beside_worklist_items(arguments: argparse.Namespace) -> None:
+    for name in IN_WORKLIST_ITEM if arguments.worklist_item else ():
+        if getattr(arguments, name):
+            raise Stop(EXIT_USAGE, f"--worklist-item already says it: --{name.replace('_', '-')} does not go with it")
 
 
 def _only_with(arguments: argparse.Namespace, kind: str, names: tuple[str, ...]) -> None:

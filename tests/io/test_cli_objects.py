@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pydicom
 import pytest
+from mpps_samples import OTHER_ITEM
+from objects_samples import ITEM
 from PIL import Image
 
 from firmware_app.cli import main
@@ -83,6 +86,25 @@ def test_the_configuration_names_instrument_profile_and_syntax(
     assert run(capsys, *words) == (2, [], ["specular object: the profile kodakqc has no object sc, only cr"])
     told = "specular object: --profile and --config exclude each other: the file names its profile"
     assert run(capsys, *words, "--config", configuration) == (2, [], [told])
+
+
+def test_the_object_of_a_worklist_item_answers_its_request(
+    image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = tmp_path / "items.json"
+    lines.write_bytes(b"\n".join(map(msgspec.json.encode, (ITEM, OTHER_ITEM))))
+    out = tmp_path / "out.dcm"
+    words = ("op", image, "-o", out, "--laterality", "R", "--worklist-item", lines)
+    status, _, errors = run(capsys, *words)
+    assert (status, errors) == (0, [])
+    dataset = pydicom.dcmread(out)
+    assert (dataset.PatientID, dataset.StudyInstanceUID) == (ITEM.patient.patient_id, ITEM.study_instance_uid)
+    steps = [item.ScheduledProcedureStepID for item in dataset.RequestAttributesSequence]
+    assert steps == [ITEM.scheduled_procedure_step_id, OTHER_ITEM.scheduled_procedure_step_id]
+    told = "specular object: --worklist-item already says it: --patient-id does not go with it"
+    assert run(capsys, *words, "--patient-id", "P") == (2, [], [told])
+    lines.write_text("{}x")
+    assert "items.json: line 1 is no worklist item" in run(capsys, *words)[2][0]
 
 
 WRONG = [

@@ -137,7 +137,7 @@ def test_patient_study_and_picture_are_as_given(tmp_path: Path) -> None:
         saved(tmp_path / "a.png", GREY),
         kind="op",
         patient=patient,
-        request=request,
+        requests=(request,),
         study_instance_uid="1.2.3",
         operator="Op^Otto",
         eye=Eye.RIGHT,
