@@ -88,6 +88,7 @@ class Instrument:
         self.worklist = self._worklist()
         self.patients = PatientQueryService.configured(config, self.entities, now, self.bus.publish)
         self.listener = self._listener()
+        of_profile, why_not = self.entities, self._why_not
         self.status = StatusService(
             config.profile,
             address,
@@ -100,9 +101,9 @@ class Instrument:
             self.lag,
             {
                 "patient query": lambda: self.patients.detail,
-                "performed procedure steps": lambda: self.mpps.detail,
+                "performed procedure steps": lambda: self.mpps.detail if "mpps" in of_profile else why_not("mpps"),
                 "storage commitment": lambda: self.commitment.detail,
-                "printer": lambda: self.printing.detail,
+                "printer": lambda: self.printing.detail if "print" in of_profile else why_not("print"),
             },
         )
 
