@@ -1,4 +1,4 @@
-"""The service: opens the one nursery, makes the channels, starts the services, ends them in order.
+"""The service: opens the one nursery, starts the services that `instrument` is made of, ends them in order.
 
 READY is said as soon as records and console stand: a missing device, archive or information system stops nobody.
 pydicom and Pillow are imported by the tasks that need them, after READY (0.4 s of imports on an SBC).
