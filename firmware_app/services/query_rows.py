@@ -66,17 +66,9 @@ def worklist_rows(keys: WorklistKeys) -> Rows:
             character_sets=peer.profile.character_sets,
         )
         columns = name_last(worklist_columns(peer.profile.worklist_keys), WORKLIST[NAME])
-        count = 0
-        with refusing(peer):
-            async with contextlib.aclosing(found) as items:
-                async for item in items:
-                    if not count:
-                        yield _headings(columns)
-                    count += 1
-                    cells = [column.value(item) for column in columns]
-                    yield Row(_line(cells, columns, item.problems), asdict(item))
-        if not count:
-            yield Row("no scheduled procedure step matches")
+        async with contextlib.aclosing(_found(peer, found, columns, "no scheduled procedure step matches")) as lines:
+            async for line in lines:
+                yield line
 
     return rows
 
@@ -97,19 +89,29 @@ def patient_rows(name: str, patient_id: str) -> Rows:
             character_sets=peer.profile.character_sets,
         )
         columns = name_last(patient_columns(keys), PATIENTS[NAME])
-        count = 0
-        with refusing(peer):
-            async with contextlib.aclosing(found) as patients:
-                async for each in patients:
-                    if not count:
-                        yield _headings(columns)
-                    count += 1
-                    cells = [column.value(each) for column in columns]
-                    yield Row(_line(cells, columns, each.problems), asdict(each))
-        if not count:
-            yield Row("no patient matches")
+        async with contextlib.aclosing(_found(peer, found, columns, "no patient matches")) as lines:
+            async for line in lines:
+                yield line
 
     return rows
+
+
+async def _found(
+    peer: Peer, answers: AsyncGenerator[T, None], columns: Sequence[Column[T]], nothing: str
+) -> AsyncGenerator[Row, None]:
+    """Headings, then a row per answer as it comes; `nothing` where there is none. Raises `BadQuery`."""
+    headings = Row(fixed_width([column.heading for column in columns], columns).rstrip())
+    count = 0
+    with refusing(peer):
+        async with contextlib.aclosing(answers):
+            async for answer in answers:
+                if not count:
+                    yield headings
+                count += 1
+                cells = fixed_width([column.value(answer) for column in columns], columns).rstrip()
+                yield Row(cells + "".join(f"  ! {problem}" for problem in answer.problems), asdict(answer))
+    if not count:
+        yield Row(nothing)
 
 
 @contextlib.contextmanager
@@ -125,14 +127,6 @@ def name_last(columns: Sequence[Column[T]], name: Column[T]) -> list[Column[T]]:
     ordered = [column for column in columns if column is not name]
     ordered.append(name)
     return ordered
-
-
-def _headings(columns: Sequence[Column[T]]) -> Row:
-    return Row(fixed_width([column.heading for column in columns], columns).rstrip())
-
-
-def _line(cells: Sequence[str], columns: Sequence[Column[T]], problems: Sequence[str]) -> str:
-    return fixed_width(cells, columns).rstrip() + "".join(f"  ! {problem}" for problem in problems)
 
 
 def date_key(word: str, today: date) -> str:
