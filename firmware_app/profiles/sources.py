@@ -32,7 +32,7 @@ SOURCES = {
     "study.description": "the Requested Procedure Description acquired from MWL, or entered, or absent",
     "series.modality": "the term that the storage modality setting stands for",
     "series.instance_uid": "generated: one series for each eye and one for reports",
-    "series.number": "generated",
+    "series.number": "generated: 1 of the right eye, 2 of the left, 3 of reports, 4 of images of an unknown eye",
     "series.laterality": "R or L, empty where nobody says; absent in reports",
     "series.eye": "R or L; empty where both eyes are shown",
     "series.description": "generated",

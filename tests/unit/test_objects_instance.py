@@ -157,6 +157,13 @@ def test_each_eye_has_its_own_series_in_one_study() -> None:
     assert again.SeriesInstanceUID == right.SeriesInstanceUID
 
 
+def test_a_kodakqc_object_tells_the_eye_by_its_series_number() -> None:
+    """10.1.1.4 has Laterality of zero length, and there is no other room."""
+    options = {"profile": load_profile("kodakqc"), "storage_setting": "CR"}
+    right, left = (read_back(build(camera(eye=eye), **options)) for eye in (Eye.RIGHT, Eye.LEFT))
+    assert [(each.Laterality, each.SeriesNumber) for each in (right, left)] == [("", 1), ("", 2)]
+
+
 def test_a_report_of_one_eye_is_in_the_series_of_reports() -> None:
     page = report_picture(np.zeros((8, 8, 3), np.uint8), [capture(Eye.LEFT)], instance_number=2)
     dataset = read_back(build(page))
