@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from firmware_app.verbs.options import add_verb, um_per_px
-from firmware_app.verbs.outcome import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, Stop, show, show_progress, stopping
+from firmware_app.verbs.outcome import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, show_files, stopping
 
 if TYPE_CHECKING:
     from firmware_app.verbs.options import Parents, Verbs
@@ -27,7 +26,6 @@ def add(verbs: Verbs, parents: Parents) -> None:
 def analyze(arguments: argparse.Namespace) -> int:
     from firmware_app.services.image_files import OutputClash, analyze_files
 
-    refusals: list[str] = []
     with stopping(EXIT_USAGE, OutputClash), stopping(EXIT_FAILED, OSError):
         results = analyze_files(
             arguments.images,
@@ -37,22 +35,8 @@ def analyze(arguments: argparse.Namespace) -> int:
         )
     if not arguments.json:
         print(f"{'CD/mm2':>8} {'area px':>8} {'CV %':>6} {'HEX %':>6} {'N':>5}  Q  file")
-    for number, result in enumerate(_until_output_fails(results), start=1):
-        show(arguments.json, result, _analysis_line(result))
-        show_progress(f"{number}/{len(arguments.images)}")
-        if result["status"] != "ok":
-            refusals.append(f"{result['file']}: {result['reason']}")
-    show_progress("")
-    if refusals:
-        more = f" (and {len(refusals) - 1} more refused)" if len(refusals) > 1 else ""
-        raise Stop(EXIT_FAILED, refusals[0] + more)
+    show_files(arguments.json, results, _analysis_line, of=len(arguments.images))
     return EXIT_DONE
-
-
-def _until_output_fails(results: Iterator[dict[str, object]]) -> Iterator[dict[str, object]]:
-    """The results; labels or overlays that cannot be written are an expected end."""
-    with stopping(EXIT_FAILED, OSError):
-        yield from results
 
 
 def _analysis_line(result: dict[str, object]) -> str:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from firmware_app.verbs.options import add_profile_option, add_verb, matching, text, typed, uid, um_per_px
-from firmware_app.verbs.outcome import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, Stop, importing, read_config, show, stopping
+from firmware_app.verbs.outcome import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_USAGE,
+    Stop,
+    importing,
+    read_config,
+    show_files,
+    stopping,
+)
 from firmware_app.verbs.worklist_option import add_worklist_option, worklist_items
 
 if TYPE_CHECKING:
@@ -96,22 +104,10 @@ def make_objects(arguments: argparse.Namespace) -> int:
         from firmware_app.services.object_files import BadOrder, OutputExists, object_rows
 
     order = _order(arguments)
-    refusals: list[str] = []
     with stopping(EXIT_USAGE, BadOrder, OutputExists), stopping(EXIT_FAILED, ObjectError, OSError):
         rows = object_rows(arguments.images, Path(arguments.out), order, as_folder=arguments.out.endswith(os.sep))
-    for row in _until_output_fails(rows):
-        show(arguments.json, row, _line(row))
-        if row["status"] != "ok":
-            refusals.append(f"{row['file']}: {row['reason']}")
-    if refusals:
-        more = f" (and {len(refusals) - 1} more refused)" if len(refusals) > 1 else ""
-        raise Stop(EXIT_FAILED, refusals[0] + more)
+    show_files(arguments.json, rows, _line)
     return EXIT_DONE
-
-
-def _until_output_fails(rows: Iterator[dict[str, object]]) -> Iterator[dict[str, object]]:
-    with stopping(EXIT_FAILED, OSError):
-        yield from rows
 
 
 def _line(row: dict[str, object]) -> str:

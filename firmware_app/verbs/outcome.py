@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -86,6 +86,33 @@ def show(as_json: bool, data: object, text: str) -> None:
         print(msgspec.json.encode(data).decode(), flush=True)
     elif text:
         print(printable(text).replace("\n", " "), flush=True)
+
+
+def show_files(
+    as_json: bool, rows: Iterator[dict[str, object]], line: Callable[[dict[str, object]], str], *, of: int = 0
+) -> None:
+    """A row per file as it is made, each `ok` or refused, with the progress where `of` says how many there are.
+
+    `Stop` names the first refusal, or why nothing more could be written.
+    """
+    refusals: list[str] = []
+    for number, row in enumerate(_until_output_fails(rows), start=1):
+        show(as_json, row, line(row))
+        if of:
+            show_progress(f"{number}/{of}")
+        if row["status"] != "ok":
+            refusals.append(f"{row['file']}: {row['reason']}")
+    if of:
+        show_progress("")
+    if refusals:
+        more = f" (and {len(refusals) - 1} more refused)" if len(refusals) > 1 else ""
+        raise Stop(EXIT_FAILED, refusals[0] + more)
+
+
+def _until_output_fails(rows: Iterator[dict[str, object]]) -> Iterator[dict[str, object]]:
+    """Not around the rows' printing: a reader of ours that went away is no failure of the output files."""
+    with stopping(EXIT_FAILED, OSError):
+        yield from rows
 
 
 def show_progress(text: str) -> None:

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 import tomli
 from msgspec.structs import replace
+from printed_statements import SP_1P_PARAMETERS
 
 from firmware_app.config import Config, ListenerTlsConfig, NodeConfig, NodeTlsConfig, check_config, load_config
 from firmware_app.config.declared_services import PRINT_ATTRIBUTES
@@ -19,23 +20,7 @@ from firmware_app.config.reading import default_config
 from firmware_app.config.schema import PrintConfig
 from firmware_app.profiles import ProfileError, load_profile
 
-# SP-1P DICOM conformance statement, clause 4.7.2; its "None" is the empty string here.
-STATEMENT_DEFAULTS = {
-    ("instrument", "ip_address"): "",
-    ("instrument", "port"): 64001,
-    ("instrument", "ae_title"): "TP_AM_SP1P_001",
-    ("worklist", "ip_address"): "",
-    ("worklist", "port"): 0,
-    ("worklist", "ae_title"): "",
-    ("storage", "ip_address"): "",
-    ("storage", "port"): 0,
-    ("storage", "ae_title"): "",
-    ("storage", "modality"): "SC",
-    ("storage", "transfer_syntax"): "implicit-vr-little-endian",
-    ("patient_query", "ip_address"): "",
-    ("patient_query", "port"): 0,
-    ("patient_query", "ae_title"): "",
-}
+# SP-1P DICOM conformance statement, clause 4.7.2.
 STATEMENT_CHOICES = {
     "modality": ("SC", "OP", "XC", "OT"),
     "transfer_syntax": ("implicit-vr-little-endian", "explicit-vr-little-endian", "jpeg-baseline"),
@@ -45,8 +30,8 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "deploy" / "examples"
 
 def test_defaults_are_those_of_the_statement() -> None:
     config = load_config(None)
-    found = {(table, key): getattr(getattr(config, table), key) for table, key in STATEMENT_DEFAULTS}
-    assert found == STATEMENT_DEFAULTS
+    found = {(table, key): getattr(getattr(config, table), key) for table, key in SP_1P_PARAMETERS}
+    assert found == SP_1P_PARAMETERS
 
 
 @pytest.mark.parametrize(
