@@ -20,6 +20,9 @@ NO_DATA_SET = 0x0101  # PS3.7 annex E.1, (0000,0800)
 DATA_SET_PRESENT = 0x0001
 RESPONSE_BIT = 0x8000
 MAX_COMMAND_LENGTH = 64 * 1024
+# What a peer says of a failure is shown and kept, so a comment (64 characters by its VR) or a list of 60 kB is cut.
+MAX_RECEIVED_COMMENT = 256
+MAX_RECEIVED_TAGS = 64
 
 
 class CommandField(IntEnum):
@@ -259,5 +262,6 @@ def decode_value(form: ValueForm, octets: memoryview, name: str) -> CommandValue
     if form is ValueForm.AT:
         if len(octets) % 4:
             raise RemoteProtocolError(f"command set: {name} of {len(octets)} octets is no list of tags")
-        return tuple(group << 16 | element for group, element in struct.iter_unpack("<HH", octets))
-    return decode_text(octets)
+        tags = struct.iter_unpack("<HH", octets[: 4 * MAX_RECEIVED_TAGS])
+        return tuple(group << 16 | element for group, element in tags)
+    return decode_text(octets[:MAX_RECEIVED_COMMENT] if form is ValueForm.LO else octets)

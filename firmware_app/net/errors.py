@@ -109,14 +109,18 @@ class DimseFailure(NetworkError):
     ) -> None:
         remark = f" ({comment!r})" if comment else ""
         tags = ", ".join(f"({tag >> 16:04X},{tag & 0xFFFF:04X})" for tag in offending_elements)
-        super().__init__(
-            f"{label}: {operation} failed with status {words or describe_status(status)}{remark}"
-            + (f", because of {tags}" if tags else "")
-        )
+        failed = f"{label}: {operation} failed with status {words or describe_status(status)}"
+        super().__init__(f"{failed}{remark}" + (f", because of {tags}" if tags else ""))
+        self.without_comment = failed
         self.status = status
         self.comment = comment or ""
         self.offending_elements = tuple(offending_elements)
         self.error_id = error_id
+
+
+def log_text(error: Exception) -> str:
+    """What may be logged of it: a peer's own comment may name the patient, and is only shown."""
+    return error.without_comment if isinstance(error, DimseFailure) else str(error)
 
 
 def is_worth_retrying(error: NetworkError) -> bool:

@@ -62,7 +62,7 @@ async def send_step(
         words = failure_words(operation, error.status, error.error_id, in_doubt=in_doubt)
         return StepAnswer(error.status, category, f"{error}{words}")
     if response.sop_instance_uid != mpps_sop_instance_uid:
-        reason = f"{label}: answers {operation} for another instance, {response.sop_instance_uid}"
+        reason = f"{label}: answers {operation} for another instance, {response.sop_instance_uid[:64]!r}"
         return StepAnswer(response.status, "warning", reason)
     if response.status != SUCCESS:
         remark = f" ({response.error_comment!r})" if response.error_comment else ""

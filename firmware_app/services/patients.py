@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from firmware_app.config import Config
 from firmware_app.model import Event, FoundPatient
 from firmware_app.net.association import ContextPair
-from firmware_app.net.errors import NetworkError
+from firmware_app.net.errors import NetworkError, log_text
 from firmware_app.net.node import LocalApplicationEntity, Node
 from firmware_app.profiles import Profile, QueryKey
 from firmware_app.profiles.profile import PatientQueryModel
@@ -114,7 +114,7 @@ class PatientQueryService:
             found = await self._find(self._settings, PatientQuery(patient_name=patient_name, patient_id=patient_id))
         except NetworkError as error:
             node = self._settings.node.name
-            self._publish(Event("patients.failed", f"patient query: {error}", {"node": node}, "warning"))
+            self._publish(Event("patients.failed", f"patient query: {log_text(error)}", {"node": node}, "warning"))
             raise
         has_more = len(found) > MAX_PATIENTS
         patients = tuple(found[:MAX_PATIENTS])

@@ -17,7 +17,7 @@ import trio
 
 from firmware_app.model import Event, WorklistItem
 from firmware_app.net.association import ContextPair
-from firmware_app.net.errors import NetworkError
+from firmware_app.net.errors import NetworkError, log_text
 from firmware_app.net.node import LocalApplicationEntity, Node
 from firmware_app.profiles import QueryKey
 from firmware_app.profiles.profile import CharacterSets
@@ -150,7 +150,7 @@ class WorklistService:
 
     def _fail(self, node: Node, error: Exception) -> None:
         self.status = WorklistStatus(self.status.items, self.status.refreshed_at, str(error))
-        self._publish(Event("worklist.failed", f"worklist: {error}", {"node": node.name}, "warning"))
+        self._publish(Event("worklist.failed", f"worklist: {log_text(error)}", {"node": node.name}, "warning"))
 
     async def _query(self, node: Node, query: WorklistQuery) -> None:
         from firmware_app.net.worklist import find_worklist

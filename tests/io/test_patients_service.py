@@ -18,7 +18,7 @@ from firmware_app.config import Config
 from firmware_app.config.schema import PatientQueryConfig
 from firmware_app.console.commands import CommandContext, CommandFailed, CommandTable, CommandUsage
 from firmware_app.console.protocol import Reply
-from firmware_app.dicom.command import CommandField
+from firmware_app.dicom.command import NO_DATA_SET, Command, CommandField
 from firmware_app.dicom.message import Message
 from firmware_app.model import Event, Eye
 from firmware_app.profiles import load_profile
@@ -111,6 +111,27 @@ async def test_a_failure_leaves_the_list_and_is_told(told: list[Event], exams: E
         ("patients.failed", "warning"),
         ("patients.found", "info"),
     ]
+
+
+async def test_what_the_archive_remarks_on_a_failure_is_shown_and_not_logged(
+    told: list[Event], exams: ExamService
+) -> None:
+    def refused(message: Message) -> list[Answer]:
+        response = Command(
+            command_field=CommandField.C_FIND_RSP,
+            message_id_being_responded_to=message.command.message_id,
+            status=0xC000,
+            data_set_type=NO_DATA_SET,
+            error_comment="no DOE^JANE here",
+        )
+        return [Message(message.context_id, response, None)]
+
+    async with run_acceptor(refused) as acceptor:
+        with pytest.raises(CommandFailed, match=r"C000H .*no DOE\^JANE here"):
+            await said(PatientCommands(service(acceptor, told), exams, ""), "patients")
+    (event,) = told
+    assert "C-FIND failed with status C000H" in event.text
+    assert "DOE" not in event.text
 
 
 async def test_nobody_reads_a_list_of_thousands(exams: ExamService) -> None:

@@ -115,6 +115,15 @@ def test_optional_fields_may_be_missing_and_unknown_ones_present() -> None:
     )
 
 
+def test_what_a_peer_says_of_a_failure_is_cut() -> None:
+    octets = RESPONSE + element(0x0900, b"\x10\x01") + element(0x0901, b"\x10\0\x20\0" * 9000)
+    command = decode_command(octets + element(0x0902, b"DOE " * 9000))
+    assert command.offending_elements == (0x00100020,) * 64
+    assert command.error_comment is not None
+    assert len(command.error_comment) <= 256
+    assert command.error_comment.startswith("DOE DOE")
+
+
 @pytest.mark.parametrize(
     ("octets", "message"),
     [
