@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 SYNTAXES = (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
+# Of what a peer answers or reports: a report on commitment repeats at most 200 references of two UIDs and of where they
+# can be retrieved, 50 kB, and all else is shorter. Reading what may come, 4 MiB of short items, took 6 s.
+MAX_READ_OCTETS = 128 * 1024
 UID = re.compile(r"(?=.{1,64}\Z)[0-9]+(\.[0-9]+)*\Z")  # PS3.5 9.1; leading zeros are the peer's business
 
 
@@ -60,6 +63,13 @@ def decode_attributes(octets: bytes | None, transfer_syntax: str) -> Dataset:
         syntax = uid_name(transfer_syntax)
         raise AttributesUnreadable(f"{len(octets)} octets are no {syntax} data set") from error
     return attributes
+
+
+def decode_received(octets: bytes | None, transfer_syntax: str) -> Dataset:
+    """As `decode_attributes`, for what a peer made; AttributesUnreadable also where it is too long."""
+    if octets and len(octets) > MAX_READ_OCTETS:
+        raise AttributesUnreadable(f"{len(octets)} octets; {MAX_READ_OCTETS} are read")
+    return decode_attributes(octets, transfer_syntax)
 
 
 def items_of(attributes: Dataset, keyword: str) -> Sequence[Dataset]:

@@ -26,16 +26,13 @@ from firmware_app.dicom.statuses import (
 from firmware_app.dicom.uids import STORAGE_COMMITMENT_PUSH_MODEL
 from firmware_app.model import ReferencedInstance
 from firmware_app.net.association import Association
-from firmware_app.net.attributes import UID, AttributesUnreadable, items_of
+from firmware_app.net.attributes import MAX_READ_OCTETS, UID, AttributesUnreadable, items_of
 from firmware_app.net.normalized import NormalizedResponse, n_action
 from firmware_app.net.performer import EventReport
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-# A report repeats at most MAX_INSTANCES references, each with two UIDs and where it can be retrieved: 50 kB. Reading
-# what a peer could send, 4 MiB of short references, took 6 s.
-MAX_REPORT_OCTETS = 128 * 1024
 NOT_A_UID = "(no UID)"  # what stands for a peer's text that is none: it goes into logs, and was never asked for
 
 
@@ -92,8 +89,8 @@ def read_report(report: EventReport) -> CommitmentReport:
     if report.event_type_id not in (None, ALL_COMMITTED, SOME_FAILED):
         raise UnusableReport(NO_SUCH_EVENT_TYPE, f"a report with the event type {report.event_type_id}")
     octets = len(report.information or b"")
-    if octets > MAX_REPORT_OCTETS:
-        raise UnusableReport(RESOURCE_LIMITATION, f"a report of {octets} octets; {MAX_REPORT_OCTETS} are read")
+    if octets > MAX_READ_OCTETS:
+        raise UnusableReport(RESOURCE_LIMITATION, f"a report of {octets} octets; {MAX_READ_OCTETS} are read")
     try:
         information = report.decode()
         transaction_uid = str(information.get("TransactionUID") or "")

@@ -15,7 +15,7 @@ from firmware_app.dicom.command import DATA_SET_PRESENT, NO_DATA_SET, Command, C
 from firmware_app.dicom.negotiation import AcceptedContext
 from firmware_app.dicom.statuses import normalized_category
 from firmware_app.net.association import Association
-from firmware_app.net.attributes import AttributesUnreadable, decode_attributes, encode_attributes
+from firmware_app.net.attributes import AttributesUnreadable, decode_received, encode_attributes
 from firmware_app.net.data_source import OctetSource
 from firmware_app.net.errors import DimseFailure, RemoteProtocolError
 
@@ -44,7 +44,7 @@ class NormalizedResponse:
     def decode(self) -> Dataset:
         """The attributes, action reply or event reply; empty where the peer sent none. RemoteProtocolError."""
         try:
-            return decode_attributes(self.data_set, self.transfer_syntax)
+            return decode_received(self.data_set, self.transfer_syntax)
         except AttributesUnreadable as error:
             raise RemoteProtocolError(self.peer, f"reading the response to {self.operation}", str(error)) from error
 

@@ -17,7 +17,7 @@ from firmware_app.dicom.statuses import (
     UNRECOGNIZED_OPERATION,
 )
 from firmware_app.dicom.uids import STORAGE_COMMITMENT_PUSH_MODEL, VERIFICATION
-from firmware_app.net.attributes import decode_attributes
+from firmware_app.net.attributes import decode_received
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -45,7 +45,7 @@ class EventReport:
 
     def decode(self) -> Dataset:
         """The event information; empty where there is none. AttributesUnreadable."""
-        return decode_attributes(self.information, self.transfer_syntax)
+        return decode_received(self.information, self.transfer_syntax)
 
 
 # Takes a report and says with which status it is answered. The peer waits, so it answers before it works.

@@ -248,6 +248,32 @@ async def test_a_printer_whose_image_boxes_are_anything_else(octets: bytes, why:
     assert (peer.ends, is_worth_another_film(error)) == (["released"], False)
 
 
+async def test_a_printer_whose_answer_is_too_long() -> None:
+    """Its image boxes are in order, but behind them comes more than is read without holding up everything else."""
+    boxes = sequence(*[item(b"UI", b"8.8.%d\0" % number) for number in range(1, 5)])
+    long = b"\x40\0\x10\xa1UN\0\0" + (130_000).to_bytes(4, "little") + bytes(130_000)
+    printer = FilmPrinter(transfer_syntax=EXPLICIT_VR_LITTLE_ENDIAN, octets={"box": boxes + long})
+    error, _ = await spoil(printer, film_of(2, "2,2"))
+    assert isinstance(error, RemoteProtocolError)
+    assert "131072 are read" in str(error)
+    assert "print" not in printer.steps
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+async def test_a_report_that_is_too_long_is_news_without_a_reason() -> None:
+    told: list[PrinterNews] = []
+    assert TABLES is not None
+    printer = FilmPrinter(reports={"get": [Report(2, "X" * 140_000)]})
+    attributes = film_session_attributes(TABLES, FilmSettings(copies="1"))
+    async with (
+        run_acceptor(printer, Timeouts.all(20)) as peer,
+        film_session(peer.node, LOCAL, CONTEXTS, attributes, UidMaker(), told.append),
+    ):
+        pass
+    (news,) = told
+    assert (news.state, news.info[:30]) == ("WARNING", "its reason cannot be read: 140")
+
+
 @pytest.mark.parametrize("uid", ["no UID", "1.2\\3.4", "1." + "2" * 70, "1." * 32000, "é"])
 @pytest.mark.parametrize("step", ["session", "box"])
 async def test_a_printer_that_gives_no_uid(step: str, uid: str) -> None:
