@@ -251,7 +251,7 @@ async def test_a_printer_whose_image_boxes_are_anything_else(octets: bytes, why:
 async def test_a_printer_whose_answer_is_too_long() -> None:
     """Its image boxes are in order, but behind them comes more than is read without holding up everything else."""
     boxes = sequence(*[item(b"UI", b"8.8.%d\0" % number) for number in range(1, 5)])
-    long = b"\x40\0\x10\xa1UN\0\0" + (130_000).to_bytes(4, "little") + bytes(130_000)
+    long = b"\x40\0\x10\xa1UN\0\0" + (140_000).to_bytes(4, "little") + bytes(140_000)
     printer = FilmPrinter(transfer_syntax=EXPLICIT_VR_LITTLE_ENDIAN, octets={"box": boxes + long})
     error, _ = await spoil(printer, film_of(2, "2,2"))
     assert isinstance(error, RemoteProtocolError)
