@@ -62,6 +62,7 @@ from firmware_app.demo.scp import Entity
 from firmware_app.demo.storage_scp import StorageFault, storage
 from firmware_app.demo.verification_scp import verification
 from firmware_app.demo.worklist_scp import worklist
+from firmware_app.services.causes import in_one_line
 
 WORKLIST_AE_TITLE = "WORKLIST"
 ARCHIVE_AE_TITLE = "ARCHIVE"
@@ -220,7 +221,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         lines.line({"hospital": "simulated", **addresses, **places})
         _serve_commands(hospital, lines, wake_read)
     except OSError as error:
-        print(f"specular hospital: {error}", file=sys.stderr)
+        print(f"specular hospital: {in_one_line(error)}", file=sys.stderr)
         return 1
     finally:
         if hospital is not None:

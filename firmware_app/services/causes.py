@@ -16,5 +16,12 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 def in_one_line(error: BaseException) -> str:
     """The texts of all causes, each once."""
-    texts = dict.fromkeys(" ".join(str(cause).split()) or type(cause).__name__ for cause in causes(error))
+    texts = dict.fromkeys(" ".join(words(cause).split()) or type(cause).__name__ for cause in causes(error))
     return "; ".join(texts)
+
+
+def words(error: BaseException) -> str:
+    """Of what the operating system refused: the file and the reason, without the number."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+    return str(error)

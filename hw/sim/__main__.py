@@ -35,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         trio.run(_simulate, settings)
     except OSError as error:
-        print(f"specular sim: {error}", file=sys.stderr)
+        where = "" if error.filename is None else f"{error.filename}: "
+        print(f"specular sim: {where}{error.strerror or error}", file=sys.stderr)
         return 1
     return 0
 

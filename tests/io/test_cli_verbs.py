@@ -131,8 +131,33 @@ def test_analyze_says_where_outputs_clash(tmp_path: Path, capsys: pytest.Capture
     assert errors.count("\n") == 1
 
 
+def test_an_output_that_cannot_be_written_is_named_with_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = tmp_path / "a.png"
+    Image.fromarray(np.zeros((64, 64), np.uint8)).save(image)
+    for words, said in (
+        (("analyze", image, "--labels", image), f"specular analyze: {image}: File exists\n"),
+        (("analyze", image, "--overlay", image), f"specular analyze: {image}: File exists\n"),
+        (("object", "sc", image, "-o", image / "o.dcm"), f"specular object: {image}: "),
+        (("conformance", "-o", tmp_path), f"specular conformance: {tmp_path}: cannot be written: Is a directory\n"),
+    ):
+        status, output, errors = run(*words, capsys=capsys)
+        assert (status, output) == (1, "")
+        assert errors.startswith(said) and errors.count("\n") == 1 and "Errno" not in errors
+
+
 def specular(*words: object) -> list[str]:
     return [sys.executable, "-m", "firmware_app", *(str(word) for word in words)]
+
+
+@pytest.mark.parametrize(("verb", "option"), [("hospital", "--out"), ("sim", "--link-dir")])
+def test_a_simulated_world_says_in_one_line_that_it_cannot_begin(verb: str, option: str, tmp_path: Path) -> None:
+    taken = write(tmp_path / "taken", "")
+    done = subprocess.run(specular(verb, option, taken), capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"specular {verb}: {taken}: ")
+    assert done.stderr.count("\n") == 1 and "Errno" not in done.stderr
 
 
 def test_the_program_itself() -> None:
