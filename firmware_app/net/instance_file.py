@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import mmap
 import os
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -12,7 +13,8 @@ from functools import partial
 from pathlib import Path
 
 from firmware_app.dicom.part10 import FRONT_LENGTH, NotAnInstance, meta_length, read_meta
-from firmware_app.dicom.uids import IMPLICIT_VR_LITTLE_ENDIAN
+from firmware_app.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
+from firmware_app.dicom.wholeness import break_in
 from firmware_app.net.data_source import result_of, start_in_thread
 
 
@@ -51,6 +53,28 @@ def read_instance_file(path: Path) -> InstanceFile:
     return InstanceFile(
         path, meta.sop_class_uid, meta.sop_instance_uid, meta.transfer_syntax_uid, offset, data_set_length
     )
+
+
+def check_whole(instance: InstanceFile) -> None:
+    """Look through a native data set for the end of a copy that broke off. InstanceUnreadable.
+
+    For files from anywhere: a peer that runs out of octets aborts the association, and every file behind has to wait.
+    """
+    if instance.transfer_syntax_uid not in (IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN):
+        return
+    explicit_vr = instance.transfer_syntax_uid == EXPLICIT_VR_LITTLE_ENDIAN
+    try:
+        with (
+            instance.path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+            memoryview(mapped) as octets,
+            octets[instance.data_set_offset :] as data_set,
+        ):
+            reason = break_in(data_set, explicit_vr=explicit_vr)
+    except (OSError, ValueError) as error:  # ValueError: it has become empty since
+        raise InstanceUnreadable(f"{instance.path}: {reason_of(error)}") from error
+    if reason:
+        raise InstanceUnreadable(f"{instance.path}: truncated: {reason}")
 
 
 class FileSource:

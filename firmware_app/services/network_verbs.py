@@ -116,13 +116,15 @@ def store_rows(files: Sequence[Path]) -> Rows:
     """In the contexts of the profile; by hand a class or a syntax that it does not declare is proposed behind them."""
 
     async def rows(peer: Peer) -> AsyncGenerator[Row, None]:
-        from firmware_app.net.instance_file import InstanceUnreadable, read_instance_file
+        from firmware_app.net.instance_file import InstanceUnreadable, check_whole, read_instance_file
         from firmware_app.net.storage import contexts_by_hand, store
 
         instances: list[InstanceFile] = []
         for file in files:
             try:
-                instances.append(read_instance_file(file))
+                instance = read_instance_file(file)
+                check_whole(instance)
+                instances.append(instance)
             except InstanceUnreadable as error:
                 yield _unreadable(file, str(error))
         if not instances:

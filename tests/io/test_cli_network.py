@@ -186,5 +186,10 @@ def test_store_answers_for_every_file(
     ]
     assert str(text) in errors
     assert errors.count("\n") == 1
+    cut = tmp_path / "cut.dcm"
+    cut.write_bytes(instance.read_bytes()[:-10])
+    status, output, errors = run("store", hospital["archive"], cut, instance, "--json", capsys=capsys)
+    assert (status, [row["category"] for row in rows(output)]) == (1, ["unreadable", "stored"])
+    assert errors.startswith(f"specular store: {cut}: truncated: (0020,000E) announces 64 octets, ")
     status, output, _ = run("store", hospital["archive"], instance, capsys=capsys)
     assert (status, output) == (0, f"0000  stored      {instance}\n")
