@@ -22,6 +22,7 @@ def add(verbs: Verbs, parents: Parents) -> None:
         "Ask the node to commit to the instances in the files, and wait for its report, on the association of the "
         "request or on one that the node opens to our own port."
     )
+    verb.epilog = "While the service runs it takes the reports that come to its port: then --listen another, or 0."
     verb.add_argument("files", nargs="+", type=Path, metavar="FILE")
     verb.add_argument(
         "--listen", type=port, metavar="PORT", help="our own port (default: the configuration's); 0: do not listen"

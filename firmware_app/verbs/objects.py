@@ -51,7 +51,10 @@ def add(verbs: Verbs, parents: Parents) -> None:
         "Wrap image files (PNG, TIFF, JPEG, DICOM) as instances of one study: sc Secondary Capture, op Ophthalmic "
         "Photography, vl VL Photographic, cr Computed Radiography. Which attributes they have, the profile says."
     )
-    verb.epilog = "Nothing is overwritten. Exit status 1 if any file was refused; every file is answered all the same."
+    verb.epilog = (
+        "Nothing is overwritten. Exit status 1 if any file was refused; every file is answered all the same. "
+        "Such as: specular object op eye.png -o eye.dcm --patient-id P1 --laterality R"
+    )
     verb.add_argument("kind", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
     verb.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
     verb.add_argument("-o", "--out", required=True, metavar="OUT", help="a file, or a folder (for several always)")

@@ -20,6 +20,7 @@ def add(verbs: Verbs, parents: Parents) -> None:
     verb.set_defaults(run=echo)
 
     verb = add_verb(verbs, "worklist", "Modality Worklist C-FIND", *parents.peer)
+    verb.epilog = "Such as: specular worklist RIS@10.0.0.5:104 --date today --name 'Yam*'"
     verb.add_argument("--date", default="", help="YYYYMMDD, a range YYYYMMDD-YYYYMMDD, or today")
     verb.add_argument("--modality", metavar="CS", help="such as OP (default: the configuration's)")
     verb.add_argument("--station", metavar="AET", help="scheduled station AE title (default: the configuration's)")

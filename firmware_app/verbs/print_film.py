@@ -21,6 +21,7 @@ def add(verbs: Verbs, parents: Parents) -> None:
         "Print image files (PNG, TIFF, JPEG, DICOM) on film, as many films as their images need. What is not given "
         "comes from the configuration's [print] table; the profile says what is allowed."
     )
+    verb.epilog = "Such as: specular print FILMS@10.0.0.7:104 left.dcm right.dcm --layout 2,1 --film-size 8INX10IN"
     verb.add_argument("files", nargs="*", type=Path, metavar="FILE")
     verb.add_argument("--status", action="store_true", help="only ask the printer how it is")
     for option, name, metavar, text in FILM_OPTIONS:
