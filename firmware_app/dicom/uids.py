@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
+
+_FORM = re.compile(r"[0-9]+(\.[0-9]+)*")
+MAX_UID_LENGTH = 64
 
 APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
 
@@ -64,6 +68,11 @@ NAMES: Final[dict[str, str]] = {
     PRINT_JOB: "Print Job",
     PRINTER: "Printer",
 }
+
+
+def is_uid(text: str) -> bool:
+    """Whether it can be sent as one (PS3.5 9.1). Leading zeros are the business of whoever made it."""
+    return len(text) <= MAX_UID_LENGTH and _FORM.fullmatch(text) is not None
 
 
 def uid_name(uid: str) -> str:

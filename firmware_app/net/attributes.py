@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 from firmware_app.dicom.text_elements import with_text_octets
-from firmware_app.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, uid_name
+from firmware_app.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, is_uid, uid_name
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -17,7 +16,6 @@ SYNTAXES = (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
 # Of what a peer answers or reports: a report on commitment repeats at most 200 references of two UIDs and of where they
 # can be retrieved, 50 kB, and all else is shorter. Reading what may come, 4 MiB of short items, took 6 s.
 MAX_READ_OCTETS = 128 * 1024
-UID = re.compile(r"(?=.{1,64}\Z)[0-9]+(\.[0-9]+)*\Z")  # PS3.5 9.1; leading zeros are the peer's business
 
 
 class AttributesUnreadable(ValueError):
@@ -83,7 +81,7 @@ def items_of(attributes: Dataset, keyword: str) -> Sequence[Dataset]:
 def uid_of(attributes: Dataset, keyword: str) -> str:
     """A UID that can be sent back; empty where there is none, or anything else in its place."""
     text = str(attributes.get(keyword) or "")
-    return text if UID.match(text) else ""
+    return text if is_uid(text) else ""
 
 
 def kept_attributes(octets: bytes, transfer_syntax: str) -> Dataset:

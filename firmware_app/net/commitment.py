@@ -23,10 +23,10 @@ from firmware_app.dicom.statuses import (
     PROCESSING_FAILURE,
     RESOURCE_LIMITATION,
 )
-from firmware_app.dicom.uids import STORAGE_COMMITMENT_PUSH_MODEL
+from firmware_app.dicom.uids import STORAGE_COMMITMENT_PUSH_MODEL, is_uid
 from firmware_app.model import ReferencedInstance
 from firmware_app.net.association import Association
-from firmware_app.net.attributes import MAX_READ_OCTETS, UID, AttributesUnreadable, items_of
+from firmware_app.net.attributes import MAX_READ_OCTETS, AttributesUnreadable, items_of
 from firmware_app.net.normalized import NormalizedResponse, n_action
 from firmware_app.net.performer import EventReport
 
@@ -100,7 +100,7 @@ def read_report(report: EventReport) -> CommitmentReport:
         )
     except AttributesUnreadable as error:
         raise UnusableReport(PROCESSING_FAILURE, f"its {error}") from error
-    if not UID.match(transaction_uid):
+    if not is_uid(transaction_uid):
         raise UnusableReport(INVALID_ARGUMENT_VALUE, "its Transaction UID is none")
     if not committed and not failed:
         raise UnusableReport(INVALID_ARGUMENT_VALUE, f"on transaction {transaction_uid} it names no instance")
@@ -113,7 +113,7 @@ def _reference(item: Dataset) -> ReferencedInstance:
 
 
 def _shown(uid: str) -> str:
-    return uid if UID.match(uid) else NOT_A_UID
+    return uid if is_uid(uid) else NOT_A_UID
 
 
 def _reason(item: Dataset) -> int | None:

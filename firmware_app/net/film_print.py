@@ -23,9 +23,10 @@ from firmware_app.dicom.uids import (
     BASIC_GRAYSCALE_PRINT_MANAGEMENT_META,
     PRINTER,
     PRINTER_INSTANCE,
+    is_uid,
 )
 from firmware_app.net.association import Association, ContextPair, associate
-from firmware_app.net.attributes import UID, items_of, uid_of
+from firmware_app.net.attributes import items_of, uid_of
 from firmware_app.net.errors import DimseFailure, NetworkError, RemoteProtocolError, is_worth_retrying
 from firmware_app.net.node import LocalApplicationEntity, Node
 from firmware_app.net.normalized import NormalizedResponse, n_action, n_create, n_delete, n_get, n_set
@@ -205,7 +206,7 @@ class FilmSession:
     async def _create(self, sop_class_uid: str, attributes: Dataset, doing: str) -> NormalizedResponse:
         creating = n_create(self._association, sop_class_uid, self._make_uid(), attributes, context=self._context)
         response = await self._ask(doing, creating)
-        if not UID.match(response.sop_instance_uid):
+        if not is_uid(response.sop_instance_uid):
             raise UnusableInstance(self._label, f"the answer to {doing} names an instance that has no UID")
         return response
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from firmware_app.dicom.uids import is_uid
 from firmware_app.model import Code, Exam, ReferencedInstance, WorklistItem
 from firmware_app.objects.compose import Fact
 from firmware_app.objects.requests import (
@@ -65,10 +66,12 @@ def scheduled_steps(exam: Exam) -> list[dict[str, Fact]]:
     An unscheduled step has one item that holds our Study Instance UID and nothing else (PS3.4 F.7.2.1.2 note 3).
     """
     items = exam.worklist_items or (WorklistItem(exam.patient),)
-    return [
-        {**request_facts(item), "request.study_instance_uid": item.study_instance_uid or exam.study_instance_uid}
-        for item in items
-    ]
+    return [{**request_facts(item), "request.study_instance_uid": _study_of(item, exam)} for item in items]
+
+
+def _study_of(item: WorklistItem, exam: Exam) -> str:
+    """Type 1: where nothing usable was scheduled, it is the study that the images are in."""
+    return item.study_instance_uid if is_uid(item.study_instance_uid) else exam.study_instance_uid
 
 
 def _series(exam: Exam, series: PerformedSeries, archive: str) -> dict[str, Fact]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
+from firmware_app.dicom.uids import is_uid
 from firmware_app.model import Patient, WorklistItem
 from hw.errors import Refused
 
@@ -40,5 +41,8 @@ def patients_differ(first: Patient, second: Patient) -> str:
 
 
 def study_of(items: Sequence[WorklistItem]) -> str:
-    """The study that the images belong to: that of the first request that has one; empty where none has (J.4.1)."""
-    return next((item.study_instance_uid for item in items if item.study_instance_uid), "")
+    """The study that the images belong to: that of the first request that has one; empty where none has (J.4.1).
+
+    What an information system wrote there that is no UID would leave the exam without any instance.
+    """
+    return next((item.study_instance_uid for item in items if is_uid(item.study_instance_uid)), "")

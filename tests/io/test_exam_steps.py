@@ -106,6 +106,22 @@ async def test_an_unscheduled_exam_has_a_study_of_ours(tmp_path: Path, system: I
     assert item["AccessionNumber"].is_empty and exam.study_instance_uid.startswith("2.25.")
 
 
+@pytest.mark.parametrize("uid", ["1.2.3..4", "DOE^JANE", "1." + "2" * 70])
+async def test_a_study_instance_uid_that_is_none_costs_no_exam(
+    tmp_path: Path, system: InformationSystem, uid: str
+) -> None:
+    async with exam_bench(tmp_path, system.node) as bench:
+        exam = await bench.exams.start([replace(ITEM, study_instance_uid=uid)], PATIENT, "")
+        finished = await bench.finish_with_pictures(exam, Eye.RIGHT)
+        step = await reported(bench, system, exam)
+    (scheduled,) = step.ScheduledStepAttributesSequence
+    assert step.PerformedProcedureStepStatus == "COMPLETED"
+    assert exam.study_instance_uid.startswith("2.25.")
+    for file in finished.files:
+        assert dcmread(file, stop_before_pixels=True).StudyInstanceUID == exam.study_instance_uid
+    assert (scheduled.StudyInstanceUID, scheduled.AccessionNumber) == (exam.study_instance_uid, ITEM.accession_number)
+
+
 async def test_a_group_is_one_step_in_the_study_of_the_first_request(tmp_path: Path, system: InformationSystem) -> None:
     async with exam_bench(tmp_path, system.node) as bench:
         exam = await bench.exams.start([OTHER_ITEM, ITEM], PATIENT, "")
