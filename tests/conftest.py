@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -32,6 +33,12 @@ def missing_programs(peer: str) -> list[str]:
         return Path(program).is_file() if program.startswith("/") else bool(shutil.which(program, path=search_path))
 
     return [program for program in PEER_PROGRAMS[peer] if not is_there(program)]
+
+
+def pytest_configure() -> None:
+    # A shell lets its background jobs ignore SIGINT, and they their children: then nothing here could be interrupted.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
