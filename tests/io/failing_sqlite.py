@@ -1,4 +1,4 @@
-"""SQLite's own report of failures that the kernel cannot be made to show from here."""
+"""SQLite watched, and SQLite's own report of failures that the kernel cannot be made to show from here."""
 
 from __future__ import annotations
 
@@ -27,6 +27,20 @@ def make_sqlite_fail(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], No
         sqlite3, "connect", lambda *arguments, **keywords: plain(*arguments, factory=FailingConnection, **keywords)
     )
     return lambda start, code: failing.update(start=start, code=code)
+
+
+def traced_statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What connections opened from now on are asked, with its values in it, as it is asked."""
+    statements: list[str] = []
+    plain = sqlite3.connect
+
+    def traced(*arguments: object, **keywords: object) -> sqlite3.Connection:
+        connection: sqlite3.Connection = plain(*arguments, **keywords)
+        connection.set_trace_callback(statements.append)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", traced)
+    return statements
 
 
 class FailingWrite:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from failing_sqlite import traced_statements
 from records_material import HUNDRED_THOUSAND, NODE, START, StandingClock, exam_of, instance, uid_of
 
 from firmware_app.dicom.commitment import MAX_INSTANCES, Judgement
@@ -125,19 +126,11 @@ async def test_what_is_asked_for_is_what_is_still_stored_and_open(tmp_path: Path
 
 
 async def test_no_step_reads_the_whole_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    statements: list[str] = []
     async with open_records(tmp_path, clock=StandingClock()):
         pass
     database = sqlite3.connect(tmp_path / DATABASE_NAME)
     database.executescript(HUNDRED_THOUSAND)
-    plain = sqlite3.connect
-
-    def traced(*arguments: object, **keywords: object) -> sqlite3.Connection:
-        connection: sqlite3.Connection = plain(*arguments, **keywords)
-        connection.set_trace_callback(statements.append)
-        return connection
-
-    monkeypatch.setattr(sqlite3, "connect", traced)
+    statements = traced_statements(monkeypatch)
     async with open_records(tmp_path, clock=StandingClock()) as records:
         statements.clear()
         table, new_uid = records.commitments, uids()

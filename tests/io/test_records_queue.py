@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from failing_sqlite import traced_statements
 from records_material import HUNDRED_THOUSAND, NODE, START, StandingClock, exam_of, instance, uid_of
 
 from firmware_app.model import DeliveryState
@@ -185,19 +186,11 @@ async def test_screens_show_what_was_asked_for(tmp_path: Path) -> None:
 
 async def test_no_screen_and_no_step_reads_the_whole_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The plans are made for a database that knows from statistics how large it is."""
-    statements: list[str] = []
     async with open_records(tmp_path, clock=StandingClock()):
         pass
     database = sqlite3.connect(tmp_path / DATABASE_NAME)
     database.executescript(HUNDRED_THOUSAND)
-    plain = sqlite3.connect
-
-    def traced(*arguments: object, **keywords: object) -> sqlite3.Connection:
-        connection: sqlite3.Connection = plain(*arguments, **keywords)
-        connection.set_trace_callback(statements.append)
-        return connection
-
-    monkeypatch.setattr(sqlite3, "connect", traced)
+    statements = traced_statements(monkeypatch)
     async with open_records(tmp_path, clock=StandingClock()) as records:
         statements.clear()
         assert len(await records.next_due(NODE, limit=32)) == 32

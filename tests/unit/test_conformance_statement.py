@@ -159,6 +159,16 @@ def test_every_deviation_is_listed_with_its_reason(name: str) -> None:
     assert all(each.reason for each in deviations)
 
 
+@pytest.mark.parametrize(
+    ("source", "words"), [("the SP-1P", "None from the SP-1P."), ("", "There is no printed statement.")]
+)
+def test_no_deviation_is_said_too(source: str, words: str) -> None:
+    profile = load_profile("sp-1p")
+    same = replace_struct(profile.statement, deviations=(), source=source)
+    said = [line for line in lines(statement(replace_struct(profile, statement=same))) if isinstance(line, Paragraph)]
+    assert [line.text for line in said].count(words) == 1
+
+
 # ------------------------------------------------------------------------------------------ statuses
 
 
