@@ -49,9 +49,9 @@ class Commands:
 
     def table(self) -> tuple[Command, ...]:
         """All but those of `instrument_commands`."""
-        return (*self._exam_commands(), *self._delivery_commands())
+        return (*self._opening_commands(), *self._exam_commands(), *self._delivery_commands())
 
-    def _exam_commands(self) -> tuple[Command, ...]:
+    def _opening_commands(self) -> tuple[Command, ...]:
         return (
             Command(
                 "worklist",
@@ -84,6 +84,10 @@ class Commands:
                     Argument("--sex", "M, F or O", choices=("M", "F", "O"), default=""),
                 ),
             ),
+        )
+
+    def _exam_commands(self) -> tuple[Command, ...]:
+        return (
             Command("exam show", "the open exam and what was captured so far", self._exam_show),
             Command("exam finish", "write report and instances, queue them for the archive", self._exam_finish),
             Command(
