@@ -201,6 +201,7 @@ class Instrument:
             steps=StepReports(composer, self.mpps.wake, self.bus.publish),
             send_automatically=self.config.storage.automatic,
             print_accepted=self.printing.exam_finished,
+            closed=lambda: self.commitment.wake(),
         )
 
     def _commitment(self) -> CommitmentService:

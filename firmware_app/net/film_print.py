@@ -44,6 +44,8 @@ from firmware_app.net.printer_news import (
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
+# (2100,0500) and (2120,0070): editions of the standard and printers differ in which of the two tags names the job.
+PRINT_JOB_SEQUENCES = ("ReferencedPrintJobSequencePullStoredPrint", "ReferencedPrintJobSequence")
 PRINT_FILM = 1  # the only action type of a film box (PS3.4 table H.4-8)
 # Status, its reason, and who it is: the Printer SOP class, PS3.4 table H.4-24.
 MANDATORY_PRINTER_ATTRIBUTES = (0x21100010, 0x21100020)
@@ -245,7 +247,8 @@ class FilmSession:
     def _print_job(self, printed: NormalizedResponse) -> str:
         """The print job, where the printer names one (PS3.4 H.4.2.2.4.1): the film is printed with or without."""
         try:
-            jobs = items_of(printed.decode(), "ReferencedPrintJobSequence")
+            reply = printed.decode()
+            jobs = next((jobs for keyword in PRINT_JOB_SEQUENCES if (jobs := items_of(reply, keyword))), ())
         except RemoteProtocolError as error:
             self.warnings.append(str(error))
             return ""

@@ -58,8 +58,12 @@ class ExamService:
         steps: StepReports | None = None,
         send_automatically: bool = True,
         print_accepted: Callable[[str], Awaitable[Sequence[object]]] | None = None,
+        closed: Callable[[], None] = lambda: None,
     ) -> None:
-        """`print_accepted` queues the films of an exam whose images are accepted; asked again, only missing ones."""
+        """`print_accepted` queues the films of an exam whose images are accepted; asked again, only missing ones.
+
+        `closed` tells that an exam is closed: only then is commitment asked for its instances.
+        """
         self._state_dir = state_dir
         self._records = records
         self._capture = capture
@@ -67,6 +71,7 @@ class ExamService:
         self._storage_node = storage_node
         self._queue_for = storage_node if send_automatically else ""
         self._print_accepted = print_accepted
+        self._closed = closed
         self._steps = steps or StepReports(None, lambda: None, publish)
         self._wake_delivery = wake_delivery
         self._now = now
@@ -181,6 +186,7 @@ class ExamService:
         await self._records.finish_exam(exam.exam_id, message)
         self._close()
         self._steps.recorded()
+        self._closed()
         if self._queue_for:
             wake(self._wake_delivery)
         where = f"queued for {self._queue_for}" if self._queue_for else "kept"
@@ -229,6 +235,7 @@ class ExamService:
             await self._records.finish_exam(exam.exam_id, message)
             self._close()
         self._steps.recorded()
+        self._closed()
         text = f"exam {exam.exam_id} abandoned: {reason.meaning}"
         self._publish(Event("exam.abandoned", text, {"exam_id": exam.exam_id, "reason": reason.value}))
         return exam

@@ -39,6 +39,7 @@ class ExamBench:
     exams: ExamService
     mpps: MppsService
     watch: Watch
+    closed: list[str]  # one word each time that an exam was told to be closed
 
     async def finish_with_pictures(self, exam: Exam, *eyes: Eye) -> FinishedExam:
         """Captures as an interrupted exam has them on disk, then resumed and finished."""
@@ -65,6 +66,7 @@ async def exam_bench(
     used = config or configuration()
     profile = load_profile(used.profile)
     watch = Watch()
+    closed: list[str] = []
     captures_in, captures_out = trio.open_memory_channel[Captured](2)
     analysed_in, analysed_out = trio.open_memory_channel[Analysed](0)
     wake_delivery, _delivery_wake = trio.open_memory_channel[None](1)
@@ -83,9 +85,10 @@ async def exam_bench(
             watch.publish,
             steps=StepReports(composer, mpps.wake, watch.publish),
             send_automatically=used.storage.automatic,
+            closed=lambda: closed.append("closed"),
         )
         nursery.start_soon(run_analysis, captures_out, analysed_in, watch.publish)
         nursery.start_soon(run_recorder, analysed_out, records, exams, watch.publish)
         nursery.start_soon(mpps.run)
-        yield ExamBench(records, exams, mpps, watch)
+        yield ExamBench(records, exams, mpps, watch, closed)
         nursery.cancel_scope.cancel()

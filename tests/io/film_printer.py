@@ -66,6 +66,7 @@ class FilmPrinter:
     given_uid: Mapping[str, str] = field(default_factory=dict)  # by step: what it names the instance instead
     octets: Mapping[str, bytes] = field(default_factory=dict)  # by step: what it answers instead of a data set of ours
     job_uid: str = ""
+    job_sequence: str = "ReferencedPrintJobSequence"
     steps: list[str] = field(default_factory=list)
     uids: dict[str, str] = field(default_factory=dict)
     attributes: dict[str, Dataset] = field(default_factory=dict)
@@ -125,7 +126,7 @@ class FilmPrinter:
         elif step == "print" and self.job_uid:
             job = Dataset()
             job.ReferencedSOPClassUID, job.ReferencedSOPInstanceUID = PRINT_JOB, self.job_uid
-            reply.ReferencedPrintJobSequence = [job]
+            setattr(reply, self.job_sequence, [job])
         return reply if len(reply) else None
 
     def image_box(self, number: int) -> Dataset:

@@ -358,3 +358,13 @@ def test_every_reason_is_of_the_context_group() -> None:
     }
     assert {code.value: code.meaning for code in REASONS.values()} == of_standard
     assert {code.scheme for code in REASONS.values()} == {"DCM"}
+
+
+async def test_whoever_waits_for_closed_exams_is_told_of_each(tmp_path: Path) -> None:
+    async with exam_bench(tmp_path, None) as bench:
+        exam = await bench.exams.start((ITEM,), ITEM.patient, "")
+        await bench.finish_with_pictures(exam, Eye.RIGHT)
+        assert bench.closed == ["closed"]
+        await bench.exams.start((), PATIENT, "")
+        await bench.exams.abandon()
+        assert bench.closed == ["closed", "closed"]

@@ -124,6 +124,15 @@ async def test_a_printer_may_change_our_uids() -> None:
     assert printed.print_job_uid == "7.7"
 
 
+@pytest.mark.parametrize(
+    "keyword",
+    [pytest.param("ReferencedPrintJobSequencePullStoredPrint", id="2100,0500"), "ReferencedPrintJobSequence"],
+)
+async def test_the_print_job_is_known_by_either_tag(keyword: str) -> None:
+    (printed,), _ = await print_on(FilmPrinter(job_uid="7.7", job_sequence=keyword), film_of())
+    assert printed.print_job_uid == "7.7"
+
+
 async def test_two_films_in_one_session() -> None:
     printer = FilmPrinter(status={"image 1": 0xB604})
     (first, second), _ = await print_on(printer, film_of(), film_of())
