@@ -1,36 +1,27 @@
 from __future__ import annotations
 
-import json
-from dataclasses import replace
 from datetime import datetime
 
 import pytest
-from objects_samples import EQUIPMENT, SCHEDULED, UNSCHEDULED, capture
-from report_samples import CREATED_AT, mosaic_measurement, refused, reported
+from objects_samples import EQUIPMENT, SCHEDULED, UNSCHEDULED
+from report_samples import mosaic_measurement, refused, reported
 
-from firmware_app.model import Eye
 from firmware_app.report import colours, content
 from firmware_app.report.charts import AREA_CLASSES, area_bars
-from firmware_app.report.summary import eye_summary, summarise
 from firmware_app.report.typeface import can_draw, drawable_name, has_glyph, text_font
 
 
-def test_the_summary_and_the_page_have_the_same_numbers() -> None:
-    eye = reported()
-    summary = eye_summary(eye)
-    numbers = eye.measurement.morphometry
+def test_the_page_has_the_numbers_of_the_measurement() -> None:
+    numbers = reported().measurement.morphometry
     assert numbers is not None
     digits = {"cv_percent": 1, "hex_percent": 1}
     for figure in content.figures(numbers):
-        assert figure.value == f"{summary[figure.key]:.{digits.get(figure.key, 0)}f}", figure.label
-    assert sum(summary["sides"].values()) == summary["n_complete_ring"] == numbers.n_complete_ring
-    assert sum(summary["area_histogram_um2"].values()) == summary["n"] == numbers.n
+        assert figure.value == f"{getattr(numbers, figure.key):.{digits.get(figure.key, 0)}f}", figure.label
 
 
 def test_every_density_has_its_n_and_method() -> None:
     labels = [figure.label for figure in content.figures(reported().measurement.morphometry)]  # type: ignore[arg-type]
     assert labels == ["CD", "N", "AVG", "SD", "MIN", "MAX", "CV", "HEX"]
-    assert eye_summary(reported())["method"] == content.METHOD
 
 
 def test_without_a_scale_there_is_no_number_in_micrometres() -> None:
@@ -38,29 +29,11 @@ def test_without_a_scale_there_is_no_number_in_micrometres() -> None:
     figures = {figure.key: figure.value for figure in content.figures(eye.measurement.morphometry)}  # type: ignore[arg-type]
     assert figures["cd_per_mm2"] == figures["area_mean_um2"] == "–"
     assert figures["n"] != "–"
-    summary = eye_summary(eye)
-    assert summary["cd_per_mm2"] is None
-    assert summary["area_histogram_um2"] == {}
     assert any("not calibrated" in warning for warning in content.warnings_of(eye))
 
 
-def test_a_refusal_has_a_reason_and_no_number() -> None:
-    summary = eye_summary(replace(reported(), measurement=refused("out of focus")))
-    assert (summary["status"], summary["reason"]) == ("refused", "out of focus")
-    assert not {"cd_per_mm2", "n", "sides"} & summary.keys()
-
-
-def test_the_summary_is_json_with_patient_order_and_instrument() -> None:
-    left = replace(reported(), capture=capture(Eye.LEFT, simulated=True))
-    summary = json.loads(
-        json.dumps(summarise(SCHEDULED, [reported(), left], equipment=EQUIPMENT, created_at=CREATED_AT))
-    )
-    assert set(summary["eyes"]) == {"R", "L"}
-    assert summary["simulated"] is True
-    assert summary["notice"] == "Not for clinical use"
-    assert summary["exam"]["accession_number"] == "ACC-1"
-    assert summary["patient"]["patient_id"] == "P-001"
-    assert summarise(UNSCHEDULED, [], equipment=EQUIPMENT, created_at=CREATED_AT)["exam"]["scheduled"] is False  # type: ignore[index]
+def test_a_refusal_has_its_reason() -> None:
+    assert content.refusal_text(refused("out of focus")) == "out of focus"
 
 
 def test_the_head_of_the_page_names_patient_order_time_and_software() -> None:
