@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import sys
 from pathlib import Path
 
 import pytest
+from peer_programs import peer_program
 from tls_material import TlsMaterial
 
 PEER_PROGRAMS = {
@@ -24,15 +23,7 @@ SHARED = Path(os.environ.get("SPECULAR_SHARED", Path(__file__).resolve().parents
 
 
 def missing_programs(peer: str) -> list[str]:
-    # Without our own virtual environment: pynetdicom puts Python programs of DCMTK's names there.
-    own = str(Path(sys.prefix) / "bin")
-    folders = [folder for folder in os.environ.get("PATH", "").split(":") if folder != own]
-    search_path = ":".join([*folders, "/usr/sbin", "/usr/local/sbin"])
-
-    def is_there(program: str) -> bool:
-        return Path(program).is_file() if program.startswith("/") else bool(shutil.which(program, path=search_path))
-
-    return [program for program in PEER_PROGRAMS[peer] if not is_there(program)]
+    return [program for program in PEER_PROGRAMS[peer] if peer_program(program) is None]
 
 
 def pytest_configure() -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import io
-import os
-import shutil
-import sys
 import warnings
 from pathlib import Path
 
 import numpy as np
+from peer_programs import peer_program
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
@@ -34,10 +32,7 @@ ODD_NAMES: dict[str, tuple[str, str | list[str]]] = {
 
 
 def program(name: str) -> str:
-    """The system's program: pynetdicom installs scripts of the same names beside the interpreter."""
-    ours = {Path(sys.executable).parent, Path(sys.executable).resolve().parent}
-    folders = [folder for folder in os.environ.get("PATH", "").split(":") if folder and Path(folder) not in ours]
-    found = shutil.which(name, path=":".join([*folders, "/usr/bin", "/usr/sbin"]))
+    found = peer_program(name)
     assert found is not None, f"{name} is not installed"
     return found
 
