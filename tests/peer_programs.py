@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def peer_program(name: str) -> str | None:
-    """Where the system has it; in no virtual environment, for pynetdicom puts Python programs of DCMTK's names there."""
+    """Where the system has it, in no virtual environment: pynetdicom puts programs of DCMTK's names there."""
     if name.startswith("/"):
         return name if Path(name).is_file() else None
     folders = [
