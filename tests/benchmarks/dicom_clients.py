@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "peers")]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "peers")]
 
 from dicom_servers import environment  # noqa: E402
 from peers_material import program  # noqa: E402

@@ -17,7 +17,7 @@ from io import BytesIO
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "peers")]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "peers")]
 
 from dicom_material import WORKLIST_COUNT, worklist_entry  # noqa: E402
 from peers_material import program  # noqa: E402
