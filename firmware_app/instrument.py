@@ -88,7 +88,6 @@ class Instrument:
         self.worklist = self._worklist()
         self.patients = PatientQueryService.configured(config, self.entities, now, self.bus.publish)
         self.listener = self._listener()
-        of_profile, why_not = self.entities, self._why_not
         self.status = StatusService(
             config.profile,
             address,
@@ -101,9 +100,9 @@ class Instrument:
             self.lag,
             {
                 "patient query": lambda: self.patients.detail,
-                "performed procedure steps": lambda: self.mpps.detail if "mpps" in of_profile else why_not("mpps"),
+                "performed procedure steps": lambda: self.mpps.detail,
                 "storage commitment": lambda: self.commitment.detail,
-                "printer": lambda: self.printing.detail if "print" in of_profile else why_not("print"),
+                "printer": lambda: self.printing.detail,
             },
         )
 
@@ -184,6 +183,7 @@ class Instrument:
             self.bus.publish,
             backoff_of(table.retry_first_s, table.retry_max_s),
             contexts=self.entities.contexts("mpps") if node else (),
+            why_not=self._why_not("mpps"),
         )
 
     def _exams(self) -> ExamService:
@@ -236,7 +236,8 @@ class Instrument:
                 backoff_of(table.retry_first_s, table.retry_max_s),
                 equipment_of(self.config, self.profile) if table.caption else None,
             )
-        return PrintService(self.records, Path(self.config.paths.state), printer, self.bus.publish)
+        state_dir, why_not = Path(self.config.paths.state), self._why_not("print")
+        return PrintService(self.records, state_dir, printer, self.bus.publish, why_not=why_not)
 
     def _worklist(self) -> WorklistService:
         table = self.config.worklist

@@ -132,8 +132,9 @@ WORDS: dict[EntityName, EntityWords] = {
         "asks a remote AE to take responsibility for instances that have been stored, and takes its report",
         "sends an N-ACTION for instances that were stored with success and keeps the result of each one in the "
         "database: committed, refused with the reason, or not yet known.",
-        "The request goes over an association of its own after the one of storage has been released. The report may "
-        "come on that association or on one that the peer opens to our port, soon or days later.",
+        "The request goes over an association of its own, when nothing of the exam is left to be stored or a minute "
+        "has passed. The report may come on that association or on one that the peer opens to our port, soon or days "
+        "later.",
         (
             ("US", "US", "instances were stored"),
             ("US", "PEER", "N-ACTION-RQ, new Transaction UID"),

@@ -34,13 +34,13 @@ from firmware_app.services.step_reports import SYNTAX
 class MppsStatus:
     """For the status screen: what the task does or waits for, and what the last trouble was."""
 
-    node: str = ""  # empty: not configured
-    doing: str = "not configured"
+    node: str  # empty: there is none
+    doing: str
     trouble: str = ""  # why the last attempt failed, in words; empty when the node answers
 
 
 class MppsService:
-    """With `node` None nothing is sent and `run` returns at once."""
+    """Without a `node` nothing is sent, `run` returns at once, and `why_not` says why."""
 
     def __init__(
         self,
@@ -51,6 +51,7 @@ class MppsService:
         policy: BackoffPolicy,
         *,
         contexts: tuple[ContextPair, ...] = MPPS_CONTEXTS,
+        why_not: str = "no mpps node is configured",
         chance: Callable[[], float] = random.random,
     ) -> None:
         if node is not None and local is None:
@@ -65,7 +66,7 @@ class MppsService:
         self._wake, self._woken = trio.open_memory_channel[None](1)
         self._in_transfer: OutgoingMpps | None = None
         self._disk_faults = DiskFaults("mpps.paused", publish, chance)
-        self.status = MppsStatus() if node is None else MppsStatus(node.name, "starting")
+        self.status = MppsStatus("", why_not) if node is None else MppsStatus(node.name, "starting")
 
     @property
     def node_name(self) -> str:

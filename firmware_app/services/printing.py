@@ -58,7 +58,7 @@ class Printer:
 
 
 class PrintService:
-    """`printer` is None where none is configured, or the profile declares no print service: everything is refused."""
+    """Without a `printer` everything is refused, and `why_not` says why there is none."""
 
     def __init__(
         self,
@@ -67,6 +67,7 @@ class PrintService:
         printer: Printer | None,
         publish: Callable[[Event], None],
         *,
+        why_not: str = "no printer is configured",
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._records = records
@@ -74,6 +75,7 @@ class PrintService:
         self._state_dir = state_dir
         self._printer = printer
         self._publish = publish
+        self._why_not = why_not
         self._chance = chance
         self._one_association = trio.Lock()
         self._wake, self._woken = trio.open_memory_channel[None](1)
@@ -87,7 +89,7 @@ class PrintService:
     def detail(self) -> str:
         """For the status screen, in a few words."""
         if self._printer is None:
-            return "no printer"
+            return self._why_not
         doing = f"waiting: {self._in_trouble}" if self._in_trouble else "idle"
         if self._job_id:
             doing = f"film {self._job_id} on its way to {self._printer.node.name}"
@@ -95,7 +97,7 @@ class PrintService:
 
     def require(self) -> Printer:
         if self._printer is None:
-            raise Refused("no printer is configured: print.ip_address, print.port and print.ae_title")
+            raise Refused(self._why_not)
         return self._printer
 
     async def printer(self) -> tuple[PrinterStatus, tuple[PrinterNews, ...]]:
@@ -190,9 +192,10 @@ class PrintService:
             except UnknownRecord:
                 raise UnknownRecord(f"no exam, capture or instance {word}") from None
             return capture.exam_id, [CAPTURE + capture.capture_id]
-        # The capture has every bit of the camera, an instance may have been compressed.
-        camera = instance.kind == "image" and instance.capture_id
-        return instance.exam_id, [CAPTURE + instance.capture_id if camera and instance.capture_id else INSTANCE + word]
+        if instance.kind == "image" and instance.capture_id:
+            # The capture has every bit of the camera, an instance may have been compressed.
+            return instance.exam_id, [CAPTURE + instance.capture_id]
+        return instance.exam_id, [INSTANCE + word]
 
     async def _accepted_images(self, exam_id: str) -> list[str]:
         objects = await self._records.objects(exam_id)
