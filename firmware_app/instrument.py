@@ -166,7 +166,7 @@ class Instrument:
     def _why_not(self, service: EntityName) -> str:
         words = service.replace("_", " ")
         return (
-            f"no {words} node is configured"
+            f"no {words} node is configured: {service}.ip_address, {service}.port and {service}.ae_title"
             if service in self.entities
             else f"the profile {self.profile.name} declares no {words}"
         )

@@ -51,7 +51,7 @@ class MppsService:
         policy: BackoffPolicy,
         *,
         contexts: tuple[ContextPair, ...] = MPPS_CONTEXTS,
-        why_not: str = "no mpps node is configured",
+        why_not: str = "no mpps node is configured: mpps.ip_address, mpps.port and mpps.ae_title",
         chance: Callable[[], float] = random.random,
     ) -> None:
         if node is not None and local is None:

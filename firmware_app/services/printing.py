@@ -67,7 +67,7 @@ class PrintService:
         printer: Printer | None,
         publish: Callable[[Event], None],
         *,
-        why_not: str = "no printer is configured",
+        why_not: str = "no printer is configured: print.ip_address, print.port and print.ae_title",
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._records = records

@@ -349,7 +349,7 @@ async def test_without_a_node_nothing_runs(tmp_path: Path) -> None:
     async with open_records(tmp_path) as records:
         service = MppsService(records, None, None, Watch().publish, POLICY)
         await service.run()
-        assert service.detail == "no mpps node is configured"
+        assert service.detail == "no mpps node is configured: mpps.ip_address, mpps.port and mpps.ae_title"
 
 
 DAMAGED = {

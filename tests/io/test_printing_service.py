@@ -426,7 +426,7 @@ async def test_without_a_printer_everything_is_refused_and_nothing_runs(tmp_path
     async with open_records(tmp_path) as records:
         service = PrintService(records, tmp_path, None, lambda event: None)
         await service.run()
-        assert service.detail == "no printer is configured"
+        assert service.detail == "no printer is configured: print.ip_address, print.port and print.ae_title"
         assert await service.exam_finished("exam-1") == []
         for ask in (service.printer, lambda: service.print_pictures(["exam-1"])):
             with pytest.raises(Refused, match=r"no printer is configured: print\.ip_address"):
