@@ -213,16 +213,38 @@ class Mosaic:
     `labels` is (rows, columns) int32: 0 outside, 1..n one id per counted cell, the same size as the image.
     `area_px` (n,) float64, `sides` (n,) int32 with 0 where the ring of neighbours is not complete,
     `centroid_px` (n, 2) float64 as (row, column). Index i belongs to id i + 1.
+    `region` (rows, columns) bool is the area in which cells can be told, `guttae` (rows, columns) bool what is covered
+    by guttae; None where nobody looked (dots set by hand, records of the first release).
     """
 
     labels: npt.NDArray[np.int32]
     area_px: npt.NDArray[np.float64]
     sides: npt.NDArray[np.int32]
     centroid_px: npt.NDArray[np.float64]
+    region: npt.NDArray[np.bool_] | None = None
+    guttae: npt.NDArray[np.bool_] | None = None
 
     @property
     def n(self) -> int:
         return int(self.area_px.shape[0])
+
+
+class Method(StrEnum):
+    """How the cells were found and counted."""
+
+    AUTOMATIC = "automatic"
+    CENTRE = "centre"  # given dots; the outermost ones only serve as neighbours (Cornea 2017, 28834820)
+    FLEX_CENTRE = "flex-centre"  # given dots, all of them count
+    FIXED_FRAME = "fixed-frame"  # a rectangle; cells cut by two adjacent sides count, by the other two do not
+    MANUAL = "manual"  # the automatic cells after edits by hand
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A 95 % confidence interval, in the unit of its number."""
+
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +253,9 @@ class Morphometry:
 
     CD = 1e6 / mean cell area; CV = SD / mean of the areas (Doughty 2017, s10792-017-0765-2); HEX = share of six-sided
     cells among those with a complete ring. `sides` maps 3..10 to counts over the cells with a complete ring.
+    `area_histogram` counts cells per class of 100 um2, keyed by the class's lower bound in um2. The intervals are what
+    chance in the sample leaves open, not errors of the instrument. `guttae_percent` is of the area that can be judged,
+    None where nobody looked for guttae.
     """
 
     n: int
@@ -247,6 +272,12 @@ class Morphometry:
     area_sd_um2: float | None = None
     analysed_area_mm2: float | None = None
     warnings: tuple[str, ...] = ()
+    method: Method = Method.AUTOMATIC
+    cd_interval: Interval | None = None
+    cv_interval: Interval | None = None
+    hex_interval: Interval | None = None
+    area_histogram: dict[int, int] | None = None
+    guttae_percent: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +289,7 @@ class Quality:
     contrast: float
     exposure: float
     reasons: tuple[str, ...] = ()
+    motion: float = 1.0  # 1 still, 0 smeared over more than a cell
 
 
 @dataclass(frozen=True, slots=True, eq=False)
