@@ -1,10 +1,4 @@
-"""The image divided into cells, and the spacing at which that division agrees with itself.
-
-The merging expects cells of the size that the spacing predicts, but the borders have their say: one division started
-at 0.8 of the true spacing gives cells of 0.87 to 0.95 of it, one started at 1.25 gives 1.02 to 1.07 (means over a third
-of gavet, confoscan52 and cwru). Repeating it therefore closes in on the truth, more surely from above; started at half
-it can stop early. So the spectrum only has to name a candidate in that range, and of several the best division wins.
-"""
+"""The picture divided into cells by a watershed on what the network says, at the scale the network was trained at."""
 
 from __future__ import annotations
 
@@ -13,52 +7,75 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from firmware_app.endothelium.borders import border_map
-from firmware_app.endothelium.filters import BoolImage, FloatImage, box_mean
-from firmware_app.endothelium.merging import merge_pieces
+from firmware_app.endothelium.filters import BoolImage, FloatImage, Plane, box_mean
 from firmware_app.endothelium.mosaic import whole_regions
-from firmware_app.endothelium.normalise import normalise
+from firmware_app.endothelium.network import Answer, Weights, answer
+from firmware_app.endothelium.network_input import network_input
 from firmware_app.endothelium.parameters import Parameters
+from firmware_app.endothelium.resample import resized
 from firmware_app.endothelium.watershed import Graph, Labels, basins, graph, merge_by_depth
+
+TRAINED_SPACING_PX = 20.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Division:
-    """Every pixel given to a region 1..n. The arrays are indexed by label, index 0 unused.
+    """Every pixel given to a region 1..n. The last arrays are indexed by label, index 0 unused.
 
-    `clarity` is how much higher the border map is along a region's border than inside it.
+    `trust`, `covered` (by guttae) and `evidence` (of its borders) of a region are means, 0..1.
     """
 
     spacing_px: float
     labels: Labels
+    region: BoolImage
+    guttae: BoolImage
     network: Graph
     whole: npt.NDArray[np.bool_]
     area_px: npt.NDArray[np.float64]
-    clarity: npt.NDArray[np.float64]
-    roundness: npt.NDArray[np.float64]
+    trust: npt.NDArray[np.float64]
+    covered: npt.NDArray[np.float64]
+    evidence: npt.NDArray[np.float64]
 
 
-def divide(image: FloatImage, spacing_px: float, parameters: Parameters) -> Division:
-    """Cut the image into cells of about the size that the spacing stands for."""
-    flat = normalise(image, parameters.shading_sigma_rel * spacing_px, parameters.clip)
-    borders = border_map(flat.contrast, flat.usable, spacing_px, parameters)
-    pieces = merge_by_depth(basins(borders.coarse), borders.coarse, parameters.basin_depth)
-    expected = (spacing_px / parameters.spacing_to_root_area) ** 2
-    labels = merge_pieces(pieces, borders.fine, expected, parameters.merge)
+def look(image: FloatImage, spacing_px: float, weights: Weights) -> tuple[Answer, BoolImage]:
+    """The network's answer and the usable area, in the size of the image."""
+    scale = TRAINED_SPACING_PX / spacing_px
+    rows, columns = image.shape
+    small = (max(round(rows * scale), 1), max(round(columns * scale), 1))
+    planes, usable = network_input(resized(image, small))
+    said = answer(planes, weights)
+    shape = (rows, columns)
+    maps = [resized(plane, shape) for plane in (said.border, said.depth, said.trust, said.guttae)]
+    return Answer(*maps), resized(usable.astype(np.float32), shape) > 0.5
+
+
+def divide(image: FloatImage, spacing_px: float, weights: Weights, parameters: Parameters) -> Division:
+    """Cut the image into cells, seen as if its rows of cells were `spacing_px` apart."""
+    said, usable = look(image, spacing_px, weights)
+    height = said.border - said.depth
+    height = Plane(height, 8).gaussian(parameters.smooth_rel * spacing_px)
+    labels = merge_by_depth(basins(height), height, parameters.basin_depth)
     count = int(labels.max(initial=0)) + 1
-    network = graph(labels, borders.fine)
-    area = np.asarray(np.bincount(labels.ravel(), minlength=count), dtype=np.float64)
+    flat = labels.ravel()
+    area = np.bincount(flat, minlength=count).astype(np.float64)
+    network = graph(labels, said.border)
+    guttae = said.guttae > 0.5
+
+    def mean(values: FloatImage) -> npt.NDArray[np.float64]:
+        return np.asarray(np.bincount(flat, values.ravel(), count) / np.maximum(area, 1))
+
     length = per_region(network, network.length_px, count)
-    outline = per_region(network, network.length_px * network.mean_height, count) / np.maximum(length, 1e-9)
-    inside = np.bincount(labels.ravel(), borders.fine.ravel(), minlength=count) / np.maximum(area, 1)
     return Division(
         spacing_px=spacing_px,
         labels=labels,
+        region=(said.trust > parameters.trust_min) & ~guttae & usable,
+        guttae=guttae & usable,
         network=network,
-        whole=whole_regions(labels, away_from_unusable(flat.usable, parameters.field_margin_rel * spacing_px)),
+        whole=whole_regions(labels, away_from_unusable(usable, parameters.field_margin_rel * spacing_px)),
         area_px=area,
-        clarity=outline - inside,
-        roundness=4 * np.pi * area / np.maximum(length, 1.0) ** 2,
+        trust=mean(said.trust),
+        covered=mean(guttae.astype(np.float32)),
+        evidence=per_region(network, network.length_px * network.mean_height, count) / np.maximum(length, 1e-9),
     )
 
 
@@ -73,18 +90,3 @@ def per_region(network: Graph, value: npt.NDArray[np.float32], count: int) -> np
     return np.asarray(
         np.bincount(network.low, value, count) + np.bincount(network.high, value, count), dtype=np.float64
     )
-
-
-def settle(image: FloatImage, spacing_px: float, limits_px: tuple[float, float], parameters: Parameters) -> Division:
-    """Divide again at the spacing found until it is the spacing put in, within 5 %."""
-    for _ in range(parameters.settle_rounds):
-        division = divide(image, spacing_px, parameters)
-        area = division.area_px[division.whole]
-        if area.size < parameters.settle_cells_min:
-            break
-        found = parameters.spacing_to_root_area * float(area.mean()) ** 0.5
-        found = float(np.clip(found, max(0.75 * spacing_px, limits_px[0]), min(1.33 * spacing_px, limits_px[1])))
-        if abs(found / spacing_px - 1) < parameters.settle_tolerance:
-            break
-        spacing_px = found
-    return division

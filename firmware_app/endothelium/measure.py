@@ -8,21 +8,24 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware_app.endothelium.checks import require_image
-from firmware_app.endothelium.contours import redraw
-from firmware_app.endothelium.division import Division, settle
 from firmware_app.endothelium.filters import FloatImage
 from firmware_app.endothelium.morphometry import morphometry
-from firmware_app.endothelium.mosaic import build_mosaic, untouched_by_edge
-from firmware_app.endothelium.normalise import normalise
+from firmware_app.endothelium.mosaic import build_mosaic
+from firmware_app.endothelium.network import Weights, shipped_weights
+from firmware_app.endothelium.network_input import local_contrast, usable_area
+from firmware_app.endothelium.obstacles import find_obstacles
 from firmware_app.endothelium.parameters import Parameters
+from firmware_app.endothelium.pose import Pose, pose_of
 from firmware_app.endothelium.quality import assess_quality
+from firmware_app.endothelium.search import Found, best_division
 from firmware_app.endothelium.spacing import find_spacing
-from firmware_app.endothelium.trust import BoolArray, FloatArray, cell_trust, trusted_cells
 from firmware_app.model import CALCULATION_FAILURE, MEASUREMENT_FAILURE, Code, Measurement, Mosaic, Refusal
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segmentation:
+    """`clarity` 0..1: how clear the borders of the cells are."""
+
     mosaic: Mosaic | None
     clarity: float
     refusal: Refusal | None
@@ -33,6 +36,7 @@ def measure(
     bits_stored: int,
     um_per_px: float | None = None,
     parameters: Parameters | None = None,
+    weights: Weights | None = None,
 ) -> Measurement:
     """Numbers or a refusal, never both, for any 2-D integer image; `ValueError` for anything else."""
     parameters = parameters or Parameters()
@@ -41,7 +45,7 @@ def measure(
         raise ValueError(f"bits_stored must be 1..16, not {bits_stored}")
     if um_per_px is not None and not (np.isfinite(um_per_px) and um_per_px > 0):
         raise ValueError(f"um_per_px must be positive, not {um_per_px}")
-    found = segment(image, um_per_px, parameters)
+    found = segment(image, um_per_px, parameters, weights or shipped_weights())
     quality = assess_quality(image, bits_stored, found.clarity)
     if found.mosaic is None or found.refusal is not None:
         return Measurement(quality, refusal=found.refusal)
@@ -51,11 +55,6 @@ def measure(
 
 def refused(code: Code, reason: str, clarity: float = 0.0) -> Segmentation:
     return Segmentation(None, clarity, Refusal(code, reason))
-
-
-def too_few(count: int, parameters: Parameters, clarity: float) -> Segmentation:
-    reason = f"only {count} whole cells with clear borders: at least {parameters.cells_min} are needed"
-    return refused(CALCULATION_FAILURE, reason, clarity)
 
 
 def spacing_limits_px(um_per_px: float | None, shape: tuple[int, ...], parameters: Parameters) -> tuple[float, float]:
@@ -68,7 +67,7 @@ def spacing_limits_px(um_per_px: float | None, shape: tuple[int, ...], parameter
     return shortest, min(longest, min(shape) / 3)
 
 
-def segment(image: FloatImage, um_per_px: float | None, parameters: Parameters) -> Segmentation:
+def segment(image: FloatImage, um_per_px: float | None, parameters: Parameters, weights: Weights) -> Segmentation:
     size = f"{image.shape[1]}x{image.shape[0]} px"
     if min(image.shape) < parameters.side_min_px:
         return refused(
@@ -81,78 +80,45 @@ def segment(image: FloatImage, um_per_px: float | None, parameters: Parameters) 
     limits = spacing_limits_px(um_per_px, image.shape, parameters)
     if limits[0] >= limits[1]:
         return refused(MEASUREMENT_FAILURE, "no cell of a plausible size could be resolved at this scale")
-    first = normalise(image, min(parameters.first_shading_sigma_px, min(image.shape) / 6), parameters.clip)
-    if not first.usable.any():
+    pose = pose_of(image)
+    posed = pose.taken(image)
+    radius = min(parameters.first_shading_radius_px, min(image.shape) // 6)
+    usable = usable_area(posed, radius // 2)
+    if not usable.any():
         return refused(MEASUREMENT_FAILURE, "the image has no structure: it is blank, black or overexposed")
-    spacing = find_spacing(
-        first.contrast, first.usable, limits, parameters.spectral_tilt, parameters.spacing_candidates
-    )
+    contrast = local_contrast(posed, usable, (radius, radius))
+    spacing = find_spacing(contrast, usable, limits, parameters.spectral_tilt, parameters.spacing_candidates)
     if not spacing.candidates_px:
         return refused(MEASUREMENT_FAILURE, "no repeating cell pattern was found: not an endothelium, or out of focus")
-    division, trust, believed = best_division(image, spacing.candidates_px, limits, parameters)
-    return decide(image, division, trust, believed, parameters)
+    found = best_division(posed, spacing.candidates_px, limits, weights, parameters)
+    return decide(posed, found, pose, parameters)
 
 
-def best_division(
-    image: FloatImage, candidates_px: tuple[float, ...], limits_px: tuple[float, float], parameters: Parameters
-) -> tuple[Division, FloatArray, BoolArray]:
-    """The division worth most, and how far its cells are trusted, and which are believed.
-
-    Three candidates from 1.25 times the peak: the spacing within 8 % on 69 annotated images of five sets. That was the
-    best of 36 settings tried on the same images, without the early end, so expect a little less on others.
-    """
-    best: tuple[Division, FloatArray, BoolArray] | None = None
-    best_worth = -1.0
-    for period in candidates_px:
-        start = min(parameters.start_rel * period, limits_px[1])
-        division = settle(image, start, limits_px, parameters)
-        trust = cell_trust(division, parameters)
-        believed = trusted_cells(division, trust, parameters)
-        worth = worth_of(division.area_px[believed], trust[believed], image.size)
-        if worth > best_worth:
-            best, best_worth = (division, trust, believed), worth
-        if best_worth >= parameters.convincing:
-            break
-    assert best is not None
-    return best
-
-
-def worth_of(area_px: FloatArray, trust: FloatArray, pixels: int) -> float:
-    """The share of the image in trusted cells times their trust above 1, times how alike their areas are.
-
-    Halved or doubled cells are less clear and much less alike: in the eight hard images
-    looked at closely, half the spacing was worth at most 0.7 of the true one.
-    """
-    if area_px.size == 0:
-        return 0.0
-    alike = max(1.0 - float(area_px.std() / area_px.mean()), 0.0)
-    return float(np.sum(area_px * (trust - 1))) / pixels * alike
-
-
-def decide(
-    image: FloatImage, division: Division, trust: FloatArray, believed: BoolArray, parameters: Parameters
-) -> Segmentation:
+def decide(image: FloatImage, found: Found, pose: Pose, parameters: Parameters) -> Segmentation:
     """Numbers only from enough cells that look like a mosaic; otherwise say what was missing."""
-    shown = believed if believed.any() else division.whole
-    clarity = float(np.median(division.clarity[shown])) if shown.any() else 0.0
-    score = clarity / parameters.clarity_of_sharp_image
+    division, believed = found.division, found.believed
     count = int(np.count_nonzero(believed))
-    share = count / max(int(np.count_nonzero(division.whole)), 1)
-    if count == 0 or share < parameters.trusted_share_min:
-        return refused(
-            MEASUREMENT_FAILURE, "no cell borders stand out: not an endothelium, or out of focus or hazy", score
-        )
+    clarity = float(np.mean(division.evidence[believed] * division.trust[believed])) if count else 0.0
+    covered = float(division.area_px[believed].sum()) / image.size
+    obstacles = find_obstacles(image, division.region, division.guttae)
     if count < parameters.cells_min:
-        return too_few(count, parameters, score)
-    if float(trust[believed].mean()) < parameters.mean_trust_min:
+        told = obstacles.told() or "the picture shows no more of them"
+        code = MEASUREMENT_FAILURE if count < parameters.cells_min / 3 else CALCULATION_FAILURE
+        reason = f"only {count} whole cells with clear borders, at least {parameters.cells_min} are needed: {told}"
+        return refused(code, reason if count else f"no cell with clear borders: {told}", clarity)
+    if covered < parameters.trusted_share_min:
         return refused(
-            MEASUREMENT_FAILURE, "the cell borders are too faint: out of focus, hazy, or not an endothelium", score
+            MEASUREMENT_FAILURE,
+            f"cells can be told in only {100 * covered:.0f} % of the picture: {obstacles.told()}",
+            clarity,
         )
-    labels = redraw(image, division.labels, division.spacing_px, parameters)
-    # a redrawn cell may have reached the edge; then it is cut after all
-    mosaic = build_mosaic(labels, believed & untouched_by_edge(labels), parameters.side_length_min_px)
-    if mosaic.n < parameters.cells_min:
-        return too_few(mosaic.n, parameters, score)
+    mosaic = build_mosaic(
+        pose.undone(division.labels),
+        believed,
+        parameters.side_length_min_px,
+        region=pose.undone(division.region),
+        guttae=pose.undone(division.guttae),
+    )
     ringed = mosaic.sides[mosaic.sides > 0]
     usual = int(np.count_nonzero((ringed >= 5) & (ringed <= 7)))
     if ringed.size >= parameters.ringed_cells_min and usual < parameters.five_to_seven_min * ringed.size:
@@ -160,6 +126,6 @@ def decide(
             MEASUREMENT_FAILURE,
             "the pattern is not a cell mosaic: "
             f"only {100 * usual / ringed.size:.0f} % of its cells have five to seven neighbours",
-            score,
+            clarity,
         )
-    return Segmentation(mosaic, score, None)
+    return Segmentation(mosaic, clarity, None)

@@ -19,9 +19,7 @@ def morphometry(mosaic: Mosaic, um_per_px: float | None, parameters: Parameters)
     sides[3] += int(np.count_nonzero(ringed < 3))
     sides[10] += int(np.count_nonzero(ringed > 10))
     warnings = []
-    if mosaic.n < parameters.cells_for_density:
-        warnings.append(f"only {mosaic.n} cells: fewer than {parameters.cells_for_density}, a rough estimate")
-    elif mosaic.n < parameters.cells_for_confidence:
+    if mosaic.n < parameters.cells_for_confidence:
         warnings.append(f"only {mosaic.n} cells: fewer than {parameters.cells_for_confidence}, low confidence")
     hex_percent = None
     if ringed.size >= parameters.ringed_cells_min:

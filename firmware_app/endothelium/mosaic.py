@@ -26,7 +26,14 @@ def whole_regions(labels: Labels, usable: BoolImage) -> npt.NDArray[np.bool_]:
     return whole
 
 
-def build_mosaic(labels: Labels, keep: npt.NDArray[np.bool_], side_length_min_px: float) -> Mosaic:
+def build_mosaic(
+    labels: Labels,
+    keep: npt.NDArray[np.bool_],
+    side_length_min_px: float,
+    *,
+    region: BoolImage | None = None,
+    guttae: BoolImage | None = None,
+) -> Mosaic:
     """The kept regions, renumbered 1..n, with area, centroid and number of sides (0: ring not complete)."""
     number = np.cumsum(keep).astype(np.int32) * keep.astype(np.int32)
     cells: Labels = number[labels].astype(np.int32)
@@ -36,7 +43,7 @@ def build_mosaic(labels: Labels, keep: npt.NDArray[np.bool_], side_length_min_px
     rows = np.bincount(flat, np.repeat(np.arange(cells.shape[0]), cells.shape[1]), minlength=n + 1)[1:]
     columns = np.bincount(flat, np.tile(np.arange(cells.shape[1]), cells.shape[0]), minlength=n + 1)[1:]
     centroid = np.stack([rows, columns], axis=1) / np.maximum(area, 1)[:, None]
-    return Mosaic(cells, area, count_sides(cells, n, side_length_min_px), centroid)
+    return Mosaic(cells, area, count_sides(cells, n, side_length_min_px), centroid, region, guttae)
 
 
 def count_sides(cells: Labels, n: int, side_length_min_px: float) -> npt.NDArray[np.int32]:

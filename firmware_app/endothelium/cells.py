@@ -1,0 +1,46 @@
+"""Which regions of a division are cells to be counted, and what that division is worth."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from firmware_app.endothelium.division import Division
+from firmware_app.endothelium.parameters import Parameters
+from firmware_app.endothelium.watershed import Graph
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+def believed_cells(division: Division, parameters: Parameters) -> BoolArray:
+    """By label: True for whole cells of plausible size, seen clearly, in a patch of at least a few of them."""
+    seen = division.whole & (division.trust > parameters.trust_min) & (division.evidence > parameters.evidence_min)
+    seen &= division.covered < parameters.covered_max
+    if not seen.any():
+        return seen
+    typical = float(np.median(division.area_px[seen]))
+    seen &= division.area_px > parameters.area_min_rel * typical
+    seen &= division.area_px < parameters.area_max_rel * typical
+    patch = patches(division.network, seen)
+    return seen & (np.bincount(patch[seen], minlength=seen.size)[patch] >= parameters.patch_cells_min)
+
+
+def worth_of(division: Division, believed: BoolArray) -> float:
+    """The share of the picture in believed cells, each as far as it is trusted and its borders are seen."""
+    sure = division.trust[believed] * division.evidence[believed]
+    return float(np.sum(division.area_px[believed] * sure)) / division.labels.size
+
+
+def patches(network: Graph, members: BoolArray) -> npt.NDArray[np.int64]:
+    """By label: the smallest label that can be reached over borders between members."""
+    inside = members[network.low] & members[network.high]
+    low, high = network.low[inside], network.high[inside]
+    reached = np.arange(members.size)
+    while True:
+        next_reached = reached.copy()
+        np.minimum.at(next_reached, low, reached[high])
+        np.minimum.at(next_reached, high, reached[low])
+        next_reached = next_reached[next_reached]
+        if np.array_equal(next_reached, reached):
+            return reached
+        reached = next_reached
