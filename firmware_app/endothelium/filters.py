@@ -49,22 +49,6 @@ class Plane:
         factor = np.float32(-2 * (np.pi * sigma_px) ** 2)
         return self.apply(np.exp(factor * self.rows_cycles_px**2) * np.exp(factor * self.columns_cycles_px**2))
 
-    def ridges(self, sigma_px: float, length_px: float, orientations: int) -> FloatImage:
-        """The strongest second derivative across any orientation: positive on dark lines, zero elsewhere.
-
-        `sigma_px` is the width of the line filter across, `length_px` along; scaled so that a dark Gaussian line of
-        that width and depth 1 answers about 1.
-        """
-        best = np.zeros(self._shape, np.float32)
-        for angle in np.arange(orientations) * np.pi / orientations:
-            across = np.cos(angle) * self.rows_cycles_px + np.sin(angle) * self.columns_cycles_px
-            along = -np.sin(angle) * self.rows_cycles_px + np.cos(angle) * self.columns_cycles_px
-            decay = np.exp(-2 * np.pi**2 * ((sigma_px * across) ** 2 + (length_px * along) ** 2))
-            # -d2/du2 <-> (2 pi u)^2; the minus sign makes dark lines positive. 2^1.5: peak on a matched line.
-            gain = np.float32(-(2**1.5) * sigma_px**2 * 4 * np.pi**2)
-            np.maximum(best, self.apply((gain * across**2 * decay).astype(np.float32)), out=best)
-        return best
-
 
 def box_mean(image: FloatImage, radius_px: int) -> FloatImage:
     """The mean over a square of 2*radius+1 px, edges mirrored, by cumulative sums (cost independent of the radius)."""

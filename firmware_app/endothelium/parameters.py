@@ -22,7 +22,8 @@ class Parameters:
     first_shading_radius_px: int = 17
     spectral_tilt: float = 1.75  # power times f**tilt: cells stand out over 1/f shading and haze
     spacing_tolerance: float = 1.18  # within this factor of the spacing assumed, another look changes nothing
-    looks_max: int = 6  # at the picture, each at another scale
+    network_reach: float = 1.35  # within this factor of a spacing where it saw nothing, the network sees nothing either
+    looks_max: int = 5  # at the picture, each at another scale
     convincing: float = 0.3  # a division's worth at which no further candidate is tried
     spacing_to_root_area: float = 0.93  # measured on six annotated sets
     # division into cells

@@ -34,19 +34,20 @@ def best_division(
     parameters: Parameters,
 ) -> Found:
     """The division that is worth most of those that the candidates lead to. At least one candidate."""
-    tolerance = np.log(parameters.spacing_tolerance)
     best: Found | None = None
     looked_at: list[float] = []
     for candidate_px in candidates_px:
         spacing_px: float | None = candidate_px
+        reach = parameters.network_reach
         while spacing_px is not None and len(looked_at) < parameters.looks_max:
-            if any(abs(np.log(spacing_px / other)) < tolerance for other in looked_at):
+            if any(max(spacing_px / other, other / spacing_px) < reach for other in looked_at):
                 break
             looked_at.append(spacing_px)
             found = look_at(image, spacing_px, weights, parameters)
             if best is None or found.worth > best.worth:
                 best = found
             spacing_px = spacing_of(found, limits_px, parameters)
+            reach = parameters.spacing_tolerance
         if best is not None and best.worth >= parameters.convincing:
             break
     assert best is not None

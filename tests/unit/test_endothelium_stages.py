@@ -1,4 +1,4 @@
-"""Filters, spacing, merging, sharpness and input checks, each alone."""
+"""Filters, spacing, what the network sees, sharpness and input checks, each alone."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from firmware_app.endothelium.filters import FloatImage, Plane, box_mean, fast_length
 from firmware_app.endothelium.measure import measure, spacing_limits_px
-from firmware_app.endothelium.merging import MergeWeights, merge_pieces
-from firmware_app.endothelium.normalise import normalise
+from firmware_app.endothelium.network_input import local_contrast, network_input, usable_area
 from firmware_app.endothelium.parameters import Parameters
 from firmware_app.endothelium.sharpness import sharpness
 from firmware_app.endothelium.spacing import find_spacing
@@ -34,15 +33,6 @@ def test_gaussian_keeps_the_mean_and_spreads_a_point(sigma_px: float) -> None:
     assert (out * (c - 40) ** 2).sum() == pytest.approx(sigma_px**2, rel=0.01)
 
 
-@pytest.mark.parametrize("angle", [0.0, 0.3, 0.8, 1.57])
-def test_a_matched_dark_line_answers_one_whatever_its_direction(angle: float) -> None:
-    r, c = np.mgrid[-60:60, -60:60]
-    line = -np.exp(-((np.cos(angle) * r + np.sin(angle) * c) ** 2) / (2 * 2.0**2)).astype(np.float32)
-    dark = Plane(line, 10).ridges(2.0, 4.0, 8)
-    assert dark[60, 60] == pytest.approx(1, abs=0.15)
-    assert Plane(-line, 10).ridges(2.0, 4.0, 8)[60, 60] == pytest.approx(0, abs=1e-6)
-
-
 def test_box_mean_is_the_mean_of_the_box() -> None:
     image = np.random.default_rng(1).normal(size=(20, 30)).astype(np.float32)
     assert box_mean(image, 2)[10, 15] == pytest.approx(image[8:13, 13:18].mean(), abs=1e-5)
@@ -62,38 +52,35 @@ def test_fast_length_has_only_small_factors(at_least: int) -> None:
 @pytest.mark.parametrize("period", [12.0, 19.0, 33.0])
 def test_spacing_of_a_honeycomb(period: float) -> None:
     image = honeycomb(240, 300, period) + 30 * np.linspace(0, 1, 300, dtype=np.float32)
-    flat = normalise(image, 18.0, 3.0)
-    found = find_spacing(flat.contrast, flat.usable, (8.0, 80.0), 1.75, 3)
+    usable = usable_area(image, 8)
+    found = find_spacing(local_contrast(image, usable, (17, 17)), usable, (8.0, 80.0), 1.75, 3)
     assert found.candidates_px[0] == pytest.approx(period, rel=0.06)
 
 
-def test_normalising_removes_gain_and_offset() -> None:
+def test_gain_and_offset_drop_out_of_what_the_network_sees() -> None:
     image = np.random.default_rng(2).normal(100, 10, (90, 110)).astype(np.float32)
-    one, other = normalise(image, 10.0, 3.0), normalise(image * 7 + 300, 10.0, 3.0)
-    assert np.array_equal(one.usable, other.usable)
-    assert np.abs(one.contrast - other.contrast).max() < 1e-3
+    image[:, :20] = 0
+    (one, here), (other, there) = network_input(image), network_input(image * 7 + 300)
+    assert np.array_equal(here, there)
+    assert not here[:, :14].any()
+    assert here[:, 26:].all()
+    assert np.abs(one - other).max() < 1e-3
+    assert np.abs(one).max() <= 1
+    assert not one[:, ~here].any()
+
+
+def test_a_blank_picture_gives_the_network_nothing_to_see() -> None:
+    planes, usable = network_input(np.full((40, 50), 7, np.float32))
+    assert not planes.any()
+    assert not usable.any()
 
 
 def test_the_density_prior_bounds_the_spacing() -> None:
     parameters = Parameters()
     shortest, longest = spacing_limits_px(0.85, (480, 640), parameters)
-    assert pytest.approx(shortest) == 0.93 * (1e6 / 4500) ** 0.5 / 0.85
-    assert pytest.approx(longest) == 0.93 * (1e6 / 400) ** 0.5 / 0.85
+    assert pytest.approx(shortest) == 0.93 * (1e6 / 5500) ** 0.5 / 0.85
+    assert pytest.approx(longest) == 0.93 * (1e6 / 300) ** 0.5 / 0.85
     assert spacing_limits_px(None, (480, 640), parameters) == (8.0, 85.0)
-
-
-def test_two_halves_of_a_disc_are_joined_and_two_discs_are_not() -> None:
-    r, c = np.mgrid[:60, :90]
-    left = (r - 30) ** 2 + (c - 25) ** 2 < 20**2
-    right = (r - 30) ** 2 + (c - 65) ** 2 < 20**2
-    labels = np.full(r.shape, 4, np.int32)
-    labels[left] = np.where(c[left] < 25, 1, 2)
-    labels[right] = 3
-    border = np.where(left | right, np.float32(0.3), np.float32(3.0))
-    joined = merge_pieces(labels, border, np.pi * 20**2, MergeWeights())
-    assert joined[30, 20] == joined[30, 30]
-    assert joined[30, 65] != joined[30, 30]
-    assert joined[2, 2] not in (joined[30, 20], joined[30, 65])
 
 
 def test_sharpness_falls_with_blur_and_ignores_gain_and_noise() -> None:
