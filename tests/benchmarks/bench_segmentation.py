@@ -36,7 +36,8 @@ from segmentation_truth import SETS, SHARED, Asked, Known, images_of, known
 
 from firmware_app.endothelium.measure import measure
 from firmware_app.model import Measurement
-from firmware_app.report.overlay import contour_mask, draw_overlay
+from firmware_app.report.contours import contour_mask
+from firmware_app.report.overlay import draw_overlay
 
 HERE = Path(__file__).resolve().parent
 TRUTH_COLOUR = (204, 121, 167)
