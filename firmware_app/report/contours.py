@@ -11,6 +11,9 @@ Strength = npt.NDArray[np.float32]
 
 # As much as takes the stairs away and keeps a three-fold corner where it is.
 SMOOTH_SIGMA_PX = 0.8
+# How far from a border, in sigmas, the shares of both sides still tell the distance.
+REACH_SIGMAS = 1.2
+LOGISTIC = 1.702  # of the logistic curve that is nearest to the normal distribution
 # Two regions of one class must be farther apart than the smoothing reaches.
 APART_PX = ((0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0), (1, 2), (2, 1), (1, -2), (2, -1))
 
@@ -31,17 +34,20 @@ def contour_lines(labels: Labels, size: tuple[int, int], width_px: float) -> Str
     """
     classes = map_classes(labels)
     scale = size[0] / labels.shape[1]
+    reach_px = width_px / 2 + 0.5
+    sigma_px = max(SMOOTH_SIGMA_PX, reach_px / scale / REACH_SIGMAS)
     most = np.zeros(size[::-1], np.float32)
     next_most = np.zeros(size[::-1], np.float32)
     for number in range(int(classes.max(initial=0)) + 1):
         area = Image.fromarray(np.where(classes == number, 255, 0).astype(np.uint8))
-        smooth = area.filter(ImageFilter.GaussianBlur(SMOOTH_SIGMA_PX)).resize(size, Image.Resampling.BICUBIC)
+        smooth = area.filter(ImageFilter.GaussianBlur(sigma_px)).resize(size, Image.Resampling.BICUBIC)
         share = np.asarray(smooth, np.float32)
         next_most = np.maximum(next_most, np.minimum(most, share))
         most = np.maximum(most, share)
-    # across a border the difference of both shares grows by 2 / (sigma sqrt(2 pi)) per pixel of the label image
-    distance_px = (most - next_most) / 255 * scale * (SMOOTH_SIGMA_PX * np.sqrt(2 * np.pi) / 2)
-    strength: Strength = np.clip(width_px / 2 + 0.5 - distance_px, 0, 1).astype(np.float32)
+    # across a border the share is the normal distribution of the distance, whose inverse is nearly this logarithm
+    difference = np.minimum((most - next_most) / np.maximum(most + next_most, 1), 0.999)
+    distance_px = scale * sigma_px / LOGISTIC * np.log((1 + difference) / (1 - difference))
+    strength: Strength = np.clip(reach_px - distance_px, 0, 1).astype(np.float32)
     return strength
 
 

@@ -15,11 +15,9 @@ from firmware_app.report.typeface import text_font
 Picture = npt.NDArray[np.uint8]
 
 TINT = 0.28  # enough to tell the classes apart, little enough to judge the cell border under it
-HATCH, CASING = 0.75, 0.6
+HATCH, CASING = 0.75, 0.45
 CONTRAST_PERCENTILES = (0.5, 99.5)
-# Of a picture drawn this many times its size or more, the contours have room to be smooth and a little wider.
-SMOOTH_FROM = 1.5
-CONTOUR_PX, OUTLINE_PX = 1.1, 2.0
+CONTOUR_PX, OUTLINE_PX = 1.4, 2.2
 DASH_PX, HATCH_PITCH_PX, HATCH_LINE_PX = 7, 7, 2
 
 
@@ -86,8 +84,8 @@ def _blended(
 
 
 def _contours(labels: npt.NDArray[np.int32], size: tuple[int, int]) -> Strength:
-    """At the picture's own size exactly the borders of the label image: there is no room to smooth them."""
-    if size[0] < SMOOTH_FROM * labels.shape[1]:
+    """Not enlarged exactly the borders of the label image: there is no room to smooth them."""
+    if size[0] <= labels.shape[1]:
         return contour_mask(_labels_of_size(labels, size)).astype(np.float32)
     return contour_lines(labels, size, CONTOUR_PX)
 

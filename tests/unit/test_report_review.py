@@ -74,6 +74,17 @@ def test_a_line_lies_on_the_border_and_is_as_wide_as_asked() -> None:
         assert np.average(np.arange(200) + 0.5, weights=profile) == pytest.approx(100.0, abs=0.2)
 
 
+@pytest.mark.parametrize("scale", [0.5, 1.0, 1.2, 2.0, 6.0])
+def test_a_line_covers_nothing_but_itself_at_any_size(scale: float) -> None:
+    made = np.ones((60, 60), np.int32)
+    made[:, 30:] = 2
+    side = round(60 * scale)
+    profile = contour_lines(made, (side, side), 4.0)[side // 2]
+    assert 2.0 < profile.sum() < 5.0
+    assert not profile[: side // 2 - 4].any()
+    assert not profile[side // 2 + 4 :].any()
+
+
 def test_a_slanted_border_has_no_stairs() -> None:
     """The line's centre stays within half a pixel of the picture, where the label image jumps by five."""
     rows, columns = np.indices((60, 60))
