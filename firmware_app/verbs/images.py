@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from firmware_app.verbs.options import add_verb, count, matching, um_per_px
-from firmware_app.verbs.outcome import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, Stop, show, show_progress, stopping
+from firmware_app.verbs.outcome import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_USAGE,
+    end_with_refusals,
+    show,
+    show_progress,
+    stopping,
+)
 
 if TYPE_CHECKING:
     from firmware_app.services.analysis_rows import Row
@@ -74,9 +82,7 @@ def analyze(arguments: argparse.Namespace) -> int:
                 refusals.append(f"{row['file']}: {row['reason']}")
             progress.one_more(len(refusals))
         progress.clear()
-    if refusals:
-        more = f" (and {len(refusals) - 1} more refused)" if len(refusals) > 1 else ""
-        raise Stop(EXIT_FAILED, refusals[0] + more)
+    end_with_refusals(refusals)
     return EXIT_DONE
 
 
