@@ -30,7 +30,7 @@ if __name__ == "__main__":
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from segmentation_judge import Errors, against_dots, against_figures, against_outlines, dice
+from segmentation_judge import SIDE_MIN_PX, Errors, against_dots, against_figures, against_outlines, dice
 from segmentation_table import OURS, PEER, Judged, Line, described, lines_of, printed, worst_lines
 from segmentation_truth import SETS, SHARED, Asked, Known, images_of, known
 
@@ -50,6 +50,7 @@ class Task:
     asked: Asked
     with_peer: bool
     overlays: Path | None
+    side_px: int
 
 
 def judge_image(task: Task) -> list[Judged]:
@@ -58,7 +59,7 @@ def judge_image(task: Task) -> list[Judged]:
     truth = known(task.asked)
     began_s = time.perf_counter()
     measurement = measure(truth.pixels, truth.bits_stored)
-    rows = [judged_ours(task.asked, truth, measurement, time.perf_counter() - began_s)]
+    rows = [judged_ours(task, truth, measurement, time.perf_counter() - began_s)]
     if task.overlays is not None:
         draw(task.overlays, task.asked, truth, measurement)
     if task.with_peer:
@@ -75,13 +76,14 @@ def judge_image(task: Task) -> list[Judged]:
                 PEER,
                 labels is not None,
                 seconds,
-                errors_of(labels, truth),
+                errors_of(labels, truth, task.side_px),
             )
         )
     return rows
 
 
-def judged_ours(asked: Asked, truth: Known, measurement: Measurement, seconds: float) -> Judged:
+def judged_ours(task: Task, truth: Known, measurement: Measurement, seconds: float) -> Judged:
+    asked = task.asked
     mosaic, numbers, grade = measurement.mosaic, measurement.morphometry, measurement.quality.grade
     if mosaic is None or numbers is None:
         reason = measurement.refusal.reason if measurement.refusal else "neither numbers nor a refusal"
@@ -96,7 +98,7 @@ def judged_ours(asked: Asked, truth: Known, measurement: Measurement, seconds: f
         OURS,
         True,
         seconds,
-        errors_of(mosaic.labels.astype(np.uint16).astype(np.int32), truth),
+        errors_of(mosaic.labels.astype(np.uint16).astype(np.int32), truth, task.side_px),
         numbers.n,
         grade,
         "; ".join(numbers.warnings),
@@ -104,11 +106,11 @@ def judged_ours(asked: Asked, truth: Known, measurement: Measurement, seconds: f
     )
 
 
-def errors_of(labels: npt.NDArray[np.int32] | None, truth: Known) -> Errors:
+def errors_of(labels: npt.NDArray[np.int32] | None, truth: Known, side_px: int) -> Errors:
     if labels is None:
         return Errors()
     if truth.outlines is not None:
-        return against_outlines(labels, truth.outlines)
+        return against_outlines(labels, truth.outlines, side_px)
     if truth.figures is None:
         return Errors()
     if truth.patch is not None:
@@ -189,6 +191,8 @@ def options() -> argparse.Namespace:
     parser.add_argument("--worst", type=int, default=0, metavar="N", help="name the worst N images of each set")
     parser.add_argument("--overlays", type=Path, metavar="DIR", help="write DIR/SET/IMAGE.png")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write a row per image and method")
+    text = "pixel edges that two neighbours share at least, of both sides: how far HEX depends on it"
+    parser.add_argument("--side-px", type=int, default=SIDE_MIN_PX, metavar="N", help=text)
     return parser.parse_args()
 
 
@@ -201,7 +205,7 @@ def main() -> int:
         if name not in there:
             print(f"{name} is not here: {SHARED / 'data' / 'endothelium' / name}", file=sys.stderr)
     rows = []
-    tasks = [Task(each, with_peer, chosen.overlays) for each in asked]
+    tasks = [Task(each, with_peer, chosen.overlays, chosen.side_px) for each in asked]
     for row in judge(tasks, chosen.jobs):
         rows.append(row)
         if sys.stderr.isatty():
