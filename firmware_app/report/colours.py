@@ -21,6 +21,8 @@ PAPER: Colour = (255, 255, 255)
 WARNING: Colour = (176, 32, 24)  # red is for warnings alone
 
 CONTOUR = YELLOW
+GUTTAE = PAPER  # hatched: its lines tell it from every tint
+REGION = PAPER  # dashed
 NO_RING = GREY
 SIDES: dict[int, Colour] = {3: PURPLE, 4: BLUE, 5: SKY_BLUE, 6: GREEN, 7: ORANGE, 8: VERMILLION}
 

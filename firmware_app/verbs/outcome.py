@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -88,22 +88,21 @@ def show(as_json: bool, data: object, text: str) -> None:
         print(printable(text).replace("\n", " "), flush=True)
 
 
-def show_files(
-    as_json: bool, rows: Iterator[dict[str, object]], line: Callable[[dict[str, object]], str], *, of: int = 0
-) -> None:
-    """A row per file as it is made, each `ok` or refused, with the progress where `of` says how many there are.
+def show_files(as_json: bool, rows: Iterator[dict[str, object]], line: Callable[[dict[str, object]], str]) -> None:
+    """A row per file as it is made, each `ok` or refused.
 
     `Stop` names the first refusal, or why nothing more could be written.
     """
     refusals: list[str] = []
-    for number, row in enumerate(_until_output_fails(rows), start=1):
+    for row in _until_output_fails(rows):
         show(as_json, row, line(row))
-        if of:
-            show_progress(f"{number}/{of}")
         if row["status"] != "ok":
             refusals.append(f"{row['file']}: {row['reason']}")
-    if of:
-        show_progress("")
+    end_with_refusals(refusals)
+
+
+def end_with_refusals(refusals: Sequence[str]) -> None:
+    """`Stop` with the first of them, if there are any."""
     if refusals:
         more = f" (and {len(refusals) - 1} more refused)" if len(refusals) > 1 else ""
         raise Stop(EXIT_FAILED, refusals[0] + more)

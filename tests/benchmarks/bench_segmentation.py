@@ -1,245 +1,228 @@
-"""The core beside scikit-image's spectrum + marker watershed, on the same frames in the same run.
+"""The evaluation of the core, as one command: every set beside what is required and beside scikit-image.
 
-    .venv/bin/python tests/benchmarks/bench_segmentation.py [--seeds 20] [--every 1]
+    .venv/bin/python tests/benchmarks/bench_segmentation.py [--jobs 2] [--sets gavet cwru] [--every 4] [--no-peer]
 
-Simulated frames are always measured; the reference images where they are present (SPECULAR_SHARED, or ../shared).
-Density error in %, CV and HEX errors in points, F is the share of cells found at IoU 0.5 as F1. A counted cell is
-judged if three quarters of it lie in the annotated patch. For dots: the centre method (Voronoi cells of the dots).
-Needs requirements-bench.lock.
+Exit status 1 if a required figure is missed. The reference images are where SPECULAR_SHARED says, or ../shared;
+simulated frames are measured everywhere. ECD is the mean absolute density error in %, CV and HEX errors are in points,
+F1 counts cells at IoU 0.5; an error is averaged over the answered images, and how many those are stands beside it. The
+definitions are in segmentation_judge.py, the figures in segmentation_table.py. Needs requirements-bench.lock.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import json
+import multiprocessing
 import os
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 if __name__ == "__main__":
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
+        os.environ[name] = "1"  # the processes divide the work; segmentation_speed.py has its own threads
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from scipy.ndimage import gaussian_filter
-from scipy.spatial import Delaunay, QhullError, Voronoi
-from skimage.feature import peak_local_max
-from skimage.segmentation import watershed
+from segmentation_judge import SIDE_MIN_PX, Errors, against_dots, against_figures, against_outlines, dice
+from segmentation_table import OURS, PEER, Judged, Line, described, lines_of, printed, worst_lines
+from segmentation_truth import SETS, SHARED, Asked, Known, images_of, known
 
 from firmware_app.endothelium.measure import measure
-from firmware_app.endothelium.mosaic import build_mosaic, whole_regions
-from firmware_app.model import Eye, Mosaic
-from hw.sim.eye import SimulatedHead
+from firmware_app.model import Measurement
+from firmware_app.report.contours import contour_mask
+from firmware_app.report.overlay import draw_overlay
 
-SHARED = Path(os.environ.get("SPECULAR_SHARED", Path(__file__).resolve().parents[3] / "shared"))
-OUTLINED = ("gavet", "confoscan52", "cwru", "specular7", "alizarine")
-CELLS_MIN, COUNTABLE_DOTS, UNCOUNTABLE_DOTS = 30, 20, 10
-SIDE_MIN_PX = 0.6
-Labels = npt.NDArray[np.int32]
-Method = Callable[[npt.NDArray[np.generic]], Mosaic | None]
+HERE = Path(__file__).resolve().parent
+TRUTH_COLOUR = (204, 121, 167)
+PICTURE_S, CLASSIC_RATIO, LAG_MS = 0.5, 0.5, 20.0
+TIMED_IMAGES = 15
 
 
-def our_core(pixels: npt.NDArray[np.generic]) -> Mosaic | None:
-    return measure(pixels, 8 * pixels.dtype.itemsize).mosaic
+@dataclass(frozen=True, slots=True)
+class Task:
+    asked: Asked
+    with_peer: bool
+    overlays: Path | None
+    side_px: int
 
 
-def peer_pipeline(pixels: npt.NDArray[np.generic]) -> Mosaic | None:
-    """What one writes with scikit-image: spacing from the spectrum, smoothed minima as markers, watershed, refined."""
-    image = pixels.astype(np.float32)
-    image -= gaussian_filter(image, 20)
-    image /= np.sqrt(gaussian_filter(image**2, 20)) + 1e-3
-    window = np.outer(np.hanning(image.shape[0]), np.hanning(image.shape[1]))
-    power = np.abs(np.fft.fft2(image * window)) ** 2
-    frequency = np.hypot(np.fft.fftfreq(image.shape[0])[:, None], np.fft.fftfreq(image.shape[1])[None, :])
-    edges = np.geomspace(1 / 80, 1 / 8, 60)
-    ring = np.digitize(frequency, edges)
-    means = np.bincount(ring.ravel(), power.ravel(), 61) / np.maximum(np.bincount(ring.ravel(), minlength=61), 1)
-    tilted = gaussian_filter(means[1:-1] * edges[:-1] ** 1.5, 1.0)  # untilted it locks onto shading; about our own tilt
-    spacing = 1 / edges[int(np.argmax(tilted))]
-    smooth = gaussian_filter(image, 0.20 * spacing)
-    peaks = peak_local_max(smooth, min_distance=max(1, int(0.25 * spacing)), exclude_border=False)
-    markers = np.zeros(image.shape, np.int32)
-    markers[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
-    labels = watershed(-gaussian_filter(image, 0.10 * spacing), markers).astype(np.int32)
-    mosaic = build_mosaic(labels, whole_regions(labels, np.ones(labels.shape, bool)), SIDE_MIN_PX)
-    return mosaic if mosaic.n >= CELLS_MIN else None
+def judge_image(task: Task) -> list[Judged]:
+    """Both methods on one image."""
+    np.seterr(all="ignore")
+    truth = known(task.asked)
+    began_s = time.perf_counter()
+    measurement = measure(truth.pixels, truth.bits_stored)
+    rows = [judged_ours(task, truth, measurement, time.perf_counter() - began_s)]
+    if task.overlays is not None:
+        draw(task.overlays, task.asked, truth, measurement)
+    if task.with_peer:
+        from segmentation_peer import peer_pipeline
+
+        began_s = time.perf_counter()
+        labels = peer_pipeline(truth.pixels)
+        seconds = time.perf_counter() - began_s
+        rows.append(
+            Judged(
+                task.asked.set_name,
+                task.asked.image,
+                truth.kind,
+                PEER,
+                labels is not None,
+                seconds,
+                errors_of(labels, truth, task.side_px),
+            )
+        )
+    return rows
 
 
-METHODS: dict[str, Method] = {"specular": our_core, "scikit-image": peer_pipeline}
+def judged_ours(task: Task, truth: Known, measurement: Measurement, seconds: float) -> Judged:
+    asked = task.asked
+    mosaic, numbers, grade = measurement.mosaic, measurement.morphometry, measurement.quality.grade
+    if mosaic is None or numbers is None:
+        reason = measurement.refusal.reason if measurement.refusal else "neither numbers nor a refusal"
+        return Judged(asked.set_name, asked.image, truth.kind, OURS, False, seconds, grade=grade, reason=reason)
+    found = None
+    if truth.guttae is not None:
+        found = dice(np.zeros_like(truth.guttae) if mosaic.guttae is None else mosaic.guttae, truth.guttae)
+    return Judged(
+        asked.set_name,
+        asked.image,
+        truth.kind,
+        OURS,
+        True,
+        seconds,
+        errors_of(mosaic.labels.astype(np.uint16).astype(np.int32), truth, task.side_px),
+        numbers.n,
+        grade,
+        "; ".join(numbers.warnings),
+        found,
+    )
 
 
-@dataclass
-class Tally:
-    """What one method did on one set. Rows of errors: density %, CV points, HEX points, F1."""
-
-    asked: int = 0
-    errors: list[tuple[float, ...]] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-
-    def line(self, name: str, method: str) -> str:
-        if not self.errors:
-            return f"{name:12s} {method:13s} {0:3d}/{self.asked:<3d}"
-        table = np.array(self.errors, dtype=float)
-        shown = " ".join(mean_of_known(column) for column in np.abs(table[:, :3]).T)
-        found = f"{np.nanmean(table[:, 3]):6.3f}" if not np.isnan(table[:, 3]).all() else "     -"
-        median, within = np.median(np.abs(table[:, 0])), 100 * np.mean(np.abs(table[:, 0]) <= 10)
-        answered = f"{len(self.errors):3d}/{self.asked:<3d}"
-        pace = f"{np.mean(self.seconds):7.3f}"
-        return f"{name:12s} {method:13s} {answered} {shown} {found} {median:8.2f} {within:7.0f} {pace}"
+def errors_of(labels: npt.NDArray[np.int32] | None, truth: Known, side_px: int) -> Errors:
+    if labels is None:
+        return Errors()
+    if truth.outlines is not None:
+        return against_outlines(labels, truth.outlines, side_px)
+    if truth.figures is None:
+        return Errors()
+    if truth.patch is not None:
+        return against_dots(labels, truth.figures.area_px, truth.patch)
+    return against_figures(labels, truth.figures)
 
 
-def mean_of_known(errors: np.ndarray) -> str:
-    """Dots give no areas and some pictures no HEX: those count for nothing, not as zero."""
-    known = errors[~np.isnan(errors)]
-    return f"{known.mean():7.2f}" if known.size else "      -"
+def draw(folder: Path, asked: Asked, truth: Known, measurement: Measurement) -> None:
+    """Our overlay twice as large as the picture, with the outlines of the truth over it."""
+    rows, columns = truth.pixels.shape
+    picture = draw_overlay(truth.pixels, truth.bits_stored, measurement, (2 * columns, 2 * rows)).copy()
+    if truth.outlines is not None:
+        picture[contour_mask(truth.outlines.repeat(2, axis=0).repeat(2, axis=1))] = TRUTH_COLOUR
+    target = folder / asked.set_name / f"{asked.image.replace('/', '_')}.png"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture).save(target)
 
 
-HEADER = f"{'set':12s} {'method':13s} answer  ECD %  CV pp  HEX pp  F@0.5   median  in 10%  s/image"
+def judge(tasks: Sequence[Task], jobs: int) -> Iterator[Judged]:
+    """In order, whatever the number of processes."""
+    if jobs == 1:
+        for task in tasks:
+            yield from judge_image(task)
+        return
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for rows in pool.map(judge_image, tasks):
+            yield from rows
 
 
-def three(area: npt.NDArray[np.float64], sides: npt.NDArray[np.int32]) -> tuple[float, float, float]:
-    ringed = sides[sides > 0]
-    hexagons = 100 * float(np.mean(ringed == 6)) if ringed.size >= 5 else float("nan")
-    return float(area.mean()), 100 * float(area.std() / area.mean()), hexagons
+def speed(mode: str, threads: int, images: Sequence[Path]) -> dict[str, float]:
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
+    command = [sys.executable, str(HERE / "segmentation_speed.py"), mode, *map(str, images)]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    figures: dict[str, float] = json.loads(done.stdout)
+    return figures
 
 
-def against_outlines(mosaic: Mosaic, outlines: Labels) -> tuple[float, ...] | None:
-    total = np.bincount(mosaic.labels.ravel(), minlength=mosaic.n + 1)
-    inside = np.bincount(mosaic.labels.ravel(), (outlines > 0).ravel(), minlength=mosaic.n + 1)
-    judged = (inside >= 0.75 * total)[1:]
-    if np.count_nonzero(judged) < 5:
-        return None
-    truth = build_mosaic(outlines, whole_regions(outlines, np.ones(outlines.shape, bool)), SIDE_MIN_PX)
-    area, cv, hexagons = three(mosaic.area_px[judged], mosaic.sides[judged])
-    true_area, true_cv, true_hexagons = three(truth.area_px, truth.sides)
-    cells = int(outlines.max()) + 1
-    overlap = np.bincount(mosaic.labels.ravel() * cells + outlines.ravel(), minlength=(mosaic.n + 1) * cells)
-    overlap = overlap.reshape(mosaic.n + 1, cells)[1:, 1:]
-    outlined = np.bincount(outlines.ravel(), minlength=cells)[1:]
-    union = total[1:, None] + outlined[None, :] - overlap
-    hits = np.count_nonzero((overlap >= 0.5 * union) & judged[:, None])
-    f1 = 2 * hits / (np.count_nonzero(judged) + np.count_nonzero(outlined))
-    return 100 * (true_area / area - 1), cv - true_cv, hexagons - true_hexagons, f1
+def speed_lines(with_peer: bool) -> Iterator[Line]:
+    folder = SHARED / "data" / "endothelium"
+    sp1p, gavet = (sorted((folder / name / "images").glob("*.png"))[:TIMED_IMAGES] for name in ("sp1p", "gavet"))
+    once = speed("picture", 2, sp1p)
+    yield speed_line(
+        "240x528, all included, 2 threads, s", once["seconds"], PICTURE_S, "1.2", f"first {once['first_s']:.2f}"
+    )
+    if with_peer:
+        ratio = speed("classic", 1, gavet)
+        network = f"network {ratio['network_s']:.3f} s" if ratio["network_found"] else "no network found"
+        beside = f"{ratio['ours_s']:.3f} s / {ratio['peer_s']:.3f} s, {network}"
+        yield speed_line("classic stages / scikit-image, gavet", ratio["ratio"], CLASSIC_RATIO, "-", beside)
+    lag = speed("lag", 2, [*sp1p, *gavet])
+    beside = f"median {lag['median_ms']:.1f}, idle {lag['idle_ms']:.1f}"
+    yield speed_line("event loop's worst lag, ms", lag["worst_ms"], LAG_MS, "-", beside)
 
 
-def dotted_area(dots: npt.NDArray[np.float64]) -> float | None:
-    """Mean Voronoi area of the dots inside the dotted patch; None below 20 such dots. Gaps are not bridged."""
-    try:
-        triangles, voronoi = Delaunay(dots), Voronoi(dots)
-    except (QhullError, ValueError):
-        return None
-    sides = [(a, b) for a, b in ((0, 1), (1, 2), (0, 2))]
-    corners = dots[triangles.simplices]
-    lengths = np.stack([np.linalg.norm(corners[:, a] - corners[:, b], axis=1) for a, b in sides], axis=1)
-    short = triangles.simplices[lengths.max(axis=1) <= 2.2 * np.median(lengths)]
-    pairs = np.sort(np.concatenate([short[:, [a, b]] for a, b in sides]), axis=1)
-    unique, count = np.unique(pairs, axis=0, return_counts=True)
-    inner = np.setdiff1d(unique, unique[count == 1])
-    areas = []
-    for dot in inner:
-        region = voronoi.regions[voronoi.point_region[dot]]
-        if region and -1 not in region:
-            x, y = voronoi.vertices[region].T
-            areas.append(0.5 * abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))))
-    return float(np.mean(areas)) if len(areas) >= COUNTABLE_DOTS else None
+def speed_line(name: str, value: float, limit: float, published: str, beside: str) -> Line:
+    passed = value <= limit
+    cells = (name, "-", published, f"<= {limit:g}", f"{value:.3g}", "-", beside, "pass" if passed else "FAIL")
+    return Line(cells, passed)
 
 
-def grey(path: Path) -> npt.NDArray[np.uint8]:
-    return np.asarray(Image.open(path).convert("L"))
+def write_csv(path: Path, rows: Sequence[Judged]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        flat = [{**{k: v for k, v in asdict(row).items() if k != "errors"}, **asdict(row.errors)} for row in rows]
+        writer.writerow(flat[0].keys())
+        writer.writerows([each.values() for each in flat])
 
 
-def outlined_images(name: str, every: int) -> Iterator[tuple[npt.NDArray[np.uint8], Labels]]:
-    for path in sorted((SHARED / "data" / "endothelium" / name / "images").iterdir())[::every]:
-        labels = path.parents[1] / "labels" / f"{path.stem}.png"
-        if labels.exists():
-            yield grey(path), np.asarray(Image.open(labels)).astype(np.int32)
-
-
-def dotted_images(every: int) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]]:
-    for path in sorted((SHARED / "data" / "endothelium" / "specular385" / "images").iterdir())[::every]:
-        lines = (path.parents[1] / "points" / f"{path.stem}.tsv").read_text().splitlines()[1:]
-        dots = [[float(word) for word in line.split("\t")[1:3]] for line in lines]
-        yield grey(path), np.array(dots).reshape(-1, 2)
-
-
-def timed(method: Method, pixels: npt.NDArray[np.generic], tally: Tally) -> Mosaic | None:
-    began = time.perf_counter()
-    mosaic = method(pixels)
-    tally.seconds.append(time.perf_counter() - began)
-    tally.asked += 1
-    return mosaic
-
-
-def simulated(seeds: int) -> None:
-    tallies = {name: Tally() for name in METHODS}
-    for seed in range(1, seeds + 1):
-        head = SimulatedHead(seed)
-        for eye in Eye:
-            truth = head.truth(eye)
-            pixels = head.render(head.focus(eye), 1.0, 8)
-            for name, method in METHODS.items():
-                mosaic = timed(method, pixels, tallies[name])
-                if mosaic is not None:
-                    area, cv, hexagons = three(mosaic.area_px, mosaic.sides)
-                    density = 1e6 / (area * 0.85**2)
-                    error = 100 * (density / truth.cd_per_mm2 - 1)
-                    row = (error, cv - truth.cv_percent, hexagons - truth.hex_percent, float("nan"))
-                    tallies[name].errors.append(row)
-    for name, tally in tallies.items():
-        print(tally.line("simulated", name), flush=True)
-
-
-def outlined(name: str, every: int) -> None:
-    tallies = {method: Tally() for method in METHODS}
-    for pixels, outlines in outlined_images(name, every):
-        for method, run in METHODS.items():
-            mosaic = timed(run, pixels, tallies[method])
-            row = None if mosaic is None else against_outlines(mosaic, outlines)
-            if row is not None:
-                tallies[method].errors.append(row)
-    for method, tally in tallies.items():
-        print(tally.line(name, method), flush=True)
-
-
-def dotted(every: int) -> None:
-    countable = {method: Tally() for method in METHODS}
-    uncountable = {method: Tally() for method in METHODS}
-    false_reports = dict.fromkeys(METHODS, 0)
-    for pixels, dots in dotted_images(every):
-        true_area = dotted_area(dots) if len(dots) >= UNCOUNTABLE_DOTS else None
-        for method, run in METHODS.items():
-            if len(dots) < UNCOUNTABLE_DOTS:
-                false_reports[method] += timed(run, pixels, uncountable[method]) is not None
-            elif true_area is not None:
-                mosaic = timed(run, pixels, countable[method])
-                if mosaic is not None:
-                    error = 100 * (true_area / float(mosaic.area_px.mean()) - 1)
-                    countable[method].errors.append((error, float("nan"), float("nan"), float("nan")))
-    for method, tally in countable.items():
-        print(tally.line("specular385", method), flush=True)
-    for method, reports in false_reports.items():
-        print(f"{'uncountable':12s} {method:13s} {reports:3d}/{uncountable[method].asked:<3d} reported, 0 is right")
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS, metavar="NAME", help=", ".join(SETS))
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="only every n-th reference image of each set")
+    parser.add_argument("--seeds", type=int, default=20, metavar="N", help="simulated heads, two eyes each")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes")
+    parser.add_argument("--markdown", action="store_true")
+    parser.add_argument("--no-peer", action="store_true", help="without scikit-image")
+    parser.add_argument("--no-speed", action="store_true", help="without times and lag (alone: --sets simulated)")
+    parser.add_argument("--worst", type=int, default=0, metavar="N", help="name the worst N images of each set")
+    parser.add_argument("--overlays", type=Path, metavar="DIR", help="write DIR/SET/IMAGE.png")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write a row per image and method")
+    text = "pixel edges that two neighbours share at least, of both sides: how far HEX depends on it"
+    parser.add_argument("--side-px", type=int, default=SIDE_MIN_PX, metavar="N", help=text)
+    return parser.parse_args()
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--every", type=int, default=1, help="only every n-th reference image")
-    arguments = parser.parse_args()
-    np.seterr(all="ignore")
-    print(HEADER)
-    simulated(arguments.seeds)
-    if not SHARED.is_dir():
-        print(f"reference images are not here: {SHARED}")
-        return 0
-    for name in OUTLINED:
-        outlined(name, arguments.every)
-    dotted(arguments.every)
-    return 0
+    chosen = options()
+    with_peer = not chosen.no_peer
+    asked = list(images_of(chosen.sets, chosen.every, chosen.seeds))
+    there = {each.set_name for each in asked}
+    for name in chosen.sets:
+        if name not in there:
+            print(f"{name} is not here: {SHARED / 'data' / 'endothelium' / name}", file=sys.stderr)
+    rows = []
+    tasks = [Task(each, with_peer, chosen.overlays, chosen.side_px) for each in asked]
+    for row in judge(tasks, chosen.jobs):
+        rows.append(row)
+        if sys.stderr.isatty():
+            print(f"\r\x1b[K{len({(r.set_name, r.image) for r in rows})}/{len(asked)}", end="", file=sys.stderr)
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr)
+    lines = lines_of(rows, sorted(there))
+    if not chosen.no_speed and SHARED.is_dir():
+        lines += speed_lines(with_peer)
+    print(printed(lines, chosen.markdown))
+    for row in rows:
+        if row.method == OURS and row.kind == "uncountable" and row.answered:
+            print(f"answered though uncountable: {described(row)}")
+    print("\n".join(worst_lines(rows, chosen.worst)))
+    if chosen.csv is not None and rows:
+        write_csv(chosen.csv, rows)
+    return 1 if any(line.passed is False for line in lines) else 0
 
 
 if __name__ == "__main__":

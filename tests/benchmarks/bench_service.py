@@ -24,8 +24,8 @@ from PIL import Image
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "io")]
 
-from bench_segmentation import peer_pipeline  # noqa: E402
 from instrument_bench import Bench, bench, service  # noqa: E402
+from segmentation_peer import peer_pipeline  # noqa: E402
 
 PYTHON = sys.executable
 # What the service has imported at READY, and what it has imported when it idles.

@@ -15,12 +15,16 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
 from firmware_app.model import Eye
-from firmware_app.services.image_files import ImageFileError, OutputClash, analyze_files, read_image
+from firmware_app.services.analysis_run import analyze_files
+from firmware_app.services.image_files import ImageFileError, read_image
+from firmware_app.services.image_search import OutputClash
 from hw.sim.eye import SimulatedHead
 
 KEYS = [
     *("file", "status", "reason", "cd_per_mm2", "cv_percent", "hex_percent", "n", "area_um2", "sides"),
     *("analysed_area_mm2", "quality", "um_per_px", "mean_area_px", "seconds"),
+    *("refusal_code", "method", "n_complete_ring", "cd_interval", "cv_interval", "hex_interval"),
+    *("area_histogram", "guttae_percent", "quality_reasons"),
 ]
 
 
@@ -167,10 +171,9 @@ def damaged(folder: Path) -> dict[str, Path]:
     page.save_as(folder / "page.dcm")
     write_dicom(folder / "lying.dcm", cells(), 8, Rows=60000, Columns=60000)
     write_dicom(folder / "oblong.dcm", cells(), 8, PixelSpacing=[0.001, 0.002])
-    (folder / "folder.png").mkdir()
     for name in (
         *("cut.png", "cut.jpg", "cut.dcm", "empty.png", "text.png", "noise.dcm", "float.tif", "pages.tif"),
-        *("lying.dcm", "oblong.dcm", "folder.png", "no pixels.dcm", "page.dcm", "absent.png"),
+        *("lying.dcm", "oblong.dcm", "no pixels.dcm", "page.dcm", "absent.png"),
     ):
         made[name] = folder / name
     return made
@@ -186,7 +189,6 @@ def test_damaged_files_are_results_with_a_reason(tmp_path: Path) -> None:
         "page.dcm": "Conversion Type WSD",
         "lying.dcm": "too large",
         "oblong.dcm": "not square",
-        "folder.png": "not a regular file",
         "absent.png": "No such file",
         "cut.png": "cannot be read",
         "cut.jpg": "cannot be read",

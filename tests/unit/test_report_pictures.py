@@ -20,7 +20,8 @@ from report_samples import (
 from firmware_app.model import Eye
 from firmware_app.report import colours
 from firmware_app.report.canvas import Canvas, cut_to_width, text_width, wrapped
-from firmware_app.report.overlay import contour_mask, draw_overlay, stretched
+from firmware_app.report.contours import contour_lines, contour_mask
+from firmware_app.report.overlay import CONTOUR_PX, draw_overlay, stretched
 from firmware_app.report.page import HEIGHT, WIDTH, draw_report
 from firmware_app.report.typeface import text_font
 
@@ -63,10 +64,16 @@ def test_a_12_bit_picture_looks_like_its_8_bit_one() -> None:
 
 
 def test_the_overlay_can_be_drawn_larger_with_lines_as_thin() -> None:
-    picture = draw_overlay(pixels(), 8, mosaic_measurement(), (COLUMNS * 3, ROWS * 3))
+    size = (COLUMNS * 3, ROWS * 3)
+    picture = draw_overlay(pixels(), 8, mosaic_measurement(), size).astype(float)
     assert picture.shape == (ROWS * 3, COLUMNS * 3, 3)
+    drawn = contour_lines(labels(), size, CONTOUR_PX)
     small = contour_mask(labels()).sum()
-    assert 2 * small < is_colour(picture, colours.CONTOUR).sum() < 4 * small
+    assert 2 * small < drawn.sum() < 5 * small, "three times as long, and hardly wider"
+    assert drawn.max() <= 1
+    yellow = picture[..., :2].min(axis=2) - picture[..., 2]
+    assert yellow[drawn > 0.8].min() > 60
+    assert yellow[(drawn == 0) & (np.repeat(np.repeat(labels(), 3, 0), 3, 1) == 0)].max() < 20
 
 
 def test_a_refused_picture_carries_the_reason() -> None:
