@@ -6,7 +6,7 @@ added, if none is counted twice (Cornea 2020;39:779 asks for 425 cells from abou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -100,7 +100,9 @@ def make_panorama(
     told = [SourcePlace(None, 0, left_out(capture, reasons)) for capture in range(len(sources))]
     for (capture, at), cells, measurement in zip(places.items(), given, measured, strict=True):
         told[capture] = SourcePlace(at, cells, refusal_of(measurement))
-    measurement = judged(union, measured, given, um_per_px, used, doubts(told, placement))
+    measurement = judged(
+        union, dict(zip(places, measured, strict=True)), given, um_per_px, used, doubts(told, placement)
+    )
     numbers = np.array([*places, -1], np.int16)  # the last one is found by the owner -1
     return Panorama(
         stitched.pixels,
@@ -216,16 +218,16 @@ def doubts(told: Sequence[SourcePlace], placement: Placement) -> tuple[str, ...]
 
 def judged(
     union: Mosaic,
-    measured: Sequence[Measurement],
+    measured: Mapping[int, Measurement],
     given: Sequence[int],
     um_per_px: float | None,
     parameters: Parameters,
     warnings: tuple[str, ...],
 ) -> Measurement:
     """Numbers of the union, or a refusal where it has too few cells."""
-    quality = pooled_quality([each.quality for each in measured], given)
+    quality = pooled_quality({f"capture {c + 1}": each.quality for c, each in measured.items()}, given)
     if union.n == 0:
-        reason = "no capture could be measured: " + "; ".join(sorted({refusal_of(each) for each in measured}))
+        reason = "no capture could be measured: " + "; ".join(sorted({refusal_of(each) for each in measured.values()}))
         return Measurement(quality, refusal=Refusal(MEASUREMENT_FAILURE, reason))
     if union.n < parameters.cells_min:
         reason = f"only {union.n} whole cells in all captures: at least {parameters.cells_min} are needed"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -58,7 +57,7 @@ def assess_quality(
 
 
 def blur_scores(image: FloatImage, spacing_px: float) -> tuple[float, float]:
-    """Focus and motion 0..1; nothing is held against what is too small to be judged, nor motion where all is blurred."""
+    """Focus and motion 0..1; what is too small to be judged is not held against the picture, nor motion in a blur."""
     found = texture(list(octaves(image, OCTAVES)))
     if found is None:
         return 1.0, 1.0
@@ -74,21 +73,20 @@ def grade_of(*scores: float) -> str:
     return next((name for name, least in GRADES if min(scores) >= least), "D")
 
 
-def pooled_quality(qualities: Sequence[Quality], weights: Sequence[float]) -> Quality:
+def pooled_quality(qualities: Mapping[str, Quality], weights: Sequence[float]) -> Quality:
     """Of several pictures that were measured together: the mean of each score by weight, graded anew.
 
-    Reasons are numbered by picture from 1; those of a picture without weight are left out. Equal weights where all
-    are 0.
+    Reasons begin with the picture's name, the key; those of a picture without weight are left out. Where no picture has
+    any, all count alike.
     """
     shares = np.asarray(weights, np.float64)
     shares = shares / shares.sum() if shares.sum() > 0 else np.full(len(qualities), 1 / len(qualities))
-    scores = np.array([[each.focus, each.contrast, each.exposure, each.motion] for each in qualities])
+    scores = np.array([[each.focus, each.contrast, each.exposure, each.motion] for each in qualities.values()])
     focus, contrast, exposure, motion = (float(score) for score in np.clip(shares @ scores, 0.0, 1.0))
     reasons = tuple(
-        f"capture {number}: {reason}"
-        for number, (each, share) in enumerate(zip(qualities, shares, strict=True), start=1)
+        f"{name}: {reason}"
+        for (name, each), share in zip(qualities.items(), shares, strict=True)
         for reason in each.reasons
         if share > 0
     )
-    pooled = Quality(grade_of(focus, contrast, exposure, motion), focus, contrast, exposure, reasons)
-    return replace(pooled, motion=motion)
+    return Quality(grade_of(focus, contrast, exposure, motion), focus, contrast, exposure, reasons, motion)

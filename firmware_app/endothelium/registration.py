@@ -33,6 +33,7 @@ CORRELATION_MIN = 0.35
 CORRELATION_MIN_UNSHIFTED = 0.5
 UNSHIFTED_PX = 3.0
 RIVAL_SHARE = 0.4  # of the best proposal's sigmas
+EXPECTED_WITHIN_PX = 150.0  # the eye wanders by less than this between two captures of a series
 APART_PX = 12.0  # nearer than this two proposals are flanks of one peak: a blurred picture has wide ones
 
 Spectrum = npt.NDArray[np.complexfloating]
@@ -85,7 +86,7 @@ def flatten(pixels: npt.NDArray[np.generic]) -> FlatCapture:
     weight: FloatImage = usable.astype(np.float32)
     margin = int(3 * SHADING_SIGMA_PX)
     level = np.float32(image[usable].mean())
-    density = np.maximum(Plane(weight, margin).gaussian(SHADING_SIGMA_PX), np.float32(1e-2))
+    density: FloatImage = np.maximum(Plane(weight, margin).gaussian(SHADING_SIGMA_PX), np.float32(1e-2))
     plane = Plane((image - level) * weight, margin)
     detail: FloatImage = (plane.gaussian(NOISE_SIGMA_PX) - plane.gaussian(SHADING_SIGMA_PX) / density) * weight
     variance = Plane(detail * detail, margin).gaussian(SHADING_SIGMA_PX) / density
@@ -128,10 +129,10 @@ class Registrar:
         best = credible[0]
         rival = next((each for each in credible[1:] if each.sigmas >= RIVAL_SHARE * best.sigmas), None)
         if rival is not None:
-            if expected_px is None:
+            near = [each for each in credible if expected_px and is_near(each, expected_px)]
+            if len(near) != 1:
                 return Match(None, f"ambiguous: {words(best)} fits, and {words(rival)} nearly as well", rival)
-            row, column = expected_px
-            best = min(credible, key=lambda each: np.hypot(each.rows_px - row, each.columns_px - column))
+            best = near[0]
         return Match(self._refined(first, second, best), "", rival)
 
     def _independent_share(self, first: int, second: int) -> float:
@@ -230,6 +231,10 @@ def distinct(ranked: list[Shift]) -> list[Shift]:
         if all(np.hypot(each.rows_px - other.rows_px, each.columns_px - other.columns_px) > APART_PX for other in kept):
             kept.append(each)
     return kept
+
+
+def is_near(shift: Shift, expected_px: tuple[float, float]) -> bool:
+    return bool(np.hypot(shift.rows_px - expected_px[0], shift.columns_px - expected_px[1]) <= EXPECTED_WITHIN_PX)
 
 
 def words(shift: Shift) -> str:

@@ -56,7 +56,7 @@ def unite(
 def best_seen_first(
     mosaics: Sequence[Mosaic | None], sheets: Sequence[Sheet], owner: Owners
 ) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
-    """(capture, flat pixels in the panorama) of every cell; first those that lie wholly where their capture is the owner.
+    """(capture, flat pixels in the panorama) of every cell; first those that lie where their capture is the owner.
 
     So the captures' territories are filled before their fringes, and seams stay few.
     """
