@@ -2,7 +2,7 @@
 
 One wrong pair would bend the whole picture, and in a loop of pairs nobody can see from the residuals alone which one it
 is. So the captures are first hung on each other along the surest pairs (a maximum spanning tree), once with all pairs
-and once without each single one; the tree on which most of the evidence agrees decides which pairs are wrong.
+and once without each single one; the tree with which most pairs agree decides which ones are wrong.
 """
 
 from __future__ import annotations
@@ -64,16 +64,16 @@ def largest_group(count: int, pairs: list[Pair]) -> list[int]:
 
 
 def consensus(group: list[int], shifts: Mapping[Pair, Shift]) -> list[Pair]:
-    """The pairs that agree with one another, as many and as sure ones as possible; they still join the whole group."""
+    """The pairs that agree with one another, as many as possible and then the surest; they join the whole group."""
     best: list[Pair] = []
-    best_weight = -1.0
+    best_weight = (0, 0.0)
     for left_out in (None, *sorted(shifts)):
         considered = {pair: shift for pair, shift in shifts.items() if pair != left_out}
         tree = spanning_tree(group, considered)
         if tree is None:
             continue
         agreeing = [pair for pair in sorted(shifts) if off_by(tree, pair, shifts[pair]) <= TOLERANCE_PX]
-        weight = sum(shifts[pair].sigmas for pair in agreeing)
+        weight = (len(agreeing), sum(shifts[pair].sigmas for pair in agreeing))
         if weight > best_weight:
             best, best_weight = agreeing, weight
     return best
