@@ -186,7 +186,9 @@ def test_the_sharpest_usable_frame_is_kept_and_the_others_are_told() -> None:
 
 
 def test_a_sharper_frame_that_is_not_usable_does_not_win() -> None:
-    edges = np.where(np.arange(COLUMNS) < 0.7 * COLUMNS, 255.0 * (np.arange(COLUMNS) // 4 % 2), 4.0) * np.ones((ROWS, 1))
+    edges = np.where(np.arange(COLUMNS) < 0.7 * COLUMNS, 255.0 * (np.arange(COLUMNS) // 5 % 2), 4.0) * np.ones(
+        (ROWS, 1)
+    )
     assert sharpness(grey(edges)) > sharpness(grey(cells(blur_px=2.0)))
     assert kept(edges, cells(blur_px=2.0)).frame.sequence == 1
 
