@@ -20,14 +20,15 @@ from firmware_app.endothelium.placement import Pair, Placement, place
 from firmware_app.endothelium.quality import pooled_quality
 from firmware_app.endothelium.registration import FlatCapture, Registrar, Shift, flatten
 from firmware_app.endothelium.stitching import Owners, sheet, stitch
-from firmware_app.endothelium.union import unite
-from firmware_app.model import CALCULATION_FAILURE, MEASUREMENT_FAILURE, Measurement, Mosaic, Refusal
+from firmware_app.endothelium.union import Union, unite
+from firmware_app.model import CALCULATION_FAILURE, MEASUREMENT_FAILURE, Measurement, Refusal
 
 CAPTURES_MAX = 16  # 120 pairs
 PIXELS_MAX = 12_000_000  # of the panorama: some 300 MB while it is stitched
 SIDE_MIN_PX = 64
 LEAST_CELLS = 5  # that a single capture gives at least; the union has to have as many as any picture
 FIT_WARNING_PX = 2.0
+APART_WARNING_PX = 4.0  # a sixth of a usual cell; 1 px where nothing is distorted, 5 on a distorted pair in vivo
 
 Say = Callable[[str], None]
 
@@ -70,6 +71,7 @@ class Panorama:
     sources: tuple[SourcePlace, ...]
     shifts: dict[Pair, Shift]
     fit_px: float  # by how much, root mean square, the pairs disagree
+    apart_px: float  # how far apart nine of ten cells at most lie in two captures
     measurement: Measurement
 
 
@@ -96,13 +98,12 @@ def make_panorama(
     sheets = [sheet(sources[c].pixels, sources[c].bits_stored, flats[c], at) for c, at in places.items()]
     stitched = stitch(sheets, (rows, columns), max(sources[capture].bits_stored for capture in places))
     measured = measure_each(sources, list(places), um_per_px, used, say)
-    union, given = unite([each.mosaic for each in measured], sheets, stitched.owner, used.side_length_min_px)
+    union = unite([each.mosaic for each in measured], sheets, stitched.owner, used.side_length_min_px)
     told = [SourcePlace(None, 0, left_out(capture, reasons)) for capture in range(len(sources))]
-    for (capture, at), cells, measurement in zip(places.items(), given, measured, strict=True):
+    for (capture, at), cells, measurement in zip(places.items(), union.given, measured, strict=True):
         told[capture] = SourcePlace(at, cells, refusal_of(measurement))
-    measurement = judged(
-        union, dict(zip(places, measured, strict=True)), given, um_per_px, used, doubts(told, placement)
-    )
+    by_capture = dict(zip(places, measured, strict=True))
+    measurement = judged(union, by_capture, um_per_px, used, doubts(told, placement, union))
     numbers = np.array([*places, -1], np.int16)  # the last one is found by the owner -1
     return Panorama(
         stitched.pixels,
@@ -111,6 +112,7 @@ def make_panorama(
         tuple(told),
         shifts,
         placement.error_px,
+        union.apart_px,
         measurement,
     )
 
@@ -196,7 +198,7 @@ def left_out(capture: int, reasons: dict[Pair, str]) -> str:
     return (ambiguous or own or ["it overlaps only captures that are left out too"])[0]
 
 
-def doubts(told: Sequence[SourcePlace], placement: Placement) -> tuple[str, ...]:
+def doubts(told: Sequence[SourcePlace], placement: Placement, union: Union) -> tuple[str, ...]:
     warnings = [
         f"capture {number} is left out: {each.reason}"
         for number, each in enumerate(told, start=1)
@@ -213,24 +215,29 @@ def doubts(told: Sequence[SourcePlace], placement: Placement) -> tuple[str, ...]
     ]
     if placement.error_px > FIT_WARNING_PX:
         warnings.append(f"the captures fit to {placement.error_px:.1f} px only: cells at the seams may be missed")
+    elif union.apart_px > APART_WARNING_PX:
+        warnings.append(
+            f"the captures are distorted against each other, cells lie up to {union.apart_px:.0f} px apart: "
+            "some at the seams may be missed"
+        )
     return tuple(warnings)
 
 
 def judged(
-    union: Mosaic,
+    union: Union,
     measured: Mapping[int, Measurement],
-    given: Sequence[int],
     um_per_px: float | None,
     parameters: Parameters,
     warnings: tuple[str, ...],
 ) -> Measurement:
     """Numbers of the union, or a refusal where it has too few cells."""
-    quality = pooled_quality({f"capture {c + 1}": each.quality for c, each in measured.items()}, given)
-    if union.n == 0:
+    quality = pooled_quality({f"capture {c + 1}": each.quality for c, each in measured.items()}, union.given)
+    mosaic = union.mosaic
+    if mosaic.n == 0:
         reason = "no capture could be measured: " + "; ".join(sorted({refusal_of(each) for each in measured.values()}))
         return Measurement(quality, refusal=Refusal(MEASUREMENT_FAILURE, reason))
-    if union.n < parameters.cells_min:
-        reason = f"only {union.n} whole cells in all captures: at least {parameters.cells_min} are needed"
+    if mosaic.n < parameters.cells_min:
+        reason = f"only {mosaic.n} whole cells in all captures: at least {parameters.cells_min} are needed"
         return Measurement(quality, refusal=Refusal(CALCULATION_FAILURE, reason))
-    numbers = morphometry(union, um_per_px, parameters)
-    return Measurement(quality, mosaic=union, morphometry=replace(numbers, warnings=(*numbers.warnings, *warnings)))
+    numbers = morphometry(mosaic, um_per_px, parameters)
+    return Measurement(quality, mosaic=mosaic, morphometry=replace(numbers, warnings=(*numbers.warnings, *warnings)))

@@ -9,7 +9,7 @@ is shared out among them, so that they are neighbours.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,38 +19,59 @@ from firmware_app.endothelium.mosaic import build_mosaic
 from firmware_app.endothelium.stitching import Owners, Sheet
 from firmware_app.model import Mosaic
 
-COVERED_MAX = 0.3  # of a cell: more, and it is one that stands there already, or another view of its place
+COVERED_MAX = 0.2  # of a cell: more, and it is one that stands there already, or another view of its place
+SAME_MIN = 0.6  # of a cell that is covered by one other: it is the same
+APART_PERCENTILE = 90.0
 SEAM_PX = 2  # how far apart the cells of two captures may lie and still touch
 
 Labels = npt.NDArray[np.int32]
+FlatPixels = npt.NDArray[np.int64]
 
 
-def unite(
-    mosaics: Sequence[Mosaic | None], sheets: Sequence[Sheet], owner: Owners, side_length_min_px: float
-) -> tuple[Mosaic, tuple[int, ...]]:
-    """The mosaic of the panorama, and how many of its cells each capture gave. `mosaics` are in the captures' frames.
+@dataclass(frozen=True, slots=True, eq=False)
+class Union:
+    """`given` is how many cells each capture gave, `apart_px` how far apart nine of ten cells at most lie in two."""
+
+    mosaic: Mosaic
+    given: tuple[int, ...]
+    apart_px: float
+
+
+def unite(mosaics: Sequence[Mosaic | None], sheets: Sequence[Sheet], owner: Owners, side_length_min_px: float) -> Union:
+    """The mosaic of the panorama. `mosaics` are in the captures' frames, `sheets` say where these lie.
 
     `region` and `guttae` are taken from the owner of each place; None where no capture has any.
     """
     labels: Labels = np.zeros(owner.shape, np.int32)
     source: Owners = np.full(owner.shape, -1, np.int16)
     given = [0] * len(sheets)
-    count = 0
+    centres = [(0.0, 0.0)]
+    apart = []
     for number, pixels in best_seen_first(mosaics, sheets, owner):
-        free = pixels[labels.flat[pixels] == 0]
+        there = labels.flat[pixels]
+        free = pixels[there == 0]
         if free.size < (1 - COVERED_MAX) * pixels.size:
+            shared = np.bincount(there)
+            shared[0] = 0
+            if shared.max() >= SAME_MIN * pixels.size:
+                row, column = centre(pixels, owner.shape[1])
+                known = centres[int(shared.argmax())]
+                apart.append(float(np.hypot(row - known[0], column - known[1])))
             continue
-        count += 1
         given[number] += 1
-        labels.flat[free] = count
+        labels.flat[free] = len(centres)
         source.flat[free] = number
+        centres.append(centre(pixels, owner.shape[1]))
     close_seams(labels, source, len(sheets))
-    keep = np.ones(count + 1, bool)
-    keep[0] = False
-    united = build_mosaic(labels, keep, side_length_min_px)
+    united = build_mosaic(labels, np.arange(len(centres)) > 0, side_length_min_px)
     region = of_owners([None if mosaic is None else mosaic.region for mosaic in mosaics], sheets, owner)
     guttae = of_owners([None if mosaic is None else mosaic.guttae for mosaic in mosaics], sheets, owner)
-    return replace(united, region=region, guttae=guttae), tuple(given)
+    mosaic = replace(united, region=region, guttae=guttae)
+    return Union(mosaic, tuple(given), float(np.percentile(apart, APART_PERCENTILE)) if apart else 0.0)
+
+
+def centre(pixels: FlatPixels, columns: int) -> tuple[float, float]:
+    return float(np.mean(pixels // columns)), float(np.mean(pixels % columns))
 
 
 def best_seen_first(
@@ -75,7 +96,7 @@ def best_seen_first(
         yield number, pixels
 
 
-def cell_pixels(mosaic: Mosaic, sheet: Sheet, owner: Owners) -> list[npt.NDArray[np.int64]]:
+def cell_pixels(mosaic: Mosaic, sheet: Sheet, owner: Owners) -> list[FlatPixels]:
     """By cell: its pixels, counted through the rows of the panorama."""
     flat = mosaic.labels.ravel()
     order = np.argsort(flat, kind="stable")

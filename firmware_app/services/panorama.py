@@ -103,6 +103,7 @@ def panorama_data(panorama: Panorama, names: Sequence[str]) -> dict[str, object]
         "columns": panorama.pixels.shape[1],
         "bits_stored": panorama.bits_stored,
         "fit_px": panorama.fit_px,
+        "apart_px": panorama.apart_px,
         "captures": [
             {
                 "name": name,

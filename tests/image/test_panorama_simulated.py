@@ -80,7 +80,8 @@ def test_every_cell_of_the_union_once(name: str, bits: int, gains: tuple[float, 
     assert numbers.hex_percent == pytest.approx(truth.hex_percent, abs=6)
     assert sum(source.cells for source in panorama.sources) == numbers.n
     assert panorama.pixels.dtype == (np.uint8 if bits == 8 else np.uint16)
-    assert panorama.fit_px < 0.5
+    assert panorama.fit_px < 0.5 and panorama.apart_px < 2.0
+    assert numbers.warnings == ()
 
 
 def test_the_order_of_the_captures_does_not_matter() -> None:

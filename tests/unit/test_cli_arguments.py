@@ -18,7 +18,7 @@ from firmware_app.services.query_rows import date_key
 
 # The table of the command line on the architecture page.
 VERBS = {"run", "console", "demo", "sim", "hospital", "analyze", "echo", "worklist", "patients", "store", "commit"}
-VERBS |= {"mpps", "print", "object", "conformance", "check-config", "selftest"}
+VERBS |= {"mpps", "print", "object", "panorama", "conformance", "check-config", "selftest"}
 
 PARSED: list[tuple[str, dict[str, Any]]] = [
     ("run", {"verb": "run", "config": None}),
@@ -31,6 +31,10 @@ PARSED: list[tuple[str, dict[str, Any]]] = [
     ("demo --out d --seed 7 --keep", {"out": Path("d"), "seed": 7, "keep": True}),
     ("analyze a.png b.png", {"images": [Path("a.png"), Path("b.png")], "um_per_px": None, "labels": None}),
     ("analyze a.png --um-per-px 0.85 --labels l --overlay o --json", {"um_per_px": 0.85, "labels": Path("l")}),
+    (
+        "panorama a.png b.png -o c.png --um-per-px 0.85",
+        {"images": [Path("a.png"), Path("b.png")], "out": Path("c.png")},
+    ),
     ("echo A@127.0.0.1:104", {"node": "A@127.0.0.1:104", "count": 1, "timeout": None, "calling": None}),
     ("echo A@h:1 --timeout 3 --count 5 --calling ME", {"timeout": 3.0, "count": 5, "calling": "ME"}),
     ("worklist ris --date today --name 'Yam*'", {"date": "today", "name": "'Yam*'", "station": None}),
@@ -44,6 +48,7 @@ WRONG = [
     ("analyze", "required: IMAGE"),
     ("analyze a.png --um-per-px 0", "'0' is not um per pixel above 0"),
     ("analyze a.png --um-per-px nan", "'nan' is not um per pixel"),
+    ("panorama a.png b.png", "required: -o/--out"),
     ("echo", "required: NODE"),
     ("echo A@h:1 --timeout 0", "'0' is not seconds above 0, at most 3600"),
     ("echo A@h:1 --timeout inf", "'inf' is not seconds"),

@@ -9,10 +9,18 @@ import numpy.typing as npt
 import pytest
 
 from firmware_app.endothelium.mosaic import build_mosaic
-from firmware_app.endothelium.panorama import CAPTURES_MAX, NoPanorama, PanoramaSource, make_panorama
+from firmware_app.endothelium.panorama import (
+    CAPTURES_MAX,
+    NoPanorama,
+    PanoramaSource,
+    SourcePlace,
+    doubts,
+    make_panorama,
+)
+from firmware_app.endothelium.placement import Placement
 from firmware_app.endothelium.registration import FlatCapture
 from firmware_app.endothelium.stitching import Sheet, sheet, stitch
-from firmware_app.endothelium.union import unite
+from firmware_app.endothelium.union import Union, unite
 from firmware_app.model import Mosaic
 
 SIDE = 10  # px of a square cell
@@ -45,7 +53,9 @@ def test_no_cell_stands_twice_and_none_is_lost_where_the_captures_fit_badly(slip
     """Two frames of 60x100 px, the second one 50 px to the right, its picture off by `slip` px."""
     first, second = squares(60, 100), squares(60, 100, (0, 50 - slip))
     owner = owners(np.s_[:, :75], np.s_[:, 75:], shape=(60, 150))
-    mosaic, given = unite([first, second], [paper((0, 0), 60, 100), paper((0, 50), 60, 100)], owner, 0.6)
+    united = unite([first, second], [paper((0, 0), 60, 100), paper((0, 50), 60, 100)], owner, 0.6)
+    mosaic, given = united.mosaic, united.given
+    assert united.apart_px == pytest.approx(abs(slip), abs=0.01)
     columns = 14 if slip > 0 else 15  # the last one is cut by the second frame then
     assert mosaic.n == 6 * columns
     assert sum(given) == mosaic.n and min(given) >= 6 * 6
@@ -54,18 +64,35 @@ def test_no_cell_stands_twice_and_none_is_lost_where_the_captures_fit_badly(slip
     assert np.count_nonzero(inner == 4) >= 4 * (columns - 2)  # also across the seam there are neighbours
 
 
+def test_what_is_doubtful_is_said() -> None:
+    told = [SourcePlace((0, 0), 90), SourcePlace((0, 50), 0, "too few cells"), SourcePlace(None, 0, "another eye")]
+    placement = Placement({0: (0.0, 0.0), 1: (0.0, 50.0)}, ((0, 1),), 0.5)
+    good = squares(60, 100)
+    assert doubts(told, placement, Union(good, (90, 0), 6.2)) == (
+        "capture 3 is left out: another eye",
+        "captures 1 and 2 were placed by the others: their own shift contradicts them",
+        "capture 2 is shown but gives no cells: too few cells",
+        "the captures are distorted against each other, cells lie up to 6 px apart: some at the seams may be missed",
+    )
+    well = Placement({0: (0.0, 0.0), 1: (0.0, 50.0)}, (), 0.5)
+    assert doubts(told[:1], well, Union(good, (90,), 1.0)) == ()
+    assert "fit to 3.0 px only" in doubts(told[:1], replace(well, error_px=3.0), Union(good, (90,), 1.0))[0]
+
+
 def test_a_cell_comes_from_the_capture_that_owns_its_place() -> None:
     first, second = squares(60, 100), squares(60, 100)
     sheets = [paper((0, 0), 60, 100), paper((0, 0), 60, 100)]
     owner = owners(np.s_[:, :30], np.s_[:, 30:], shape=(60, 100))
-    mosaic, given = unite([first, second], sheets, owner, 0.6)
+    united = unite([first, second], sheets, owner, 0.6)
+    mosaic, given = united.mosaic, united.given
     assert given == (18, 42)
     assert np.array_equal(mosaic.labels > 0, first.labels > 0)
 
 
 def test_a_capture_without_cells_adds_none() -> None:
     sheets = [paper((0, 0), 60, 100), paper((0, 0), 60, 100)]
-    mosaic, given = unite([None, squares(60, 100)], sheets, np.zeros((60, 100), np.int16), 0.6)
+    united = unite([None, squares(60, 100)], sheets, np.zeros((60, 100), np.int16), 0.6)
+    mosaic, given = united.mosaic, united.given
     assert (mosaic.n, given) == (60, (0, 60))
     assert mosaic.region is None and mosaic.guttae is None
 
@@ -75,7 +102,7 @@ def test_region_and_guttae_are_the_owners() -> None:
     first = replace(squares(60, 100), region=everywhere, guttae=nowhere)
     second = replace(squares(60, 100), region=nowhere, guttae=everywhere)
     owner = owners(np.s_[:, :50], np.s_[:, 50:], shape=(60, 150))
-    mosaic, _ = unite([first, second], [paper((0, 0), 60, 100), paper((0, 50), 60, 100)], owner, 0.6)
+    mosaic = unite([first, second], [paper((0, 0), 60, 100), paper((0, 50), 60, 100)], owner, 0.6).mosaic
     assert mosaic.region is not None and mosaic.guttae is not None
     assert np.array_equal(mosaic.region, np.broadcast_to(np.arange(150) < 50, (60, 150)))
     assert np.array_equal(mosaic.guttae, np.broadcast_to(np.arange(150) >= 50, (60, 150)))
