@@ -113,32 +113,26 @@ class CaptureService:
                 raise Refused(f"capture: the stage is at the {there.name.lower()} eye, not the {eye.name.lower()}")
             frames = await next_frames(camera, self._config.capture.burst)
             kept = await trio.to_thread.run_sync(sharpest, frames)
-            self._tell(kept, eye, len(frames), progress)
-            frame, score = kept.frame, kept.score.sharpness
+            for line in kept.lines(len(frames)):
+                progress(line)
+            if not kept.score.is_usable:
+                text = f"{eye.name.lower()} eye: no frame of the burst is good: {kept.score.reason}"
+                self._publish(Event("capture.doubtful", text, level="warning"))
             capture = await self._records.save_capture(
                 exam,
-                frame,
+                kept.frame,
                 eye=eye,
                 position=position,
                 um_per_px=(self._config.camera.um_per_px if self._config.camera else 0.0) or None,
-                sharpness=score,
+                sharpness=kept.score.sharpness,
                 simulated=stage.identity.simulated or camera.identity.simulated,
             )
             self._publish(
                 Event("capture.captured", f"{eye.name.lower()} eye captured", {"capture_id": capture.capture_id})
             )
-            captured = Captured(capture, frame)
+            captured = Captured(capture, kept.frame)
             await self.hand_over(captured, progress)
             return captured
-
-    def _tell(self, kept: Kept, eye: Eye, frames: int, progress: Progress) -> None:
-        for reason, count in Counter(kept.rejected).items():
-            progress(f"{count} of {frames} frames rejected: {reason}")
-        progress(f"the sharpest of {frames - len(kept.rejected)} frames kept, sharpness {kept.score.sharpness:.3g}")
-        if not kept.score.is_usable:
-            text = f"{eye.name.lower()} eye: no frame of the burst is good, the best one is kept: {kept.score.reason}"
-            progress(f"{text}; capture again if you can")
-            self._publish(Event("capture.doubtful", text, level="warning"))
 
     async def hand_over(self, captured: Captured, progress: Progress) -> None:
         """To the analysis, which takes two ahead of what it measures."""
@@ -217,6 +211,14 @@ class Kept:
     frame: Frame
     score: FrameScore
     rejected: tuple[str, ...] = ()
+
+    def lines(self, frames: int) -> list[str]:
+        """What the operator is told of a burst of so many frames."""
+        told = [f"{count} of {frames} frames rejected: {reason}" for reason, count in Counter(self.rejected).items()]
+        if self.score.is_usable:
+            good = frames - len(self.rejected)
+            return [*told, f"the sharpest of {good} frames kept, sharpness {self.score.sharpness:.3g}"]
+        return [*told, f"no frame is good, the best one is kept: {self.score.reason}; capture again if you can"]
 
 
 def sharpest(frames: Sequence[Frame]) -> Kept:

@@ -183,6 +183,11 @@ def test_the_sharpest_usable_frame_is_kept_and_the_others_are_told() -> None:
     assert found.score.is_usable
     assert len(found.rejected) == 2
     assert found.rejected[0] == DARK and "overexposed" in found.rejected[1]
+    assert found.lines(5) == [
+        f"1 of 5 frames rejected: {DARK}",
+        f"1 of 5 frames rejected: {found.rejected[1]}",
+        f"the sharpest of 3 frames kept, sharpness {found.score.sharpness:.3g}",
+    ]
 
 
 def test_a_sharper_frame_that_is_not_usable_does_not_win() -> None:
@@ -198,6 +203,11 @@ def test_in_doubt_the_patients_picture_is_kept_and_the_doubt_is_told() -> None:
     assert found.frame.sequence == 2
     assert found.score.reason == "smeared: the eye moved"
     assert found.rejected == (DARK, "smeared: the eye moved", DARK)
+    assert found.lines(4) == [
+        f"2 of 4 frames rejected: {DARK}",
+        "1 of 4 frames rejected: smeared: the eye moved",
+        "no frame is good, the best one is kept: smeared: the eye moved; capture again if you can",
+    ]
 
 
 def test_haze_alone_is_kept_for_it_may_be_the_patients_cornea() -> None:
