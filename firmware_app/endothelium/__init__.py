@@ -2,5 +2,6 @@
 
 The stages, each a module with one entry point, so that any of them can be replaced alone:
 normalise -> spacing -> borders -> watershed (markers, basins) -> merging -> trust -> mosaic -> morphometry,
-and `measure` which decides between numbers and a refusal. `sharpness` stands beside them for the autofocus.
+and `measure` which decides between numbers and a refusal. Beside them: `sharpness` for the autofocus, `usability` for
+bursts, `panorama` for several captures of one eye.
 """
