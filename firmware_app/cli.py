@@ -22,6 +22,7 @@ from firmware_app.verbs import (
     images,
     mpps,
     objects,
+    panorama,
     patients,
     peers,
     print_film,
@@ -32,7 +33,20 @@ from firmware_app.verbs.options import Parser, add_config_option, add_json_optio
 from firmware_app.verbs.outcome import EXIT_FAILED, EXIT_INTERRUPTED, Stop
 
 # In the order of the help.
-VERBS = (service, images, objects, peers, patients, commit, mpps, print_film, conformance, configuration, selftest)
+VERBS = (
+    service,
+    images,
+    panorama,
+    objects,
+    peers,
+    patients,
+    commit,
+    mpps,
+    print_film,
+    conformance,
+    configuration,
+    selftest,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

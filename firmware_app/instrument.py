@@ -42,6 +42,7 @@ from firmware_app.services.late_imports import LateImports
 from firmware_app.services.listening import ListenerService, offers_of
 from firmware_app.services.mpps import MppsService
 from firmware_app.services.mpps_commands import MppsCommands
+from firmware_app.services.panorama_commands import PanoramaCommands
 from firmware_app.services.patients import PatientQueryService
 from firmware_app.services.patients_commands import PatientCommands
 from firmware_app.services.peers import Entities, NotDeclared, listener_rules, listener_tls, node_of
@@ -118,6 +119,7 @@ class Instrument:
             *MppsCommands(self.mpps, self.records.mpps).table(),
             *CommitmentCommands(self.commitment, self.records).table(),
             *PrintCommands(self.printing, self.records.print_jobs).table(),
+            *PanoramaCommands(self.exams, self.records).table(),
         )
         at_once = (*by_hand.instrument_commands(), *VerificationCommands(self.config, self.entities).table())
         return CommandTable([*at_once, *(self._after_imports(command) for command in waiting)])

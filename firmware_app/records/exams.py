@@ -15,7 +15,7 @@ from firmware_app.records.errors import RecordConflict, UnknownRecord
 from firmware_app.records.folders import PICTURES_FOLDER, ExamFolders
 from firmware_app.records.mpps import MppsMessage
 
-_PICTURE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.png")
+_PICTURE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.(png|json)")
 
 _INSERT = """
 INSERT INTO exams (exam_id, study_instance_uid, series_instance_uid, started_at, operator, patient_name, patient_id,
@@ -79,7 +79,7 @@ class ExamTable:
         return bool(rows[0]["finished_at"])
 
     def save_picture(self, exam_id: str, name: str, png: bytes) -> Path:
-        """A picture for people: can be drawn again from the records, so it has no row."""
+        """A picture for people, or what is told of one: can be made again from the records, so it has no row."""
         folder = self._folders.folder(self.exam(exam_id).exam_id) / PICTURES_FOLDER
         if not _PICTURE_NAME.fullmatch(name):
             raise ValueError(f"not a picture's file name: {name!r}")

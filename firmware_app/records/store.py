@@ -100,7 +100,10 @@ class Records:
         return await self._call(partial(self._exams.is_finished, exam_id))
 
     async def save_picture(self, exam_id: str, name: str, png: bytes) -> Path:
-        """Write a picture for people (report, overlay) into the exam's folder; one of the same name is replaced."""
+        """Write a picture for people (report, overlay), or what is told of one as JSON, into the exam's folder.
+
+        One of the same name is replaced.
+        """
         return await self._call(partial(self._exams.save_picture, exam_id, name, png))
 
     async def exam(self, exam_id: str) -> Exam:

@@ -6,6 +6,7 @@ announced only after `records` has it on disk and fsynced; it then goes to the a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import trio
 
 from firmware_app.config import Config
 from firmware_app.endothelium.sharpness import sharpness
+from firmware_app.endothelium.usability import FrameScore, score_frame
 from firmware_app.model import Capture, Event, Exam, Eye, Frame, Position
 from firmware_app.records.store import Records
 from firmware_app.services import focus
@@ -102,7 +104,7 @@ class CaptureService:
             return await self._score_here(stage)
 
     async def capture(self, exam: Exam, eye: Eye, progress: Progress) -> Captured:
-        """A burst, the sharpest kept. When this returns, the capture is on disk and fsynced."""
+        """A burst, the sharpest usable frame kept. When this returns, the capture is on disk and fsynced."""
         with self._occupy(f"capturing the {eye.name.lower()} eye"):
             stage, camera = self._stage.require(), self._camera.require()
             # Asked before the burst: a stage that is lost while the frames come must not cost the picture.
@@ -110,21 +112,25 @@ class CaptureService:
             if there is not eye:
                 raise Refused(f"capture: the stage is at the {there.name.lower()} eye, not the {eye.name.lower()}")
             frames = await next_frames(camera, self._config.capture.burst)
-            frame, score = await trio.to_thread.run_sync(sharpest, frames)
-            progress(f"the sharpest of {len(frames)} frames kept, sharpness {score:.3g}")
+            kept = await trio.to_thread.run_sync(sharpest, frames)
+            for line in kept.lines(len(frames)):
+                progress(line)
+            if not kept.score.is_usable:
+                text = f"{eye.name.lower()} eye: no frame of the burst is good: {kept.score.reason}"
+                self._publish(Event("capture.doubtful", text, level="warning"))
             capture = await self._records.save_capture(
                 exam,
-                frame,
+                kept.frame,
                 eye=eye,
                 position=position,
                 um_per_px=(self._config.camera.um_per_px if self._config.camera else 0.0) or None,
-                sharpness=score,
+                sharpness=kept.score.sharpness,
                 simulated=stage.identity.simulated or camera.identity.simulated,
             )
             self._publish(
                 Event("capture.captured", f"{eye.name.lower()} eye captured", {"capture_id": capture.capture_id})
             )
-            captured = Captured(capture, frame)
+            captured = Captured(capture, kept.frame)
             await self.hand_over(captured, progress)
             return captured
 
@@ -151,8 +157,8 @@ class CaptureService:
         await stage.move_to(Position(here.x_um, here.y_um, z_um))
 
     async def _score_here(self, stage: Stage) -> focus.FocusPoint:
-        frames = await next_frames(self._camera.require(), 1)
-        _, score = await trio.to_thread.run_sync(sharpest, frames)
+        (frame,) = await next_frames(self._camera.require(), 1)
+        score = await trio.to_thread.run_sync(sharpness, frame.pixels)
         return focus.FocusPoint((await stage.position()).z_um, score)
 
     def _nominal(self, eye: Eye) -> Position:
@@ -198,8 +204,38 @@ async def next_frames(camera: Camera, count: int) -> list[Frame]:
     )
 
 
-def sharpest(frames: Sequence[Frame]) -> tuple[Frame, float]:
-    """The frame to keep and its score. At least one frame."""
-    scored = [(sharpness(frame.pixels), frame) for frame in frames]
-    score, frame = max(scored, key=lambda pair: pair[0])
-    return frame, score
+@dataclass(frozen=True, slots=True, eq=False)
+class Kept:
+    """The frame of a burst that is kept, and why each of the others that are not usable is not."""
+
+    frame: Frame
+    score: FrameScore
+    rejected: tuple[str, ...] = ()
+
+    def lines(self, frames: int) -> list[str]:
+        """What the operator is told of a burst of so many frames."""
+        told = [f"{count} of {frames} frames rejected: {reason}" for reason, count in Counter(self.rejected).items()]
+        if self.score.is_usable:
+            good = frames - len(self.rejected)
+            return [*told, f"the sharpest of {good} frames kept, sharpness {self.score.sharpness:.3g}"]
+        return [*told, f"no frame is good, the best one is kept: {self.score.reason}; capture again if you can"]
+
+
+def sharpest(frames: Sequence[Frame]) -> Kept:
+    """The sharpest usable frame of a burst of at least one.
+
+    When none is usable the best of them is kept all the same: a swollen cornea is nothing but haze, a restless patient
+    may not be photographed better today, and the analysis refuses what it cannot measure. Raises `Refused` only where
+    no frame holds anything that could be looked at later: black all over, or white.
+    """
+    scored = [(score_frame(frame.pixels, frame.bits_stored), frame) for frame in frames]
+    if all(score.is_empty for score, _ in scored):
+        reasons = "; ".join(dict.fromkeys(score.reason for score, _ in scored))
+        raise Refused(f"capture: nothing to keep in {len(scored)} frames: {reasons}")
+    usable = [(score, frame) for score, frame in scored if score.is_usable]
+    if not usable:
+        score, frame = max(scored, key=lambda pair: (not pair[0].is_empty, pair[0].usability * pair[0].sharpness))
+        others = tuple(other.reason for other, rejected in scored if rejected is not frame)
+        return Kept(frame, score, others)
+    score, frame = max(usable, key=lambda pair: pair[0].sharpness)
+    return Kept(frame, score, tuple(other.reason for other, _ in scored if not other.is_usable))

@@ -20,6 +20,7 @@ MODULES = (
     "firmware_app.objects.transcoding",
     "firmware_app.services.deliverables",
     "firmware_app.services.film_pages",
+    "firmware_app.services.panorama",
     # Pillow imports these itself, all of them, when the first picture is written or read.
     "PIL.BmpImagePlugin",
     "PIL.GifImagePlugin",

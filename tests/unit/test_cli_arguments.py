@@ -18,7 +18,7 @@ from firmware_app.services.query_rows import date_key
 
 # The table of the command line on the architecture page.
 VERBS = {"run", "console", "demo", "sim", "hospital", "analyze", "echo", "worklist", "patients", "store", "commit"}
-VERBS |= {"mpps", "print", "object", "conformance", "check-config", "selftest"}
+VERBS |= {"mpps", "print", "object", "panorama", "conformance", "check-config", "selftest"}
 
 PARSED: list[tuple[str, dict[str, Any]]] = [
     ("run", {"verb": "run", "config": None}),
@@ -35,6 +35,10 @@ PARSED: list[tuple[str, dict[str, Any]]] = [
     ("analyze a --jobs 4 --csv t.csv --resume r.jsonl", {"jobs": 4, "csv": Path("t.csv"), "resume": Path("r.jsonl")}),
     ("analyze a --scheduler tcp://h:8786", {"scheduler": "tcp://h:8786"}),
     ("analyze a --scheduler [::1]:8786", {"scheduler": "[::1]:8786"}),
+    (
+        "panorama a.png b.png -o c.png --um-per-px 0.85",
+        {"images": [Path("a.png"), Path("b.png")], "out": Path("c.png")},
+    ),
     ("echo A@127.0.0.1:104", {"node": "A@127.0.0.1:104", "count": 1, "timeout": None, "calling": None}),
     ("echo A@h:1 --timeout 3 --count 5 --calling ME", {"timeout": 3.0, "count": 5, "calling": "ME"}),
     ("worklist ris --date today --name 'Yam*'", {"date": "today", "name": "'Yam*'", "station": None}),
@@ -54,6 +58,7 @@ WRONG = [
     ("analyze a.png --scheduler inproc://x", "'inproc://x' is not an address such as tcp://HOST:8786"),
     ("analyze a.png --scheduler h", "'h' is not an address such as"),
     ("analyze a.png --jobs 2 --scheduler h:1", "not allowed with argument"),
+    ("panorama a.png b.png", "required: -o/--out"),
     ("echo", "required: NODE"),
     ("echo A@h:1 --timeout 0", "'0' is not seconds above 0, at most 3600"),
     ("echo A@h:1 --timeout inf", "'inf' is not seconds"),
