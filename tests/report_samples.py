@@ -7,6 +7,7 @@ from datetime import datetime
 import numpy as np
 from objects_samples import capture
 
+from firmware_app.endothelium.morphometry import area_histogram
 from firmware_app.model import MEASUREMENT_FAILURE, Eye, Frame, Measurement, Morphometry, Mosaic, Quality, Refusal
 from firmware_app.report.content import EyeReport
 
@@ -49,6 +50,7 @@ def mosaic_measurement(um_per_px: float | None = 3.0, warnings: tuple[str, ...] 
         area_sd_um2=None if scale is None else deviation * scale,
         analysed_area_mm2=None if scale is None else float(area_px.sum()) * scale / 1e6,
         warnings=warnings,
+        area_histogram=None if scale is None else area_histogram(area_px * scale),
     )
     return Measurement(Quality("A", 0.9, 0.8, 0.9), mosaic, numbers)
 

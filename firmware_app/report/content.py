@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
-
 from firmware_app.model import Capture, Equipment, Exam, Eye, Frame, Measurement, Morphometry
 
 NOT_FOR_CLINICAL_USE = "Not for clinical use"
 SIMULATED = "SIMULATED INSTRUMENT: computed pictures, not a patient"
 EYE_TITLES = {Eye.RIGHT: "R (OD)", Eye.LEFT: "L (OS)"}
-AREA_CLASS_UM2 = 100
 METHOD = "automatic, whole cells"
 SIDES_SHOWN = range(3, 11)
 
@@ -53,16 +50,6 @@ def figures(numbers: Morphometry) -> list[Figure]:
         Figure(key, label, "–", "") if value is None else Figure(key, label, f"{value:.{digits}f}", unit)
         for key, label, value, digits, unit in printed
     ]
-
-
-def area_histogram(measurement: Measurement) -> dict[int, int]:
-    """Lower bound of each class of 100 um2 -> number of cells; empty without a scale."""
-    mosaic, numbers = measurement.mosaic, measurement.morphometry
-    if mosaic is None or numbers is None or numbers.um_per_px is None:
-        return {}
-    classes = (mosaic.area_px * numbers.um_per_px**2 // AREA_CLASS_UM2).astype(int)
-    counts = np.bincount(classes)
-    return {index * AREA_CLASS_UM2: int(count) for index, count in enumerate(counts)}
 
 
 def sides_histogram(measurement: Measurement) -> dict[int, int]:

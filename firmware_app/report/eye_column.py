@@ -105,7 +105,8 @@ def _draw_figures(canvas: Canvas, column: Box, y: int, eye: EyeReport) -> int:
 
 def _draw_histograms(canvas: Canvas, column: Box, y: int, eye: EyeReport) -> int:
     width = (column.width - 24) // 2
-    areas = area_bars(content.area_histogram(eye.measurement))
+    numbers = eye.measurement.morphometry
+    areas = area_bars(numbers.area_histogram or {}) if numbers else {}
     left, right = Box(column.left, y, width, 184), Box(column.left + width + 24, y, width, 184)
     if areas:
         draw_bars(canvas, left, "Cell area, classes of 100 µm²", areas, lambda _: colours.BLUE, with_counts=False)
@@ -113,7 +114,7 @@ def _draw_histograms(canvas: Canvas, column: Box, y: int, eye: EyeReport) -> int
         canvas.text(left.left, left.top + 17, "Cell area: no scale", 17, colours.MUTED)
     sides = content.sides_histogram(eye.measurement)
     bars = {str(number): count for number, count in sides.items()}
-    ringed = eye.measurement.morphometry.n_complete_ring if eye.measurement.morphometry else 0
+    ringed = numbers.n_complete_ring if numbers else 0
     title = f"Sides of {ringed} cells with a full ring"
     draw_bars(canvas, right, title, bars, lambda name: colours.of_sides(int(name)), with_counts=True)
     return left.bottom

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 from objects_samples import EQUIPMENT, SCHEDULED, UNSCHEDULED
-from report_samples import mosaic_measurement, refused, reported
+from report_samples import refused, reported
 
 from firmware_app.report import colours, content
 from firmware_app.report.charts import AREA_CLASSES, area_bars
@@ -55,15 +55,6 @@ def test_the_head_of_the_page_names_patient_order_time_and_software() -> None:
 def test_what_is_no_date_is_shown_as_it_came() -> None:
     assert content.date_text("1950") == "1950"
     assert content.moment_text(datetime(2024, 1, 2, 3, 4)) == "2024-01-02 03:04"
-
-
-def test_areas_fall_into_classes_of_100_um2() -> None:
-    measurement = mosaic_measurement(um_per_px=1.0)
-    assert measurement.mosaic is not None
-    histogram = content.area_histogram(measurement)
-    for lower, count in histogram.items():
-        areas = measurement.mosaic.area_px
-        assert count == int(((areas >= lower) & (areas < lower + 100)).sum())
 
 
 def test_area_bars_start_at_the_first_cell_and_lose_none() -> None:
