@@ -10,8 +10,8 @@ way round is an inner one; what bridges gaps or dents of the outline is no trian
   has no complete ring, so it counts for CD and CV and not for HEX.
 
 On the centres of all whole cells of 10 simulated pictures (CV 22 to 38 %) CD came out 0.1 +- 0.3 % too low by centre
-and right within 0.2 % by flex-centre; with the triangles across dents it was 3.3 % too low. Both underestimate CV, there
-by 13 points, because borders halfway between centres even out the areas (pubmed 17591876).
+and right within 0.2 % by flex-centre; with the triangles across dents it was 3.3 % too low. Both underestimate CV,
+there by 13 points, because borders halfway between centres even out the areas (pubmed 17591876).
 """
 
 from __future__ import annotations

@@ -30,6 +30,8 @@ from firmware_app.endothelium.restoring import difference, restored
 from firmware_app.endothelium.watershed import Labels
 from firmware_app.model import Mosaic
 
+Box = tuple[slice, slice]
+
 CELL_MIN_PX = 12  # a disc 4 px wide; nothing smaller is a cell at any scale that is measured
 INSIDE_MIN = 0.75  # of a cell in the region, so that it counts (TVST postprocessing of Vigueras-Guillen)
 HOLE_REACH_PX = 200  # a hole is looked for that far around a point: more than twice the largest cell
@@ -100,7 +102,7 @@ def _merged(mosaic: Mosaic, cells: Sequence[int]) -> Labels:
     return _given(mosaic, known[1:], known[0])
 
 
-def _box(mosaic: Mosaic, cells: Sequence[int]) -> tuple[slice, slice]:
+def _box(mosaic: Mosaic, cells: Sequence[int]) -> Box:
     """The rows and columns that hold these cells."""
     flags = np.zeros(mosaic.n + 1, bool)
     flags[list(cells)] = True
@@ -134,9 +136,7 @@ def _border_moved(mosaic: Mosaic, edit: MoveBorder) -> Labels:
     return labels
 
 
-def _divided(
-    mosaic: Mosaic, cells: Sequence[int], box: tuple[slice, slice], line: Sequence[Point], what: str
-) -> tuple[Mask, Mask]:
+def _divided(mosaic: Mosaic, cells: Sequence[int], box: Box, line: Sequence[Point], what: str) -> tuple[Mask, Mask]:
     """The pixels of these cells on either side of the line, each side in one piece.
 
     Where the line leaves the cells and comes back it cuts off more than two pieces: each side keeps its largest, the
@@ -156,50 +156,68 @@ def _divided(
 
 def _added(mosaic: Mosaic, edit: Add, side_length_min_px: float) -> Mosaic:
     """Where somebody sees a cell, a cell can be told: it becomes part of the region, and is no gutta."""
-    shape = mosaic.labels.shape
     if edit.outline:
-        outline = require_points(edit.outline, shape, 3, "the outline")
-        room = polygon_mask(outline, shape) & (mosaic.labels == 0)
-        new = largest_part(room) if edit.seed is None else _reached(room, _pixel(edit.seed, shape), is_bounded=True)
+        box, new = _inside_outline(mosaic.labels, edit)
     elif edit.seed is not None:
-        new = _reached(mosaic.labels == 0, _pixel(edit.seed, shape), is_bounded=False)
+        box, new = _hole_around(mosaic.labels, edit.seed)
     else:
         raise ImpossibleEdit("a new cell needs an outline, or a point in the hole that it fills")
-    if np.count_nonzero(new) < CELL_MIN_PX:
+    count = int(np.count_nonzero(new))
+    if count < CELL_MIN_PX:
         raise ImpossibleEdit(
-            f"the new cell would have {np.count_nonzero(new)} px that no other cell has: at least {CELL_MIN_PX} are "
-            "needed"
+            f"the new cell would have {count} px that no other cell has: at least {CELL_MIN_PX} are needed"
         )
-    if not untouched_by_edge(new.astype(np.int32))[1]:
-        raise ImpossibleEdit("the new cell would be cut by the image's edge: such cells do not count")
     labels = mosaic.labels.copy()
-    labels[new] = mosaic.n + 1
+    labels[box][new] = mosaic.n + 1
+    if not untouched_by_edge(labels)[mosaic.n + 1]:
+        raise ImpossibleEdit("the new cell would be cut by the image's edge: such cells do not count")
     made = renewed(mosaic, labels, side_length_min_px)
-    region = None if mosaic.region is None else mosaic.region | new
-    return replace(made, region=region, guttae=None if mosaic.guttae is None else mosaic.guttae & ~new)
+    taken = labels == mosaic.n + 1
+    region = None if mosaic.region is None else mosaic.region | taken
+    return replace(made, region=region, guttae=None if mosaic.guttae is None else mosaic.guttae & ~taken)
 
 
-def _pixel(point: Point, shape: tuple[int, ...]) -> tuple[int, int]:
-    (at,) = require_points([point], shape, 1, "the point")
-    return min(round(float(at[0])), shape[0] - 1), min(round(float(at[1])), shape[1] - 1)
+def _inside_outline(labels: Labels, edit: Add) -> tuple[Box, Mask]:
+    """What nobody has of the outline: what can be reached from the seed, without one the largest part."""
+    outline = require_points(edit.outline, labels.shape, 3, "the outline")
+    low = np.maximum(np.floor(outline.min(axis=0)).astype(int), 0)
+    high = np.ceil(outline.max(axis=0)).astype(int) + 1
+    box = (slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1])))
+    room = polygon_mask(outline - low, labels[box].shape) & (labels[box] == 0)
+    return box, largest_part(room) if edit.seed is None else _reached(room, labels, box, edit.seed)
 
 
-def _reached(room: Mask, pixel: tuple[int, int], *, is_bounded: bool) -> Mask:
-    """What of `room` hangs together with the pixel; without an outline the hole must end within reach."""
-    row, column = pixel
-    if not room[row, column]:
-        raise ImpossibleEdit(f"the point at row {row}, column {column} belongs to a cell already or is not inside")
-    top, left = max(row - HOLE_REACH_PX, 0), max(column - HOLE_REACH_PX, 0)
-    box = (slice(top, row + HOLE_REACH_PX + 1), slice(left, column + HOLE_REACH_PX + 1))
-    part = components(room[box])
-    hole = part == part[row - top, column - left]
-    if not is_bounded and not untouched_by_edge(hole.astype(np.int32))[1]:
+def _hole_around(labels: Labels, seed: Point) -> tuple[Box, Mask]:
+    """What nobody has around the seed; it must end within reach."""
+    row, column = _pixel(seed, labels)
+    box = (
+        slice(max(row - HOLE_REACH_PX, 0), row + HOLE_REACH_PX + 1),
+        slice(max(column - HOLE_REACH_PX, 0), column + HOLE_REACH_PX + 1),
+    )
+    hole = _reached(labels[box] == 0, labels, box, seed)
+    if not untouched_by_edge(hole.astype(np.int32))[1]:
         raise ImpossibleEdit(
             f"the hole at row {row}, column {column} is not closed by cells all round: give the cell's outline"
         )
-    made = np.zeros(room.shape, bool)
-    made[box] = hole
-    return made
+    return box, hole
+
+
+def _reached(room: Mask, labels: Labels, box: Box, seed: Point) -> Mask:
+    """What of `room`, which lies in `box`, hangs together with the pixel of the seed."""
+    row, column = _pixel(seed, labels)
+    at = row - box[0].start, column - box[1].start
+    in_box = 0 <= at[0] < room.shape[0] and 0 <= at[1] < room.shape[1]
+    if not in_box or not room[at]:
+        raise ImpossibleEdit(f"the point at row {row}, column {column} belongs to a cell already or is not inside")
+    part = components(room)
+    reached: Mask = part == part[at]
+    return reached
+
+
+def _pixel(point: Point, labels: Labels) -> tuple[int, int]:
+    rows, columns = labels.shape
+    (at,) = require_points([point], labels.shape, 1, "the point")
+    return min(round(float(at[0])), rows - 1), min(round(float(at[1])), columns - 1)
 
 
 def _region_set(mosaic: Mosaic, edit: SetRegion, side_length_min_px: float) -> Mosaic:

@@ -44,14 +44,14 @@ def polygon_mask(outline: Floats, shape: tuple[int, ...]) -> Mask:
 
     Half open: a pixel centre exactly on a border belongs to one of the two polygons that share it.
     """
-    turns = np.zeros((shape[0], shape[1] + 1), np.int32)
+    turns = np.zeros((shape[0], shape[1] + 1), np.uint8)  # only odd or even matters, so it may overflow
     for (row, column), (next_row, next_column) in zip(outline, np.roll(outline, -1, axis=0), strict=True):
         low, high = sorted((row, next_row))
         crossed = np.arange(max(math.ceil(low), 0), min(math.ceil(high), shape[0]))
         if crossed.size:
             at = column + (crossed - row) * ((next_column - column) / (next_row - row))
             np.add.at(turns, (crossed, np.clip(np.ceil(at), 0, shape[1]).astype(np.int64)), 1)
-    inside: Mask = np.cumsum(turns[:, :-1], axis=1) % 2 == 1
+    inside: Mask = (np.cumsum(turns[:, :-1], axis=1, dtype=np.uint8) & 1).astype(bool)
     return inside
 
 
