@@ -32,6 +32,13 @@ def seen(rows: int = 480, columns: int = 640, seed: int = 6) -> Mosaic:
     return build_mosaic(labels, whole_regions(labels, np.ones(labels.shape, bool)), SIDE_MIN_PX)
 
 
+@cache
+def picture(rows: int, columns: int, seed: int = 6) -> np.ndarray:
+    """An even picture of a simulated cornea, borders dark: nothing that an analysis could find hard. uint8."""
+    depth_um = cornea(seed).border_distance_um(window(rows, columns))
+    return (60 + 130 * (1 - np.exp(-depth_um / 1.5))).astype(np.uint8)
+
+
 def dots_of(seed: int, rows: int = 480, columns: int = 640) -> tuple[np.ndarray, EndotheliumTruth]:
     """Row and column of the centroids of the whole cells in a picture, and the truth of these cells."""
     model, seen_through = cornea(seed), window(rows, columns)

@@ -55,7 +55,10 @@ def measure_in_frame(
     parameters = parameters or Parameters()
     rows, columns = mosaic.labels.shape
     if min(frame.top, frame.left) < 0 or min(frame.height, frame.width) < 1:
-        raise ValueError(f"a frame begins on the image and is at least 1 px high and wide, not {frame}")
+        raise ValueError(
+            "a frame begins on the image and is at least 1 px high and wide, not at row "
+            f"{frame.top}, column {frame.left}, {frame.height} px high and {frame.width} px wide"
+        )
     if frame.bottom > rows or frame.right > columns:
         raise ValueError(
             f"the frame ends at row {frame.bottom - 1}, column {frame.right - 1}; the image has {rows} rows and "

@@ -74,6 +74,9 @@ class History:
         return History((*self.records, record))
 
 
+NOT_EDITED = History()
+
+
 def changed(
     measurement: Measurement,
     history: History,
