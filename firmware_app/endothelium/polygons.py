@@ -49,7 +49,8 @@ def polygon_mask(outline: Floats, shape: tuple[int, ...]) -> Mask:
         low, high = sorted((row, next_row))
         crossed = np.arange(max(math.ceil(low), 0), min(math.ceil(high), shape[0]))
         if crossed.size:
-            at = column + (crossed - row) * ((next_column - column) / (next_row - row))
+            share = (crossed - row) / (next_row - row)  # 0 to 1, also where the two rows are next to equal
+            at = column + share * (next_column - column)
             np.add.at(turns, (crossed, np.clip(np.ceil(at), 0, shape[1]).astype(np.int64)), 1)
     inside: Mask = (np.cumsum(turns[:, :-1], axis=1, dtype=np.uint8) & 1).astype(bool)
     return inside
