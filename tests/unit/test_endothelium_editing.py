@@ -71,6 +71,8 @@ def test_removed_cells_are_gone_and_their_neighbours_have_no_ring() -> None:
     assert edited.sides[edited.labels[25, 35] - 1] == 0
     assert edited.labels[45, 55] == 7  # the last cell has taken the free number, all others keep theirs
     assert np.array_equal(edited.labels == 19, blocks().labels == 19)
+    two = done(blocks(), Remove((7, 9)))
+    assert (two.labels[45, 55], two.labels[45, 45]) == (7, 9)  # the highest to the lowest
     assert done(blocks(), Remove(tuple(range(1, 21)))).n == 0
 
 

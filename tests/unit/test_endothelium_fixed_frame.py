@@ -44,6 +44,15 @@ def test_a_cell_around_a_corner_is_not_counted_twice() -> None:
     assert [int(cells_in_frame(labels, 1, frame).sum()) for frame in frames] == [0, 1, 0, 0]
 
 
+def test_a_cell_that_comes_back_round_the_corner_is_not_counted_twice() -> None:
+    """A C around the right sides of two frames: it enters both from the left."""
+    labels = np.zeros((40, 40), np.int32)
+    labels[10:30, 15:30] = 1
+    labels[14:26, 18:30] = 0
+    frames = [CountingFrame(top, left, 20, 20) for top in (0, 20) for left in (0, 20)]
+    assert [int(cells_in_frame(labels, 1, frame).sum()) for frame in frames] == [0, 0, 0, 1]
+
+
 @pytest.mark.parametrize("frame", [CountingFrame(60, 70, 200, 300), CountingFrame(200, 100, 220, 400)])
 def test_the_density_of_a_frame_is_count_over_area(frame: CountingFrame) -> None:
     measured = measure_in_frame(seen(), frame, QUALITY, UM_PER_PX)
