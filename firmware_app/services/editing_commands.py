@@ -195,8 +195,8 @@ def history_screen(history: History) -> Reply:
             record.who,
             record.action,
             change_words(record.change),
-            _outcome_words(record.before),
-            _outcome_words(record.after),
+            _outcome_words(record.before, with_intervals=False),
+            _outcome_words(record.after, with_intervals=False),
         )
         for record in history.records
     ]
@@ -215,7 +215,7 @@ def history_screen(history: History) -> Reply:
     return Reply(text, {"records": records})
 
 
-def _outcome_words(outcome: Outcome) -> str:
+def _outcome_words(outcome: Outcome, *, with_intervals: bool = True) -> str:
     if outcome.numbers is None:
         return f"not measured: {outcome.refusal.reason}" if outcome.refusal else "not measured"
-    return screens.numbers_text(outcome.numbers)
+    return screens.numbers_text(outcome.numbers, with_intervals=with_intervals)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from firmware_app.console.protocol import Reply
@@ -133,8 +133,10 @@ def measurement_text(measurement: Measurement) -> str:
     return f"{numbers_text(numbers)}, {grade}{warnings}"
 
 
-def numbers_text(numbers: Morphometry) -> str:
+def numbers_text(numbers: Morphometry, *, with_intervals: bool = True) -> str:
     """CD, CV and HEX with their 95 % intervals in brackets, N, and how they were counted unless automatically."""
+    if not with_intervals:
+        numbers = replace(numbers, cd_interval=None, cv_interval=None, hex_interval=None)
     density = "CD not known: uncalibrated"
     if numbers.cd_per_mm2 is not None:
         density = f"CD {numbers.cd_per_mm2:.0f}{_bracketed(numbers.cd_interval)} /mm2"

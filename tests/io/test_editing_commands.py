@@ -88,6 +88,7 @@ async def test_an_eye_is_edited_undone_and_redone_with_a_revision_each(tmp_path:
         assert same(back.mosaic, first.mosaic)
         again = await console.run("edit R redo")
         assert again["morphometry"]["n"] == first.morphometry.n - 2
+        assert " to " not in (await console.reply("edit R history")).text  # a line a change has no room for intervals
         records = (await console.run("edit R history"))["records"]
         assert [(each["who"], each["action"]) for each in records] == [
             ("Op^Otto", "edit"), ("Roe", "undo"), ("Op^Otto", "redo"),
