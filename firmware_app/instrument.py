@@ -33,6 +33,7 @@ from firmware_app.services.commitment import CommitmentPolicy, CommitmentService
 from firmware_app.services.commitment_commands import CommitmentCommands
 from firmware_app.services.decompression import decompress
 from firmware_app.services.delivery import run_delivery, send_in_order
+from firmware_app.services.editing_commands import EditingCommands
 from firmware_app.services.equipment import equipment_of
 from firmware_app.services.events import EventBus
 from firmware_app.services.exam import ExamService, run_recorder
@@ -116,6 +117,7 @@ class Instrument:
         waiting = (
             *by_hand.table(),
             *PatientCommands(self.patients, self.exams, operator).table(),
+            *EditingCommands(self.exams, operator, lambda: now().isoformat(timespec="seconds")).table(),
             *MppsCommands(self.mpps, self.records.mpps).table(),
             *CommitmentCommands(self.commitment, self.records).table(),
             *PrintCommands(self.printing, self.records.print_jobs).table(),

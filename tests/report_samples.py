@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
 from objects_samples import capture
 
-from firmware_app.model import MEASUREMENT_FAILURE, Eye, Frame, Measurement, Morphometry, Mosaic, Quality, Refusal
+from firmware_app.endothelium.edits import Remove, Restore
+from firmware_app.endothelium.history import EditRecord, History, Outcome
+from firmware_app.endothelium.morphometry import area_histogram
+from firmware_app.model import (
+    MEASUREMENT_FAILURE,
+    Eye,
+    Frame,
+    Interval,
+    Measurement,
+    Method,
+    Morphometry,
+    Mosaic,
+    Quality,
+    Refusal,
+)
 from firmware_app.report.content import EyeReport
 
 CREATED_AT = datetime.fromisoformat("2024-04-01T08:40:00+09:00")
@@ -49,12 +64,29 @@ def mosaic_measurement(um_per_px: float | None = 3.0, warnings: tuple[str, ...] 
         area_sd_um2=None if scale is None else deviation * scale,
         analysed_area_mm2=None if scale is None else float(area_px.sum()) * scale / 1e6,
         warnings=warnings,
+        area_histogram=None if scale is None else area_histogram(area_px * scale),
+        cd_interval=None if scale is None else Interval(700.0, 1200.0),
+        cv_interval=Interval(12.0, 30.0),
+        hex_interval=Interval(15.2, 64.6),
     )
     return Measurement(Quality("A", 0.9, 0.8, 0.9), mosaic, numbers)
 
 
 def refused(reason: str) -> Measurement:
     return Measurement(Quality("D", 0.1, 0.1, 0.1, ("blurred",)), refusal=Refusal(MEASUREMENT_FAILURE, reason))
+
+
+def edited(eye: EyeReport, *names: str) -> EyeReport:
+    """The eye after one cell was removed by each of these people; nothing is measured here, 11 cells are too few."""
+    assert eye.measurement.morphometry is not None
+    numbers = eye.measurement.morphometry
+    after = Outcome(replace(numbers, n=11, method=Method.MANUAL))
+    nothing = Restore(0, b"", ())
+    records = tuple(
+        EditRecord(name, "2024-04-01T08:35:00+09:00", "edit", Remove((1,)), nothing, Outcome(numbers), after)
+        for name in names
+    )
+    return replace(eye, measurement=replace(eye.measurement, morphometry=after.numbers), history=History(records))
 
 
 def reported(um_per_px: float | None = 3.0, eye: Eye = Eye.RIGHT) -> EyeReport:

@@ -34,7 +34,11 @@ def build_mosaic(
     region: BoolImage | None = None,
     guttae: BoolImage | None = None,
 ) -> Mosaic:
-    """The kept regions, renumbered 1..n, with area, centroid and number of sides (0: ring not complete)."""
+    """The kept regions, renumbered 1..n, with area, centroid and number of sides (0: ring not complete).
+
+    `labels` (rows, columns) int32; `keep` by label, index 0 False; a label without a pixel is no region.
+    """
+    keep = keep & (np.bincount(labels.ravel(), minlength=keep.size) > 0)
     number = np.cumsum(keep).astype(np.int32) * keep.astype(np.int32)
     cells: Labels = number[labels].astype(np.int32)
     n = int(number.max(initial=0))
@@ -42,7 +46,7 @@ def build_mosaic(
     area = np.bincount(flat, minlength=n + 1)[1:].astype(np.float64)
     rows = np.bincount(flat, np.repeat(np.arange(cells.shape[0]), cells.shape[1]), minlength=n + 1)[1:]
     columns = np.bincount(flat, np.tile(np.arange(cells.shape[1]), cells.shape[0]), minlength=n + 1)[1:]
-    centroid = np.stack([rows, columns], axis=1) / np.maximum(area, 1)[:, None]
+    centroid = np.stack([rows, columns], axis=1) / area[:, None]
     return Mosaic(cells, area, count_sides(cells, n, side_length_min_px), centroid, region, guttae)
 
 

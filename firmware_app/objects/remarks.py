@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from firmware_app.model import Measurement, Morphometry
+from firmware_app.model import Measurement, Method, Morphometry
 from firmware_app.objects.picture import Picture
 
 SIMULATED = "SIMULATED INSTRUMENT: computed picture, not a patient."
@@ -43,3 +43,5 @@ def _figures(numbers: Morphometry) -> Iterator[str]:
     yield f"CV {numbers.cv_percent:.1f} %"
     if numbers.hex_percent is not None:
         yield f"HEX {numbers.hex_percent:.1f} %"
+    if numbers.method is not Method.AUTOMATIC:
+        yield f"method {numbers.method}"

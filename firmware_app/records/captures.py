@@ -8,6 +8,7 @@ import sqlite3
 from dataclasses import asdict
 from datetime import datetime
 
+from firmware_app.endothelium.history import EditRecord
 from firmware_app.model import Capture, Exam, Eye, Frame, Measurement, Position
 from firmware_app.records import documents, files
 from firmware_app.records.database import Database
@@ -96,7 +97,9 @@ class CaptureTable:
             raise UnknownRecord(f"no capture {capture_id}")
         return rows[0]
 
-    def save_measurement(self, capture_id: str, measurement: Measurement, *, now: datetime) -> int:
+    def save_measurement(
+        self, capture_id: str, measurement: Measurement, edit: EditRecord | None, *, now: datetime
+    ) -> int:
         """Record a measurement beside the capture's earlier ones and return its revision, from 1."""
         exam_id = self.capture(capture_id).exam_id
         revision = len(self._measurements(capture_id)) + 1
@@ -106,7 +109,7 @@ class CaptureTable:
         if measurement.mosaic is not None:
             contents[mosaic_name] = documents.encode_mosaic(measurement.mosaic)
             mosaic = self._folders.stored_file(exam_id, mosaic_name, contents[mosaic_name])
-        numbers = documents.numbers_of(measurement)
+        numbers = documents.numbers_of(measurement, edit)
         saved_at = now.isoformat(timespec="milliseconds")
         contents[sidecar_name] = documents.encode(
             documents.MeasurementSidecar(exam_id, capture_id, revision, saved_at, numbers, mosaic)
@@ -135,6 +138,18 @@ class CaptureTable:
             path = self._folders.state_dir / rows[-1]["mosaic_file"]
             mosaic = documents.decode_mosaic(files.read_verified(path, rows[-1]["mosaic_sha256"]))
         return Measurement(numbers.quality, mosaic, numbers.morphometry, numbers.refusal, numbers.seconds)
+
+    def edits(self, capture_id: str) -> tuple[EditRecord, ...]:
+        """What was done by hand to the capture's last measurement by the instrument, in order."""
+        self._row(capture_id)
+        edits: list[EditRecord] = []
+        for row in self._measurements(capture_id):
+            edit = documents.decode_numbers(row["numbers"]).edit
+            if edit is None:
+                edits.clear()
+            else:
+                edits.append(edit)
+        return tuple(edits)
 
     def _measurements(self, capture_id: str) -> list[sqlite3.Row]:
         return self._database.rows(

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
+from firmware_app.endothelium.history import EditRecord
 from firmware_app.model import (
     Capture,
     Exam,
@@ -91,12 +95,13 @@ class ObjectSidecar:
 
 @dataclass(frozen=True, slots=True)
 class MeasurementNumbers:
-    """A measurement without its arrays."""
+    """A measurement without its arrays; `edit` is what a person did to the one before to make this one."""
 
     quality: Quality
     morphometry: Morphometry | None
     refusal: Refusal | None
     seconds: float
+    edit: EditRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +125,13 @@ def encode(document: object) -> bytes:
     return data
 
 
-def numbers_of(measurement: Measurement) -> MeasurementNumbers:
+def numbers_of(measurement: Measurement, edit: EditRecord | None = None) -> MeasurementNumbers:
     return MeasurementNumbers(
         quality=measurement.quality,
         morphometry=measurement.morphometry,
         refusal=measurement.refusal,
         seconds=measurement.seconds,
+        edit=edit,
     )
 
 
@@ -142,18 +148,34 @@ def decode_found_patient(text: str) -> FoundPatient:
 
 
 def encode_mosaic(mosaic: Mosaic) -> bytes:
-    """All four arrays exactly, as a compressed npz: a 16-bit label image would not hold centroids and areas."""
+    """All its arrays exactly, as a compressed npz: a 16-bit label image would not hold centroids and areas.
+
+    Region and guttae are left out where nobody looked for them.
+    """
+    names = ("labels", "area_px", "sides", "centroid_px", "region", "guttae")
+    arrays: dict[str, Any] = {name: getattr(mosaic, name) for name in names if getattr(mosaic, name) is not None}
     stream = io.BytesIO()
-    np.savez_compressed(
-        stream, labels=mosaic.labels, area_px=mosaic.area_px, sides=mosaic.sides, centroid_px=mosaic.centroid_px
-    )
+    np.savez_compressed(stream, **arrays)
     return stream.getvalue()
 
 
 def decode_mosaic(data: bytes) -> Mosaic:
-    """`ValueError` for anything but an npz of the four arrays."""
+    """`ValueError` for anything but an npz of the arrays; the first release wrote neither region nor guttae."""
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return Mosaic(arrays["labels"], arrays["area_px"], arrays["sides"], arrays["centroid_px"])
+            labels = arrays["labels"]
+            region, guttae = (_mask(arrays, name, labels.shape) for name in ("region", "guttae"))
+            return Mosaic(labels, arrays["area_px"], arrays["sides"], arrays["centroid_px"], region, guttae)
     except (zipfile.BadZipFile, KeyError, OSError, EOFError, ValueError) as error:
         raise ValueError(f"not a mosaic: {error}") from error
+
+
+def _mask(
+    arrays: Mapping[str, npt.NDArray[np.generic]], name: str, shape: tuple[int, ...]
+) -> npt.NDArray[np.bool_] | None:
+    if name not in arrays:
+        return None
+    mask = arrays[name]
+    if mask.shape != shape or mask.dtype != np.bool_:
+        raise ValueError(f"{name} is {mask.dtype} of {mask.shape}, not bool of {shape}")
+    return mask.astype(np.bool_)

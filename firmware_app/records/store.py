@@ -21,6 +21,7 @@ from typing import TypeVar
 
 import trio
 
+from firmware_app.endothelium.history import EditRecord
 from firmware_app.model import Capture, Delivery, DeliveryState, Exam, Eye, Frame, Measurement, Position
 from firmware_app.records import files
 from firmware_app.records.captures import CaptureTable
@@ -158,13 +159,21 @@ class Records:
         """The frame as captured; `FileDamaged` if its file no longer is what was written."""
         return await self._call(partial(self._captures.load_frame, capture_id))
 
-    async def save_measurement(self, capture_id: str, measurement: Measurement) -> int:
-        """Record a measurement beside the capture's earlier ones and return its revision, from 1."""
-        return await self._call(partial(self._captures.save_measurement, capture_id, measurement, now=self._clock()))
+    async def save_measurement(self, capture_id: str, measurement: Measurement, edit: EditRecord | None = None) -> int:
+        """Record a measurement beside the capture's earlier ones and return its revision, from 1.
+
+        `edit` is what a person did to the one before.
+        """
+        save = partial(self._captures.save_measurement, capture_id, measurement, edit, now=self._clock())
+        return await self._call(save)
 
     async def measurement(self, capture_id: str) -> Measurement | None:
         """The latest measurement of the capture."""
         return await self._call(partial(self._captures.measurement, capture_id))
+
+    async def edits(self, capture_id: str) -> tuple[EditRecord, ...]:
+        """What was done by hand to the capture's last measurement by the instrument, in order."""
+        return await self._call(partial(self._captures.edits, capture_id))
 
     # ------------------------------------------------------------------------------------------- instances
 

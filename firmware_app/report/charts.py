@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from firmware_app.endothelium.morphometry import AREA_CLASS_UM2
 from firmware_app.report import colours
 from firmware_app.report.canvas import Box, Canvas, text_width
 from firmware_app.report.colours import Colour
-from firmware_app.report.content import AREA_CLASS_UM2
 
 SCALE_BARS_UM = (100, 50, 20, 10, 5)
 AREA_CLASSES = 12

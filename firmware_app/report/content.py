@@ -6,35 +6,41 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
-
-from firmware_app.model import Capture, Equipment, Exam, Eye, Frame, Measurement, Morphometry
+from firmware_app.endothelium.history import NOT_EDITED, History
+from firmware_app.model import Capture, Equipment, Exam, Eye, Frame, Interval, Measurement, Method, Morphometry
 
 NOT_FOR_CLINICAL_USE = "Not for clinical use"
 SIMULATED = "SIMULATED INSTRUMENT: computed pictures, not a patient"
 EYE_TITLES = {Eye.RIGHT: "R (OD)", Eye.LEFT: "L (OS)"}
-AREA_CLASS_UM2 = 100
-METHOD = "automatic, whole cells"
+METHODS = {
+    Method.AUTOMATIC: "automatic, whole cells",
+    Method.CENTRE: "centre method, from dots",
+    Method.FLEX_CENTRE: "flex-centre method, from dots",
+    Method.FIXED_FRAME: "fixed frame, L-count",
+    Method.MANUAL: "cells edited by hand",
+}
 SIDES_SHOWN = range(3, 11)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EyeReport:
-    """One eye on the page: the accepted capture, its frame and what the core said of it."""
+    """One eye on the page: the accepted capture, its frame, what the core said of it and what was done by hand."""
 
     capture: Capture
     frame: Frame
     measurement: Measurement
+    history: History = NOT_EDITED
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One number as it is printed."""
+    """One number as it is printed; `interval` is its 95 % confidence interval, empty where there is none."""
 
     key: str
     label: str
     value: str
     unit: str
+    interval: str = ""
 
 
 def figures(numbers: Morphometry) -> list[Figure]:
@@ -49,20 +55,45 @@ def figures(numbers: Morphometry) -> list[Figure]:
         ("cv_percent", "CV", numbers.cv_percent, 1, "%"),
         ("hex_percent", "HEX", numbers.hex_percent, 1, "%"),
     ]
+    intervals = {
+        "cd_per_mm2": numbers.cd_interval,
+        "cv_percent": numbers.cv_interval,
+        "hex_percent": numbers.hex_interval,
+    }
     return [
-        Figure(key, label, "–", "") if value is None else Figure(key, label, f"{value:.{digits}f}", unit)
+        Figure(key, label, "–", "")
+        if value is None
+        else Figure(key, label, f"{value:.{digits}f}", unit, interval_text(intervals.get(key)))
         for key, label, value, digits, unit in printed
     ]
 
 
-def area_histogram(measurement: Measurement) -> dict[int, int]:
-    """Lower bound of each class of 100 um2 -> number of cells; empty without a scale."""
-    mosaic, numbers = measurement.mosaic, measurement.morphometry
-    if mosaic is None or numbers is None or numbers.um_per_px is None:
-        return {}
-    classes = (mosaic.area_px * numbers.um_per_px**2 // AREA_CLASS_UM2).astype(int)
-    counts = np.bincount(classes)
-    return {index * AREA_CLASS_UM2: int(count) for index, count in enumerate(counts)}
+def interval_text(interval: Interval | None) -> str:
+    return f"{interval.low:.0f}–{interval.high:.0f}" if interval else ""
+
+
+def guttae_text(numbers: Morphometry) -> str:
+    """Empty where nobody looked for guttae."""
+    return "" if numbers.guttae_percent is None else f"guttae {numbers.guttae_percent:.1f} % of the area"
+
+
+def edited_text(eye: EyeReport) -> str:
+    """Who changed the numbers since the instrument measured them, and from what; empty where nobody did."""
+    done = eye.history.done
+    if not done:
+        return ""
+    names = ", ".join(dict.fromkeys(record.who.replace("^", " ").strip() for record in eye.history.records))
+    before = done[0].before.numbers
+    changes = "1 change" if len(done) == 1 else f"{len(done)} changes"
+    if before is None:
+        return f"By hand: {names}, {changes} (automatic: not measured)"
+    parts = [("N", f"{before.n}"), ("CV", f"{before.cv_percent:.1f} %")]
+    if before.cd_per_mm2 is not None:
+        parts.insert(0, ("CD", f"{before.cd_per_mm2:.0f}"))
+    if before.hex_percent is not None:
+        parts.append(("HEX", f"{before.hex_percent:.1f} %"))
+    automatic = ", ".join(f"{label} {value}" for label, value in parts)
+    return f"By hand: {names}, {changes} (automatic: {automatic})"
 
 
 def sides_histogram(measurement: Measurement) -> dict[int, int]:

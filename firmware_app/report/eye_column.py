@@ -13,8 +13,9 @@ from firmware_app.report.content import EyeReport
 from firmware_app.report.overlay import draw_overlay, resized
 from firmware_app.report.typeface import text_font
 
-PICTURE_HEIGHT_MAX = 416
+PICTURE_HEIGHT_MAX = 404
 WARNING_PX, WARNING_PITCH_PX = 18, 24
+EDITED_PX, EDITED_PITCH_PX, EDITED_LINES = 16, 22, 3
 SIDES_NAMES = {3: "3", 4: "4", 5: "5", 6: "6", 7: "7", 8: "8+"}
 
 
@@ -23,6 +24,7 @@ def draw_eye(canvas: Canvas, column: Box, eye: EyeReport) -> None:
     y = _draw_pictures(canvas, column, y, eye)
     if eye.measurement.morphometry is None:
         y = _draw_refusal(canvas, column, y + 24, content.refusal_text(eye.measurement))
+        y = _draw_edits(canvas, column, y, eye)
     else:
         y = _draw_legend(canvas, column, y + 8)
         y = _draw_figures(canvas, column, y + 8, eye)
@@ -84,36 +86,54 @@ def _draw_figures(canvas: Canvas, column: Box, y: int, eye: EyeReport) -> int:
     if numbers is None:
         return y
     density, count, *others = content.figures(numbers)
-    panel = Box(column.left, y, column.width, 148)
+    panel = Box(column.left, y, column.width, 168)
     canvas.fill(panel, colours.PANEL)
     baseline = panel.top + 50
     x = canvas.text(panel.left + 16, baseline, density.label, 22, colours.MUTED)
     x = canvas.text(x + 10, baseline, density.value, 46, bold=True)
     canvas.text(x + 8, baseline, density.unit, 22)
+    _draw_interval(canvas, panel.left + 68, panel.top + 71, density.interval)
     x = canvas.text(panel.left + 290, baseline, count.label, 22, colours.MUTED)
     x = canvas.text(x + 10, baseline, count.value, 34, bold=True)
     canvas.text(x + 8, baseline, count.unit, 22)
-    canvas.text_right(panel.right - 16, panel.top + 24, content.METHOD, 15, colours.MUTED)
+    canvas.text_right(panel.right - 16, panel.top + 24, content.METHODS[numbers.method], 15, colours.MUTED)
+    canvas.text_right(panel.right - 16, panel.top + 71, content.guttae_text(numbers), 15, colours.MUTED)
     for index, figure in enumerate(others):
         cell_x = panel.left + 16 + (index % 3) * (panel.width - 24) / 3
-        cell_y = panel.top + 92 + (index // 3) * 38
+        cell_y = panel.top + 102 + (index // 3) * 36
         canvas.text(cell_x, cell_y, figure.label, 18, colours.MUTED)
         after = canvas.text(cell_x + 52, cell_y, figure.value, 22, bold=True)
         canvas.text(after + 6, cell_y, figure.unit, 18)
-    return panel.bottom
+        _draw_interval(canvas, cell_x + 52, cell_y + 20, figure.interval)
+    return _draw_edits(canvas, column, panel.bottom, eye)
+
+
+def _draw_interval(canvas: Canvas, x: float, baseline: int, interval: str) -> None:
+    if interval:
+        canvas.text(x, baseline, f"95 %: {interval}", 15, colours.MUTED)
+
+
+def _draw_edits(canvas: Canvas, column: Box, y: int, eye: EyeReport) -> int:
+    """Whose numbers these are, if not the instrument's; a line that no column holds is cut, never the page."""
+    font = text_font(EDITED_PX)
+    for line in wrapped(content.edited_text(eye), font, column.width)[:EDITED_LINES]:
+        y += EDITED_PITCH_PX
+        canvas.text(column.left, y, cut_to_width(line, EDITED_PX, column.width), EDITED_PX)
+    return y
 
 
 def _draw_histograms(canvas: Canvas, column: Box, y: int, eye: EyeReport) -> int:
     width = (column.width - 24) // 2
-    areas = area_bars(content.area_histogram(eye.measurement))
-    left, right = Box(column.left, y, width, 184), Box(column.left + width + 24, y, width, 184)
+    numbers = eye.measurement.morphometry
+    areas = area_bars(numbers.area_histogram or {}) if numbers else {}
+    left, right = Box(column.left, y, width, 168), Box(column.left + width + 24, y, width, 168)
     if areas:
         draw_bars(canvas, left, "Cell area, classes of 100 µm²", areas, lambda _: colours.BLUE, with_counts=False)
     else:
         canvas.text(left.left, left.top + 17, "Cell area: no scale", 17, colours.MUTED)
     sides = content.sides_histogram(eye.measurement)
     bars = {str(number): count for number, count in sides.items()}
-    ringed = eye.measurement.morphometry.n_complete_ring if eye.measurement.morphometry else 0
+    ringed = numbers.n_complete_ring if numbers else 0
     title = f"Sides of {ringed} cells with a full ring"
     draw_bars(canvas, right, title, bars, lambda name: colours.of_sides(int(name)), with_counts=True)
     return left.bottom

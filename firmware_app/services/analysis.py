@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import trio
 
+from firmware_app.endothelium.history import NOT_EDITED, History
 from firmware_app.endothelium.measure import measure
 from firmware_app.model import CALCULATION_FAILURE, Event, Measurement, Quality, Refusal
 from firmware_app.services.capture import Captured
@@ -15,8 +16,11 @@ from firmware_app.services.capture import Captured
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Analysed:
+    """What is known of one capture; `history` is what was done by hand since the instrument measured it."""
+
     captured: Captured
     measurement: Measurement
+    history: History = NOT_EDITED
 
 
 async def run_analysis(

@@ -57,7 +57,10 @@ def build_deliverables(
     }
     page = draw_report(
         exam,
-        [EyeReport(each.captured.capture, each.captured.frame, each.measurement) for each in results.values()],
+        [
+            EyeReport(each.captured.capture, each.captured.frame, each.measurement, each.history)
+            for each in results.values()
+        ],
         equipment=equipment,
         created_at=created_at,
     )

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from firmware_app.endothelium.edits import change_words
+from firmware_app.endothelium.history import History
 from firmware_app.model import Code, Delivery, Event, Exam, Eye, FoundPatient, Measurement, Patient, WorklistItem
 from firmware_app.objects.discontinuation import UNSPECIFIED
 from firmware_app.objects.identifiers import new_uid
@@ -77,7 +79,7 @@ class ExamService:
         self._now = now
         self._publish = publish
         self._accepted: dict[Eye, Captured] = {}
-        self._measurements: dict[str, Measurement] = {}
+        self._measurements: dict[str, Analysed] = {}
         self._measured = trio.Event()
         self._changing = ""
         self.exam: Exam | None = None
@@ -145,7 +147,7 @@ class ExamService:
         return captured
 
     def measured(self, analysed: Analysed) -> None:
-        self._measurements[analysed.captured.capture.capture_id] = analysed.measurement
+        self._measurements[analysed.captured.capture.capture_id] = analysed
         self._measured.set()
         self._measured = trio.Event()
 
@@ -156,7 +158,26 @@ class ExamService:
         captured = self._accepted[eye]
         while captured.capture.capture_id not in self._measurements:
             await self._measured.wait()
-        return Analysed(captured, self._measurements[captured.capture.capture_id])
+        return self._measurements[captured.capture.capture_id]
+
+    async def revise(self, eye: Eye, revise: Callable[[Analysed], tuple[Measurement, History]]) -> tuple[Analysed, int]:
+        """Replace an eye's numbers by what `revise` makes of them, with who did what as its history's last entry.
+
+        It runs in a worker thread; what it raises comes out here and nothing has changed. Recorded as a new revision,
+        which is returned with it, before anybody sees it.
+        """
+        if self.exam is None:
+            raise Refused("no exam is open: numbers can only be changed before their exam is finished")
+        analysed = await self.result(eye)
+        with self._change("edited"):
+            measurement, history = await trio.to_thread.run_sync(revise, analysed)
+            revised = replace(analysed, measurement=measurement, history=history)
+            capture_id = analysed.captured.capture.capture_id
+            revision = await self._records.save_measurement(capture_id, measurement, history.records[-1])
+            self.measured(revised)
+        text = f"{eye.name.lower()} eye: {change_words(history.records[-1].change)} ({history.records[-1].action})"
+        self._publish(Event("measurement.edited", text, {"capture_id": capture_id, "revision": revision}))
+        return revised, revision
 
     @property
     def captured_eyes(self) -> tuple[Eye, ...]:
@@ -259,7 +280,10 @@ class ExamService:
         return tuple(exam.exam_id for exam in await self._records.unfinished_exams() if exam.exam_id != open_id)
 
     async def resume(self, exam_id: str, progress: Progress) -> Exam:
-        """Open an interrupted exam again: its captures come back from disk and are measured anew."""
+        """Open an interrupted exam again: its captures come back from disk and are measured anew.
+
+        Numbers that were edited by hand come back as they were left.
+        """
         with self._change("resumed"):
             self._require_none()
             if exam_id not in await self.interrupted():
@@ -270,10 +294,25 @@ class ExamService:
             for eye, capture in latest.items():
                 captured = Captured(capture, await self._records.load_frame(capture.capture_id))
                 self._accepted[eye] = captured
+                edited = await self._edited(captured, progress)
+                if edited is not None:
+                    self.measured(edited)
+                    continue
                 progress(f"{eye.name.lower()} eye: {capture.capture_id} is here, measuring it again")
                 await self._capture.hand_over(captured, progress)
         self._publish(Event("exam.resumed", f"exam {exam_id} open again", {"exam_id": exam_id}))
         return exam
+
+    async def _edited(self, captured: Captured, progress: Progress) -> Analysed | None:
+        """The capture's numbers as somebody left them; None where nobody edited them, or they cannot be read."""
+        capture_id = captured.capture.capture_id
+        try:
+            history = History(await self._records.edits(capture_id))
+            measurement = await self._records.measurement(capture_id)
+        except RecordsError as error:
+            progress(f"what was edited is lost: {error}")
+            return None
+        return Analysed(captured, measurement, history) if history.records and measurement is not None else None
 
     @contextmanager
     def _change(self, what: str) -> Iterator[None]:

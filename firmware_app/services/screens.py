@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from firmware_app.console.protocol import Reply
@@ -16,7 +16,10 @@ from firmware_app.model import (
     DeliveryState,
     Exam,
     Eye,
+    Interval,
     Measurement,
+    Method,
+    Morphometry,
     Position,
     WorklistItem,
 )
@@ -126,10 +129,28 @@ def measurement_text(measurement: Measurement) -> str:
     if measurement.refusal is not None or numbers is None:
         reason = measurement.refusal.reason if measurement.refusal else "no numbers"
         return f"not measured: {reason} ({grade})"
-    density = f"CD {numbers.cd_per_mm2:.0f} /mm2" if numbers.cd_per_mm2 is not None else "CD not known: uncalibrated"
-    hexagonality = f"HEX {numbers.hex_percent:.0f} %" if numbers.hex_percent is not None else "HEX not known"
     warnings = "".join(f"; {warning}" for warning in numbers.warnings)
-    return f"{density}, CV {numbers.cv_percent:.1f} %, {hexagonality}, N {numbers.n}, {grade}{warnings}"
+    return f"{numbers_text(numbers)}, {grade}{warnings}"
+
+
+def numbers_text(numbers: Morphometry, *, with_intervals: bool = True) -> str:
+    """CD, CV and HEX with their 95 % intervals in brackets, N, and how they were counted unless automatically."""
+    if not with_intervals:
+        numbers = replace(numbers, cd_interval=None, cv_interval=None, hex_interval=None)
+    density = "CD not known: uncalibrated"
+    if numbers.cd_per_mm2 is not None:
+        density = f"CD {numbers.cd_per_mm2:.0f}{_bracketed(numbers.cd_interval)} /mm2"
+    hexagonality = "HEX not known"
+    if numbers.hex_percent is not None:
+        hexagonality = f"HEX {numbers.hex_percent:.0f}{_bracketed(numbers.hex_interval)} %"
+    variation = f"CV {numbers.cv_percent:.1f}{_bracketed(numbers.cv_interval)} %"
+    guttae = f", guttae {numbers.guttae_percent:.1f} %" if numbers.guttae_percent else ""
+    method = f", {numbers.method}" if numbers.method is not Method.AUTOMATIC else ""
+    return f"{density}, {variation}, {hexagonality}, N {numbers.n}{guttae}{method}"
+
+
+def _bracketed(interval: Interval | None) -> str:
+    return f" ({interval.low:.0f} to {interval.high:.0f})" if interval else ""
 
 
 def measurement_data(measurement: Measurement) -> dict[str, object]:

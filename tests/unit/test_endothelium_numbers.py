@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from firmware_app.endothelium.morphometry import morphometry
+from firmware_app.endothelium.morphometry import area_histogram, count_by_sides, guttae_percent, morphometry
 from firmware_app.endothelium.mosaic import build_mosaic, whole_regions
 from firmware_app.endothelium.parameters import Parameters
 from firmware_app.endothelium.watershed import Labels
@@ -104,10 +106,9 @@ def test_few_cells_are_said_to_be_few() -> None:
     labels = bricks(7, 7)
     mosaic = build_mosaic(labels, whole_regions(labels, np.ones(labels.shape, bool)), 0.6)
     assert mosaic.n < 75
-    warning = morphometry(mosaic, None, Parameters(cells_for_density=mosaic.n)).warnings[0]
-    assert warning == f"only {mosaic.n} cells: fewer than 75, low confidence"
-    warning = morphometry(mosaic, None, Parameters(cells_for_density=mosaic.n + 1)).warnings[0]
-    assert warning == f"only {mosaic.n} cells: fewer than {mosaic.n + 1}, a rough estimate"
+    assert morphometry(mosaic, None, Parameters(cells_for_confidence=mosaic.n, ringed_cells_min=0)).warnings == ()
+    warnings = morphometry(mosaic, None, Parameters(ringed_cells_min=0)).warnings
+    assert warnings == (f"only {mosaic.n} cells: fewer than 75, low confidence",)
 
 
 def test_no_hex_from_a_handful_of_rings() -> None:
@@ -117,3 +118,48 @@ def test_no_hex_from_a_handful_of_rings() -> None:
     assert 0 < numbers.n_complete_ring < 12
     assert numbers.hex_percent is None
     assert any("HEX" in warning for warning in numbers.warnings)
+    assert numbers.hex_interval is None
+
+
+def test_areas_fall_into_classes_of_100_um2() -> None:
+    areas = np.array([99.9, 100.0, 199.99, 200.0, 1250.0, 1299.0, 1300.0])
+    assert area_histogram(areas) == {0: 1, 100: 2, 200: 1, 1200: 2, 1300: 1}
+    labels = bricks(6, 6)
+    mosaic = build_mosaic(labels, whole_regions(labels, np.ones(labels.shape, bool)), 0.6)
+    assert morphometry(mosaic, 2.0, Parameters()).area_histogram == {600: mosaic.n}  # 168 px of 4 um2
+    assert morphometry(mosaic, None, Parameters()).area_histogram is None
+
+
+def test_sides_beyond_those_reported_go_to_the_last_class() -> None:
+    assert count_by_sides(np.array([2, 3, 6, 6, 11, 14], np.int32)) == {
+        3: 2, 4: 0, 5: 0, 6: 2, 7: 0, 8: 0, 9: 0, 10: 2
+    }  # fmt: skip
+
+
+def test_guttae_are_a_share_of_what_can_be_judged() -> None:
+    labels = bricks(6, 6)
+    mosaic = build_mosaic(labels, whole_regions(labels, np.ones(labels.shape, bool)), 0.6)
+    region, guttae = np.zeros(labels.shape, bool), np.zeros(labels.shape, bool)
+    region[:30] = True
+    guttae[30:40] = True
+    looked = replace(mosaic, region=region, guttae=guttae)
+    assert guttae_percent(looked) == 25.0
+    assert guttae_percent(replace(looked, guttae=guttae & False)) == 0.0
+    assert morphometry(looked, None, Parameters()).guttae_percent == 25.0
+    assert guttae_percent(mosaic) is None
+    assert guttae_percent(replace(mosaic, region=region)) is None
+    assert guttae_percent(replace(looked, region=region & False, guttae=guttae & False)) is None
+
+
+def test_no_numbers_without_a_cell() -> None:
+    nothing = build_mosaic(np.zeros((9, 9), np.int32), np.zeros(1, bool), 0.6)
+    with pytest.raises(ValueError, match="without cells"):
+        morphometry(nothing, None, Parameters())
+
+
+def test_a_number_that_no_pixel_has_is_no_cell() -> None:
+    labels = bricks(6, 6)
+    labels[labels == 15] = 16
+    mosaic = build_mosaic(labels, all_of(labels), 0.6)
+    assert mosaic.n == labels.max() - 1
+    assert mosaic.area_px.min() > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -11,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from mosaic_samples import same
 from PIL import Image
 
-from firmware_app.model import CALCULATION_FAILURE, Measurement, Morphometry, Mosaic, Quality, Refusal
+from firmware_app.model import CALCULATION_FAILURE, Measurement, Method, Morphometry, Mosaic, Quality, Refusal
 from firmware_app.records import documents
 from firmware_app.records.frames import decode_png, encode_png
 from firmware_app.records.schema import clock_moment, clock_text
@@ -112,13 +114,69 @@ def test_a_mosaic_comes_back_exactly() -> None:
         assert getattr(back, name).dtype == getattr(mosaic, name).dtype
 
 
+def test_region_and_guttae_come_back_with_it() -> None:
+    labels = np.zeros((4, 4), np.int32)
+    labels[1:3, 1:3] = 1
+    region, guttae = labels > 0, np.eye(4, dtype=bool)
+    mosaic = Mosaic(labels, np.array([4.0]), np.array([6], np.int32), np.array([[1.5, 1.5]]), region, guttae)
+    back = documents.decode_mosaic(documents.encode_mosaic(mosaic))
+    assert same(back, mosaic)
+    assert back.region is not None
+    assert back.region.dtype == np.bool_
+    alone = documents.decode_mosaic(documents.encode_mosaic(replace(mosaic, guttae=None)))
+    assert alone.guttae is None
+    assert np.array_equal(alone.region, region)
+
+
+def test_a_mosaic_of_the_first_release_has_neither() -> None:
+    """It wrote these four arrays and nothing else."""
+    old = npz(
+        labels=np.ones((2, 2), np.int32), area_px=np.array([4.0]), sides=np.array([0], np.int32),
+        centroid_px=np.array([[0.5, 0.5]]),
+    )  # fmt: skip
+    back = documents.decode_mosaic(old)
+    assert (back.region, back.guttae) == (None, None)
+    assert back.n == 1
+
+
+def test_numbers_of_the_first_release_are_read() -> None:
+    text = (
+        '{"quality":{"grade":"B","focus":0.8,"contrast":0.7,"exposure":0.9,"reasons":[]},"morphometry":{"n":1,'
+        '"mean_area_px":4.0,"cv_percent":0.0,"hex_percent":null,"n_complete_ring":0,"sides":{"6":0},"um_per_px":0.85,'
+        '"cd_per_mm2":2500.5,"area_min_um2":null,"area_max_um2":null,"area_mean_um2":null,"area_sd_um2":null,'
+        '"analysed_area_mm2":null,"warnings":["few cells"]},"refusal":null,"seconds":0.25}'
+    )
+    numbers = documents.decode_numbers(text)
+    assert numbers.edit is None
+    assert numbers.morphometry is not None
+    assert numbers.morphometry.method is Method.AUTOMATIC
+    assert numbers.morphometry.cd_interval is None
+
+
 def npz(**arrays: object) -> bytes:
     stream = io.BytesIO()
     np.savez(stream, **arrays)
     return stream.getvalue()
 
 
-@pytest.mark.parametrize("data", [b"", b"garbage", npz(labels=np.zeros((2, 2)))])
+FOUR = {
+    "labels": np.ones((2, 2), np.int32),
+    "area_px": np.ones(1),
+    "sides": np.zeros(1, np.int32),
+    "centroid_px": np.zeros((1, 2)),
+}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"garbage",
+        npz(labels=np.zeros((2, 2))),
+        npz(**FOUR, region=np.ones((2, 3), bool)),
+        npz(**FOUR, guttae=np.ones((2, 2))),
+    ],
+)
 def test_what_is_not_a_mosaic_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="not a mosaic"):
         documents.decode_mosaic(data)

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
+import msgspec
 import pytest
 from objects_samples import EQUIPMENT, SCHEDULED, UNSCHEDULED
-from report_samples import mosaic_measurement, refused, reported
+from report_samples import edited, refused, reported
 
+from firmware_app.endothelium.history import History, Outcome
+from firmware_app.model import Method
 from firmware_app.report import colours, content
 from firmware_app.report.charts import AREA_CLASSES, area_bars
 from firmware_app.report.typeface import can_draw, drawable_name, has_glyph, text_font
@@ -22,6 +26,45 @@ def test_the_page_has_the_numbers_of_the_measurement() -> None:
 def test_every_density_has_its_n_and_method() -> None:
     labels = [figure.label for figure in content.figures(reported().measurement.morphometry)]  # type: ignore[arg-type]
     assert labels == ["CD", "N", "AVG", "SD", "MIN", "MAX", "CV", "HEX"]
+
+
+def test_cd_cv_and_hex_have_their_intervals() -> None:
+    numbers = reported().measurement.morphometry
+    assert numbers is not None
+    intervals = {figure.key: figure.interval for figure in content.figures(numbers) if figure.interval}
+    assert intervals == {"cd_per_mm2": "700–1200", "cv_percent": "12–30", "hex_percent": "15–65"}
+    bare = content.figures(replace(numbers, cd_interval=None, cv_interval=None, hex_interval=None))
+    assert not any(figure.interval for figure in bare)
+
+
+def test_guttae_are_told_where_somebody_looked() -> None:
+    numbers = reported().measurement.morphometry
+    assert numbers is not None
+    assert content.guttae_text(numbers) == ""
+    assert content.guttae_text(replace(numbers, guttae_percent=0.0)) == "guttae 0.0 % of the area"
+    assert content.guttae_text(replace(numbers, guttae_percent=12.34)) == "guttae 12.3 % of the area"
+
+
+def test_every_method_has_words() -> None:
+    assert set(content.METHODS) == set(Method)
+
+
+def test_numbers_changed_by_hand_name_who_and_what_the_instrument_said() -> None:
+    assert content.edited_text(reported()) == ""
+    text = content.edited_text(edited(reported(), "Op^Otto"))
+    assert text == "By hand: Op Otto, 1 change (automatic: CD 1307, N 12, CV 20.1 %, HEX 36.4 %)"
+    assert content.edited_text(edited(reported(), "A", "B", "A")).startswith("By hand: A, B, 3 changes (")
+    uncalibrated = edited(reported(um_per_px=None), "A")
+    assert "(automatic: N 12, CV" in content.edited_text(uncalibrated)
+    first = edited(reported(), "A").history.records[0]
+    from_refusal = History((msgspec.structs.replace(first, before=Outcome(None, refused("dark").refusal)),))
+    assert content.edited_text(replace(reported(), history=from_refusal)).endswith("(automatic: not measured)")
+
+
+def test_what_was_undone_is_not_said_to_be_by_hand() -> None:
+    records = edited(reported(), "A").history.records
+    undone = History((*records, msgspec.structs.replace(records[0], action="undo")))
+    assert content.edited_text(replace(reported(), history=undone)) == ""
 
 
 def test_without_a_scale_there_is_no_number_in_micrometres() -> None:
@@ -55,15 +98,6 @@ def test_the_head_of_the_page_names_patient_order_time_and_software() -> None:
 def test_what_is_no_date_is_shown_as_it_came() -> None:
     assert content.date_text("1950") == "1950"
     assert content.moment_text(datetime(2024, 1, 2, 3, 4)) == "2024-01-02 03:04"
-
-
-def test_areas_fall_into_classes_of_100_um2() -> None:
-    measurement = mosaic_measurement(um_per_px=1.0)
-    assert measurement.mosaic is not None
-    histogram = content.area_histogram(measurement)
-    for lower, count in histogram.items():
-        areas = measurement.mosaic.area_px
-        assert count == int(((areas >= lower) & (areas < lower + 100)).sum())
 
 
 def test_area_bars_start_at_the_first_cell_and_lose_none() -> None:

@@ -10,6 +10,7 @@ from report_samples import (
     CREATED_AT,
     ROWS,
     SIDES,
+    edited,
     labels,
     mosaic_measurement,
     pixels,
@@ -17,9 +18,11 @@ from report_samples import (
     reported,
 )
 
+from firmware_app.endothelium.history import NOT_EDITED
 from firmware_app.model import Eye
 from firmware_app.report import colours
 from firmware_app.report.canvas import Canvas, cut_to_width, text_width, wrapped
+from firmware_app.report.content import EyeReport
 from firmware_app.report.contours import contour_lines, contour_mask
 from firmware_app.report.overlay import CONTOUR_PX, draw_overlay, stretched
 from firmware_app.report.page import HEIGHT, WIDTH, draw_report
@@ -127,11 +130,26 @@ def test_a_refusal_and_a_warning_change_the_page() -> None:
     assert len(set(pages)) == 4
 
 
+def test_numbers_changed_by_hand_change_the_page() -> None:
+    """Also those of a measurement that was then refused, which keeps its picture of the cells."""
+
+    def page(eye: EyeReport) -> bytes:
+        return draw_report(SCHEDULED, [eye], equipment=EQUIPMENT, created_at=CREATED_AT).tobytes()
+
+    by_hand = edited(reported(), "Op^Otto")
+    refusal = refused("only 12 cells").refusal
+    too_few = replace(by_hand, measurement=replace(by_hand.measurement, morphometry=None, refusal=refusal))
+    pages = [by_hand, replace(by_hand, history=NOT_EDITED), too_few, replace(too_few, history=NOT_EDITED)]
+    assert len({page(each) for each in pages}) == 4
+
+
 def test_long_texts_stay_on_the_page() -> None:
     patient = replace(SCHEDULED.patient, name="W" * 64 + "^" + "W" * 60, patient_id="9" * 64)
     exam = replace(SCHEDULED, patient=patient, operator="W" * 64)
     equipment = replace(EQUIPMENT, institution_name="W" * 64, software_versions="W" * 40)
-    eye = replace(reported(), measurement=mosaic_measurement(warnings=("long " * 200,)))
+    eye = replace(
+        edited(reported(), *("W" * 60 for _ in range(9))), measurement=mosaic_measurement(warnings=("long " * 200,))
+    )
     page = draw_report(exam, [eye, replace(eye, capture=capture(Eye.LEFT))], equipment=equipment, created_at=CREATED_AT)
     margin = page[:, -40:]
     assert (margin == 255).all()
