@@ -56,7 +56,9 @@ def not_endothelium(rng: np.random.Generator, side: int, T: float, alone: bool) 
         length = float(np.exp(rng.uniform(np.log(0.12), np.log(1.2)))) * T
         out += rng.uniform(0.2, 1.3) * smooth_noise(rng, side, length, 1)[..., 0].astype(np.float32)
     if rng.random() < 0.25:
-        across = gaussian_filter(rng.standard_normal((side, side)), (rng.uniform(0.6, 2) * T, rng.uniform(0.1, 0.3) * T))
+        across = gaussian_filter(
+            rng.standard_normal((side, side)), (rng.uniform(0.6, 2) * T, rng.uniform(0.1, 0.3) * T)
+        )
         across /= across.std()
         out += rng.uniform(0.2, 1.0) * (across if rng.random() < 0.5 else across.T).astype(np.float32)
     if rng.random() < (0.5 if alone else 0.2):
@@ -132,11 +134,15 @@ def burnt_in_marks(rng: np.random.Generator, image: Image, T: float) -> tuple[Im
         size = rng.uniform(0.4, 1.5) * T
         kind = rng.integers(4)
         if kind == 0:
-            draw.polygon([(x, y), (x + size / 2, y + size / 2), (x + size / 5, y + size), (x - size / 2, y + size / 2)], 255)
+            draw.polygon(
+                [(x, y), (x + size / 2, y + size / 2), (x + size / 5, y + size), (x - size / 2, y + size / 2)], 255
+            )
         elif kind == 1:
             draw.text((x, y), rng.choice(list("abcLRC+x189")), 255, font_size=size)
         elif kind == 2:
-            draw.line([(x, y), (x + rng.uniform(-3, 3) * size, y + rng.uniform(-3, 3) * size)], 255, width=1 + int(size > 12))
+            draw.line(
+                [(x, y), (x + rng.uniform(-3, 3) * size, y + rng.uniform(-3, 3) * size)], 255, width=1 + int(size > 12)
+            )
         else:
             draw.rectangle([(x, y), (x + 2 * size, y + size)], outline=255, fill=None if rng.random() < 0.5 else 255)
     mask = np.asarray(canvas, np.float32) / 255

@@ -67,7 +67,9 @@ def torch_forward(
         x = twice(x if level == 0 else functional.max_pool2d(x, 2), f"down{level}")
         skipped.append(x)
     for level in reversed(range(LEVELS - 1)):
-        x = twice(torch.cat([functional.interpolate(x, scale_factor=2, mode="nearest"), skipped[level]], 1), f"up{level}")
+        x = twice(
+            torch.cat([functional.interpolate(x, scale_factor=2, mode="nearest"), skipped[level]], 1), f"up{level}"
+        )
     return convolved(x, "head")[0].numpy()
 
 

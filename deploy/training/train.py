@@ -1,6 +1,6 @@
 """Train the cell network on rendered pictures and write the weights that the instrument ships.
 
-    python -m deploy.training.train --out firmware_app/endothelium/cell_network.npz
+python -m deploy.training.train --out firmware_app/endothelium/cell_network.npz
 """
 
 from __future__ import annotations

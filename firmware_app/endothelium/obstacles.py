@@ -10,11 +10,12 @@ from firmware_app.endothelium.filters import BoolImage, FloatImage, box_mean
 
 BRIGHT_SHARE, DARK_SHARE = 0.72, 0.09  # of the range of grey values
 RADIUS_PX = 4
+WORTH_TELLING = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Obstacles:
-    """Shares 0..1 of the picture: black or nearly, blinded by a reflex, under guttae, and neither but without borders."""
+    """Shares 0..1 of the picture: nearly black, blinded by a reflex, under guttae, none of these but without borders."""
 
     dark: float
     blinded: float
@@ -29,8 +30,8 @@ class Obstacles:
             (self.guttae, "covered by guttae"),
             (self.unclear, "hazy or out of focus: no cell borders stand out"),
         )
-        said = [f"{100 * share:.0f} % of the picture is {what}" for share, what in sorted(names, reverse=True) if share > 0.1]
-        return "; ".join(said)
+        told = [(share, what) for share, what in sorted(names, reverse=True) if share > WORTH_TELLING]
+        return "; ".join(f"{100 * share:.0f} % of the picture is {what}" for share, what in told)
 
 
 def find_obstacles(image: FloatImage, region: BoolImage, guttae: BoolImage) -> Obstacles:

@@ -63,8 +63,8 @@ def look_at(image: FloatImage, spacing_px: float, weights: Weights, parameters: 
 def spacing_of(found: Found, limits_px: tuple[float, float], parameters: Parameters) -> float | None:
     """The spacing of the cells that were found, within the limits; None where there are too few to tell.
 
-    Each pixel has a say for the size of its cell, so that splinters of cells that were seen at the wrong scale, many but
-    small, have little; 1.1 is by how much this mean lies above the plain one at a CV of 30 %.
+    Each pixel has a say for the size of its cell, so that splinters of cells seen at the wrong scale, many but small,
+    have little; 1.1 is by how much this mean lies above the plain one at a CV of 30 %.
     """
     area = found.division.area_px[found.believed]
     if area.size < SETTLE_CELLS_MIN:
