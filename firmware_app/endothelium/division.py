@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from firmware_app.endothelium.filters import BoolImage, FloatImage, Plane, box_mean
+from firmware_app.endothelium.filters import BoolImage, FloatImage, box_mean, narrow_gaussian
 from firmware_app.endothelium.mosaic import whole_regions
 from firmware_app.endothelium.network import Answer, Weights, answer
 from firmware_app.endothelium.network_input import network_input
 from firmware_app.endothelium.parameters import Parameters
 from firmware_app.endothelium.resample import resized
-from firmware_app.endothelium.watershed import Graph, Labels, basins, graph, merge_by_depth
+from firmware_app.endothelium.watershed import Graph, Labels, basins, merge_by_depth
 
 TRAINED_SPACING_PX = 20.0
 
@@ -52,13 +52,11 @@ def look(image: FloatImage, spacing_px: float, weights: Weights) -> tuple[Answer
 def divide(image: FloatImage, spacing_px: float, weights: Weights, parameters: Parameters) -> Division:
     """Cut the image into cells, seen as if its rows of cells were `spacing_px` apart."""
     said, usable = look(image, spacing_px, weights)
-    height = said.border - said.depth
-    height = Plane(height, 8).gaussian(parameters.smooth_rel * spacing_px)
-    labels = merge_by_depth(basins(height), height, parameters.basin_depth)
+    height = narrow_gaussian(said.border - said.depth, parameters.smooth_rel * spacing_px)
+    labels, network = merge_by_depth(basins(height), height, parameters.basin_depth, said.border)
     count = int(labels.max(initial=0)) + 1
     flat = labels.ravel()
     area = np.bincount(flat, minlength=count).astype(np.float64)
-    network = graph(labels, said.border)
     guttae = said.guttae > 0.5
 
     def mean(values: FloatImage) -> npt.NDArray[np.float64]:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware_app.endothelium.filters import BoolImage
-from firmware_app.endothelium.watershed import Labels, graph
+from firmware_app.endothelium.watershed import Graph, Labels, graph
 from firmware_app.model import Mosaic
 
 
@@ -31,12 +31,14 @@ def build_mosaic(
     keep: npt.NDArray[np.bool_],
     side_length_min_px: float,
     *,
+    network: Graph | None = None,
     region: BoolImage | None = None,
     guttae: BoolImage | None = None,
 ) -> Mosaic:
     """The kept regions, renumbered 1..n, with area, centroid and number of sides (0: ring not complete).
 
-    `labels` (rows, columns) int32; `keep` by label, index 0 False; a label without a pixel is no region.
+    `labels` (rows, columns) int32; `keep` by label, index 0 False; a label without a pixel is no region. Where `labels`
+    leave nothing out and no kept region touches the edge, their graph, if there is one, gives the sides at once.
     """
     keep = keep & (np.bincount(labels.ravel(), minlength=keep.size) > 0)
     number = np.cumsum(keep).astype(np.int32) * keep.astype(np.int32)
@@ -47,7 +49,22 @@ def build_mosaic(
     rows = np.bincount(flat, np.repeat(np.arange(cells.shape[0]), cells.shape[1]), minlength=n + 1)[1:]
     columns = np.bincount(flat, np.tile(np.arange(cells.shape[1]), cells.shape[0]), minlength=n + 1)[1:]
     centroid = np.stack([rows, columns], axis=1) / area[:, None]
-    return Mosaic(cells, area, count_sides(cells, n, side_length_min_px), centroid, region, guttae)
+    if network is None:
+        sides = count_sides(cells, n, side_length_min_px)
+    else:
+        sides = sides_of(network, number, side_length_min_px)
+    return Mosaic(cells, area, sides, centroid, region, guttae)
+
+
+def sides_of(network: Graph, number: npt.NDArray[np.int32], side_length_min_px: float) -> npt.NDArray[np.int32]:
+    """As `count_sides`, from the graph of a division of the whole image; `number` by label, 0 for what is not kept."""
+    long_enough = network.length_px >= side_length_min_px
+    low, high = number[network.low[long_enough]], number[network.high[long_enough]]
+    count = int(number.max(initial=0)) + 1
+    sides = np.bincount(low, minlength=count) + np.bincount(high, minlength=count)
+    sides[low[high == 0]] = 0
+    sides[high[low == 0]] = 0
+    return sides[1:].astype(np.int32)
 
 
 def count_sides(cells: Labels, n: int, side_length_min_px: float) -> npt.NDArray[np.int32]:

@@ -45,8 +45,8 @@ class Weights:
 class Answer:
     """(rows, columns) float32 each, 0..1.
 
-    `border` 1 on the line between two cells; `depth` the distance from it as a share of the cell's own greatest; `trust`
-    how far borders can be told there; `guttae` 1 on a wart.
+    `border` is 1 on the line between two cells, `depth` the distance from it as a share of the cell's own greatest;
+    `trust` says how far borders can be told there; `guttae` is 1 on a wart.
     """
 
     border: FloatImage

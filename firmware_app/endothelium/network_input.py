@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from firmware_app.endothelium.filters import BoolImage, FloatImage, box_mean
+from firmware_app.endothelium.filters import BoolImage, FloatImage, box_mean, boxes_mean
 
 NEAR_RADII_PX = (13, 13)  # box filters in a row: about a Gaussian of 0.55 and 2.6 cells
 FAR_RADII_PX = (63, 63)
@@ -30,23 +29,22 @@ def network_input(image: FloatImage) -> tuple[FloatImage, BoolImage]:
 
 def local_contrast(image: FloatImage, usable: BoolImage, radii_px: tuple[int, ...]) -> FloatImage:
     """Deviation from the local mean over the local SD, both over the usable area alone, 0 outside it."""
-    weight: FloatImage = usable.astype(np.float32)
     level = np.float32(image[usable].mean())
-    density = np.maximum(smoothed(weight, radii_px), np.float32(1e-3))
-    flat: FloatImage = (image - level) * weight
-    detail: FloatImage = (flat - smoothed(flat, radii_px) / density) * weight
-    deviation = np.sqrt(np.maximum(smoothed(detail * detail, radii_px) / density, 0))
+    if usable.all():
+        detail: FloatImage = image - level
+        detail -= boxes_mean(detail, radii_px)
+        deviation: FloatImage = np.sqrt(np.maximum(boxes_mean(detail * detail, radii_px), 0))
+    else:
+        weight: FloatImage = usable.astype(np.float32)
+        density = np.maximum(boxes_mean(weight, radii_px), np.float32(1e-3))
+        flat: FloatImage = (image - level) * weight
+        detail = np.asarray((flat - boxes_mean(flat, radii_px) / density) * weight, np.float32)
+        deviation = np.asarray(np.sqrt(np.maximum(boxes_mean(detail * detail, radii_px) / density, 0)), np.float32)
     # a floor, so that noise in dull places is not blown up to the contrast of cells
-    floor = np.float32(FLOOR_REL * np.median(deviation[usable]))
+    floor = np.float32(FLOOR_REL * float(np.median(deviation[usable])))
     if floor <= 0:
         return np.zeros_like(image)
-    return np.clip(detail / (deviation + floor), -CLIP, CLIP) / np.float32(CLIP)
-
-
-def smoothed(image: FloatImage, radii_px: tuple[int, ...]) -> FloatImage:
-    for radius_px in radii_px:
-        image = box_mean(image, min(radius_px, min(image.shape) - 1))
-    return image
+    return np.asarray(np.clip(detail / (deviation + floor), -CLIP, CLIP) / np.float32(CLIP), np.float32)
 
 
 def usable_area(image: FloatImage, radius_px: int) -> BoolImage:

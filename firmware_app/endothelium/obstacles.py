@@ -15,7 +15,7 @@ WORTH_TELLING = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Obstacles:
-    """Shares 0..1 of the picture: nearly black, blinded by a reflex, under guttae, none of these but without borders."""
+    """Shares 0..1 of the picture: nearly black, blinded by a reflex, under guttae, or only unclear."""
 
     dark: float
     blinded: float

@@ -33,17 +33,12 @@ def pairs(shape: tuple[int, ...], dr: int, dc: int) -> tuple[tuple[slice, slice]
 
 def basins(height: FloatImage) -> Labels:
     """Label the catchment basin of every pixel, 1..n in the order of their bottoms' indices."""
-    index = np.arange(height.size, dtype=np.int32).reshape(height.shape)
-    target = index.copy()
-    lowest = height.copy()
+    key = ordered(height)
+    lowest = key.copy()
     for dr, dc in _NEIGHBOURS:
         here, there = pairs(height.shape, dr, dc)
-        candidate = height[there]
-        # among equals the smaller index wins
-        better = (candidate < lowest[here]) | ((candidate == lowest[here]) & (index[there] < target[here]))
-        np.copyto(lowest[here], candidate, where=better)
-        np.copyto(target[here], index[there], where=better)
-    root = target.ravel()
+        np.minimum(lowest[here], key[there], out=lowest[here])
+    root = (lowest & 0xFFFFFFFF).ravel()
     while True:
         jumped = root[root]
         if np.array_equal(jumped, root):
@@ -52,7 +47,17 @@ def basins(height: FloatImage) -> Labels:
     is_bottom = np.zeros(height.size, bool)
     is_bottom[root] = True
     number = np.cumsum(is_bottom, dtype=np.int32)
-    return number[root].reshape(height.shape)
+    labels: Labels = number[root].reshape(height.shape)
+    return labels
+
+
+def ordered(height: FloatImage) -> npt.NDArray[np.int64]:
+    """Each pixel's height and index in one integer: lower pixels have smaller ones, among equals the smaller index."""
+    bits = np.ascontiguousarray(height + np.float32(0), np.float32).view(np.int32).astype(np.int64)
+    # the bits of floats rise with them above zero and fall below: turned round there, they are in order throughout
+    rising = np.where(bits < 0, -0x80000000 - bits, bits)
+    key: npt.NDArray[np.int64] = (rising << 32) + np.arange(height.size, dtype=np.int64).reshape(height.shape)
+    return key
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,43 +74,66 @@ class Graph:
     length_px: npt.NDArray[np.float32]
 
 
-def graph(labels: Labels, height: FloatImage) -> Graph:
-    """The region adjacency graph over the 8-neighbourhood; label 0 is nobody."""
+def graph(labels: Labels, height: FloatImage, seen: FloatImage | None = None) -> Graph:
+    """The region adjacency graph over the 8-neighbourhood; label 0 is nobody.
+
+    Passes are those of `height`; the mean along a border is of `seen`, where another picture is to be asked for that.
+    """
     count = int(labels.max(initial=0)) + 1
-    keys, values = [], []
+    keys, passes, means = [], [], []
     for dr, dc in _FORWARD:
         here, there = pairs(labels.shape, dr, dc)
-        a, b = labels[here], labels[there]
-        differ = (a != b) & (a > 0) & (b > 0)
-        a, b = a[differ].astype(np.int64), b[differ].astype(np.int64)
+        this, other = labels[here], labels[there]
+        differ = np.flatnonzero(this != other)
+        a, b = this.ravel()[differ].astype(np.int64), other.ravel()[differ].astype(np.int64)
+        known = (a > 0) & (b > 0)
+        if not known.all():
+            a, b, differ = a[known], b[known], differ[known]
         keys.append(np.minimum(a, b) * count + np.maximum(a, b))
-        values.append(np.maximum(height[here][differ], height[there][differ]))
-    key, value = np.concatenate(keys), np.concatenate(values)
+        higher = np.maximum(height[here].ravel()[differ], height[there].ravel()[differ])
+        passes.append(higher)
+        means.append(higher if seen is None else np.maximum(seen[here].ravel()[differ], seen[there].ravel()[differ]))
+    key, value, mean = np.concatenate(keys), np.concatenate(passes), np.concatenate(means)
+    # a straight border of n pixels is crossed by n straight and 2n diagonal pairs
+    return _gathered(key, count, value, mean, np.full(key.size, 1 / 3))
+
+
+def _gathered(
+    key: npt.NDArray[np.int64],
+    count: int,
+    passes: npt.NDArray[np.float32],
+    means: npt.NDArray[np.float32],
+    lengths: npt.NDArray[np.floating],
+) -> Graph:
+    """One border for all entries of the same key, low * count + high."""
     if key.size == 0:
         nothing = np.zeros(0, np.float32)
         return Graph(np.zeros(0, np.int32), np.zeros(0, np.int32), nothing, nothing, nothing)
     order = np.argsort(key)
-    key, value = key[order], value[order]
+    key, length = key[order], lengths[order].astype(np.float64)
     first = np.flatnonzero(np.r_[True, key[1:] != key[:-1]])
-    number = np.diff(np.r_[first, key.size])
-    sums = np.add.reduceat(value.astype(np.float64), first)
+    total = np.add.reduceat(length, first)
     unique = key[first]
     return Graph(
         low=(unique // count).astype(np.int32),
         high=(unique % count).astype(np.int32),
-        pass_height=np.minimum.reduceat(value, first),
-        mean_height=(sums / number).astype(np.float32),
-        # a straight border of n pixels is crossed by n straight and 2n diagonal pairs
-        length_px=(number / 3.0).astype(np.float32),
+        pass_height=np.minimum.reduceat(passes[order], first),
+        mean_height=(np.add.reduceat(means[order] * length, first) / total).astype(np.float32),
+        length_px=total.astype(np.float32),
     )
 
 
-def merge_by_depth(labels: Labels, height: FloatImage, depth: float) -> Labels:
-    """Join, from the lowest pass up, every two basins where the shallower one is less than `depth` deep."""
+def merge_by_depth(
+    labels: Labels, height: FloatImage, depth: float, seen: FloatImage | None = None
+) -> tuple[Labels, Graph]:
+    """Join, from the lowest pass up, every two basins where the shallower one is less than `depth` deep.
+
+    The regions that are left, 1..n, and their graph (`seen` as in `graph`).
+    """
     count = int(labels.max(initial=0)) + 1
     bottom = np.full(count, np.inf, np.float32)
     np.minimum.at(bottom, labels.ravel(), height.ravel())
-    network = graph(labels, height)
+    network = graph(labels, height, seen)
     parent = list(range(count))
     floor: list[float] = bottom.tolist()
     order = np.argsort(network.pass_height, kind="stable")
@@ -116,34 +144,18 @@ def merge_by_depth(labels: Labels, height: FloatImage, depth: float) -> Labels:
         if root_a != root_b and level - max(floor[root_a], floor[root_b]) <= depth:
             deep, shallow = (root_a, root_b) if floor[root_a] <= floor[root_b] else (root_b, root_a)
             parent[shallow] = deep
-    return relabel(labels, parent)
+    number = renumbered(parent)
+    return number[labels], contracted(network, number)
 
 
-def flood(labels: Labels, height: FloatImage, markers: Labels) -> Labels:
-    """Grow the markers over the basins `labels` of `height`, lowest pass first (a minimum spanning forest).
-
-    A basin that holds pixels of several markers goes to the one with the most pixels in it.
-    """
-    count = int(labels.max(initial=0)) + 1
-    owners = int(markers.max(initial=0)) + 1
-    marked = markers.ravel() > 0
-    key, votes = np.unique(
-        labels.ravel()[marked].astype(np.int64) * owners + markers.ravel()[marked], return_counts=True
-    )
-    owner = np.zeros(count, np.int64)
-    order = np.argsort(votes, kind="stable")
-    owner[(key[order] // owners)] = key[order] % owners
-    network = graph(labels, height)
-    parent = list(range(count))
-    holds: list[int] = owner.tolist()
-    order = np.argsort(network.pass_height, kind="stable")
-    for a, b in zip(network.low[order].tolist(), network.high[order].tolist(), strict=True):
-        root_a, root_b = find(parent, a), find(parent, b)
-        if root_a != root_b and not (holds[root_a] and holds[root_b]):
-            parent[root_b] = root_a
-            holds[root_a] = holds[root_a] or holds[root_b]
-    final = np.array([holds[find(parent, i)] for i in range(count)], np.int32)
-    return final[labels]
+def contracted(network: Graph, number: npt.NDArray[np.int32]) -> Graph:
+    """The graph of the regions that are left when each label becomes `number[label]`."""
+    a, b = number[network.low].astype(np.int64), number[network.high].astype(np.int64)
+    differ = a != b
+    a, b = a[differ], b[differ]
+    count = int(number.max(initial=0)) + 1
+    key = np.minimum(a, b) * count + np.maximum(a, b)
+    return _gathered(key, count, network.pass_height[differ], network.mean_height[differ], network.length_px[differ])
 
 
 def find(parent: list[int], item: int) -> int:
@@ -154,11 +166,11 @@ def find(parent: list[int], item: int) -> int:
     return item
 
 
-def relabel(labels: Labels, parent: list[int]) -> Labels:
-    """Replace each label by its root's, renumbered 1..n without gaps; 0 stays 0."""
+def renumbered(parent: list[int]) -> npt.NDArray[np.int32]:
+    """By label: the number 1..n of its root, without gaps; 0 stays 0."""
     roots = np.array([find(parent, i) for i in range(len(parent))], np.int64)
     used = np.zeros(len(parent), bool)
     used[roots[1:]] = True
     used[0] = False
     number = np.cumsum(used).astype(np.int32) * used.astype(np.int32)
-    return number[roots][labels].astype(np.int32)
+    return number[roots].astype(np.int32)

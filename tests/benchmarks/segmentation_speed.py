@@ -26,7 +26,7 @@ RUNS = 5
 TICK_S = 0.005
 IDLE_S = 1.0
 CORE = "firmware_app.endothelium"
-NETWORK = ("firmware_app.endothelium.network", "forward")  # whose time is not that of the classic stages
+NETWORK = ("firmware_app.endothelium.division", "look")  # whose time is not that of the classic stages
 
 
 def seconds_of(call: Callable[[], object]) -> float:

@@ -10,7 +10,7 @@ import pytest
 from firmware_app.endothelium.morphometry import area_histogram, count_by_sides, guttae_percent, morphometry
 from firmware_app.endothelium.mosaic import build_mosaic, whole_regions
 from firmware_app.endothelium.parameters import Parameters
-from firmware_app.endothelium.watershed import Labels
+from firmware_app.endothelium.watershed import Labels, graph
 
 
 def bricks(rows: int, columns: int, height: int = 12, width: int = 14) -> Labels:
@@ -39,6 +39,17 @@ def test_a_wall_of_bricks_is_all_hexagons_inside() -> None:
     assert np.all(ringed == 6)
     assert mosaic.labels.max() == mosaic.n
     assert mosaic.labels.dtype == np.int32
+
+
+@pytest.mark.parametrize("left_out", [(), (30,), (30, 31, 40)])
+def test_the_graph_of_a_whole_division_gives_the_same_sides(left_out: tuple[int, ...]) -> None:
+    labels = bricks(9, 9)
+    keep = whole_regions(labels, np.ones(labels.shape, bool))
+    keep[list(left_out)] = False
+    network = graph(labels, np.zeros(labels.shape, np.float32))
+    counted, given = build_mosaic(labels, keep, 0.6), build_mosaic(labels, keep, 0.6, network=network)
+    assert given.sides.tolist() == counted.sides.tolist()
+    assert (given.sides == 6).sum() > 10
 
 
 def test_cells_at_the_edge_or_in_the_dark_are_not_whole() -> None:

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware_app.endothelium.filters import FloatImage, Plane, box_mean, fast_length
+from firmware_app.endothelium.filters import (
+    FloatImage,
+    Plane,
+    box_mean,
+    boxes_mean,
+    fast_length,
+    halved,
+    narrow_gaussian,
+    running_mean,
+)
 from firmware_app.endothelium.measure import measure, spacing_limits_px
 from firmware_app.endothelium.network_input import local_contrast, network_input, usable_area
 from firmware_app.endothelium.parameters import Parameters
@@ -37,6 +46,31 @@ def test_box_mean_is_the_mean_of_the_box() -> None:
     image = np.random.default_rng(1).normal(size=(20, 30)).astype(np.float32)
     assert box_mean(image, 2)[10, 15] == pytest.approx(image[8:13, 13:18].mean(), abs=1e-5)
     assert box_mean(np.ones((5, 7), np.float32), 50) == pytest.approx(np.ones((5, 7)))
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (7, 5), (1, 40)])
+@pytest.mark.parametrize("radii", [(2,), (3, 3), (25,), (63, 63)])
+def test_boxes_are_the_same_by_products_and_by_sums(shape: tuple[int, int], radii: tuple[int, ...]) -> None:
+    image = np.random.default_rng(4).normal(size=shape).astype(np.float32)
+    slow = image
+    for radius in radii:
+        slow = running_mean(running_mean(slow, radius, 0), radius, 1)
+    assert boxes_mean(image, radii) == pytest.approx(slow, abs=1e-5)
+
+
+def test_a_narrow_gaussian_spreads_a_point_and_keeps_what_is_even() -> None:
+    image = np.zeros((41, 50), np.float32)
+    image[20, 25] = 1
+    out = narrow_gaussian(image, 1.5)
+    r, c = np.mgrid[:41, :50]
+    assert out.sum() == pytest.approx(1, abs=1e-5)
+    assert (out * (r - 20) ** 2).sum() == pytest.approx(1.5**2, rel=0.05)
+    assert (out * (c - 25) ** 2).sum() == pytest.approx(1.5**2, rel=0.05)
+    assert narrow_gaussian(np.full((5, 3), 7, np.float32), 2.0) == pytest.approx(np.full((5, 3), 7.0))
+
+
+def test_halving_takes_means_and_leaves_out_an_odd_line() -> None:
+    assert halved(np.arange(15, dtype=np.float32).reshape(3, 5)).tolist() == [[3.0, 5.0]]
 
 
 @given(st.integers(1, 5000))

@@ -1,4 +1,4 @@
-"""Pointer jumping against a slow, obvious flood; plateaus, depth merging, marker flooding."""
+"""Pointer jumping against a slow, obvious flood; plateaus, depth merging, the graph of what is left."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware_app.endothelium.watershed import basins, flood, graph, merge_by_depth, relabel
+from firmware_app.endothelium.watershed import Graph, basins, graph, merge_by_depth, renumbered
 
 NEIGHBOURS = [(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1) if (r, c) != (0, 0)]
 
@@ -54,12 +54,20 @@ small_images = st.integers(1, 9).flatmap(
 )
 
 
+def assert_same(one: Graph, other: Graph) -> None:
+    assert one.low.tolist() == other.low.tolist()
+    assert one.high.tolist() == other.high.tolist()
+    for name in ("pass_height", "mean_height", "length_px"):
+        assert getattr(one, name) == pytest.approx(getattr(other, name), rel=1e-5)
+
+
 @settings(max_examples=80, deadline=None)
 @given(small_images)
 def test_merging_flat_saddles_leaves_one_connected_region_per_regional_minimum(rows: list[list[int]]) -> None:
     height = np.array(rows, np.float32)
-    labels = merge_by_depth(basins(height), height, 0.0)
+    labels, network = merge_by_depth(basins(height), height, 0.0)
     n = int(labels.max())
+    assert_same(network, graph(labels, height))
     assert n == regional_minima(height)
     assert set(np.unique(labels)) == set(range(1, n + 1))
     for label in range(1, n + 1):
@@ -85,7 +93,7 @@ def test_every_pixel_reaches_its_bottom_going_down(rows: list[list[int]]) -> Non
 def test_a_plateau_is_one_basin() -> None:
     height = np.ones((7, 9), np.float32)
     height[3, 4] = 2.0
-    assert merge_by_depth(basins(height), height, 0.0).max() == 1
+    assert merge_by_depth(basins(height), height, 0.0)[0].max() == 1
     # a black or clipped area must not become a basin per pixel: the merging would loop over all of them
     assert basins(np.zeros((40, 50), np.float32)).max() == 1
 
@@ -95,20 +103,10 @@ def test_depth_decides_which_basins_join() -> None:
     height = np.array([[0, 4, 3, 9, 1]], np.float32)
     labels = basins(height)
     assert labels.max() == 3
-    assert merge_by_depth(labels, height, 0.5).max() == 3
-    assert merge_by_depth(labels, height, 1.0).max() == 2
-    assert merge_by_depth(labels, height, 7.9).max() == 2
-    assert merge_by_depth(labels, height, 8.0).max() == 1
-
-
-def test_markers_grow_to_the_ridge_between_them() -> None:
-    height = np.array([[0, 2, 1, 9, 1, 3, 0]], np.float32)
-    markers = np.zeros(height.shape, np.int32)
-    markers[0, 0], markers[0, 6] = 1, 2
-    grown = flood(basins(height), height, markers)
-    assert grown[0, :3].tolist() == [1, 1, 1]
-    assert grown[0, 4:].tolist() == [2, 2, 2]
-    assert (grown > 0).all()
+    assert merge_by_depth(labels, height, 0.5)[0].max() == 3
+    assert merge_by_depth(labels, height, 1.0)[0].max() == 2
+    assert merge_by_depth(labels, height, 7.9)[0].max() == 2
+    assert merge_by_depth(labels, height, 8.0)[0].max() == 1
 
 
 def test_graph_counts_a_straight_border_and_its_lowest_pass() -> None:
@@ -127,6 +125,14 @@ def test_nobody_touches_in_one_region_and_label_zero_is_nobody() -> None:
     assert graph(labels, np.zeros((4, 4), np.float32)).low.size == 0
 
 
-def test_relabel_leaves_no_gaps() -> None:
-    labels = np.array([[0, 1, 2, 3, 4]], np.int32)
-    assert relabel(labels, [0, 1, 1, 3, 3]).tolist() == [[0, 1, 1, 2, 2]]
+def test_what_is_left_is_numbered_without_gaps() -> None:
+    assert renumbered([0, 1, 1, 3, 3]).tolist() == [0, 1, 1, 2, 2]
+
+
+def test_passes_and_means_may_come_from_two_pictures() -> None:
+    labels = np.array([[1, 1, 2, 2]] * 3, np.int32)
+    height, seen = np.zeros((3, 4), np.float32), np.zeros((3, 4), np.float32)
+    seen[:, 2] = 1
+    network = graph(labels, height, seen)
+    assert network.pass_height.tolist() == [0]
+    assert network.mean_height.tolist() == [1]
