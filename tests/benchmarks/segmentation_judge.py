@@ -171,7 +171,10 @@ class Dotted:
 
 
 def dotted_cells(dots: Floats) -> Dotted:
-    """The centre method on dots, (n, 2) as x, y; gaps are not bridged."""
+    """The centre method on dots, (n, 2) as x, y: the Voronoi cells of dots whose ring of neighbours is complete.
+
+    Gaps are not bridged, nor dents in the outline.
+    """
     from scipy.spatial import Delaunay, QhullError, Voronoi
 
     nothing = Dotted(np.zeros(0, np.int64), np.zeros(0))
@@ -184,7 +187,9 @@ def dotted_cells(dots: Floats) -> Dotted:
     sides = [(a, b) for a, b in ((0, 1), (1, 2), (0, 2))]
     corners = dots[triangles.simplices]
     lengths = np.stack([np.linalg.norm(corners[:, a] - corners[:, b], axis=1) for a, b in sides], axis=1)
-    short = triangles.simplices[lengths.max(axis=1) <= GAP_REL * np.median(lengths)]
+    short = without_flat_rim(dots, triangles.simplices[lengths.max(axis=1) <= GAP_REL * np.median(lengths)])
+    if not len(short):
+        return nothing
     pairs = np.sort(np.concatenate([short[:, [a, b]] for a, b in sides]), axis=1)
     unique, count = np.unique(pairs, axis=0, return_counts=True)
     inner, areas = [], []
@@ -195,6 +200,27 @@ def dotted_cells(dots: Floats) -> Dotted:
             inner.append(int(dot))
             areas.append(0.5 * abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))))
     return Dotted(np.array(inner, np.int64), np.array(areas))
+
+
+def without_flat_rim(dots: Floats, triangles: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
+    """The triangles that are left when those across dents of the outline are taken away, as long as there are any.
+
+    Such a triangle is obtuse towards the outline: the corner of the Voronoi cells that it stands for lies outside, often
+    far. With them the mean cell of specular385's dots comes out 14 % larger than the outlines of the very same cells.
+    """
+    while len(triangles):
+        sides = [(0, 1, 2), (1, 2, 0), (0, 2, 1)]
+        ends = np.sort(np.concatenate([triangles[:, [a, b]] for a, b, _ in sides]), axis=1)
+        facing = np.concatenate([triangles[:, c] for *_, c in sides])
+        owner = np.tile(np.arange(len(triangles)), 3)
+        _, place, count = np.unique(ends, axis=0, return_inverse=True, return_counts=True)
+        to_one, to_other = (dots[ends[:, k]] - dots[facing] for k in (0, 1))
+        obtuse = (to_one * to_other).sum(axis=1) < -1e-9
+        flat = np.unique(owner[(count[place.ravel()] == 1) & obtuse])
+        if not flat.size:
+            break
+        triangles = np.delete(triangles, flat, axis=0)
+    return triangles
 
 
 def dotted_patch(dots: Floats, inner: npt.NDArray[np.int64], shape: tuple[int, int]) -> npt.NDArray[np.bool_]:

@@ -170,6 +170,16 @@ def test_a_gap_is_not_bridged() -> None:
     assert dotted_cells(both).inner.size == 2 * 36
 
 
+def test_a_dent_in_the_outline_is_not_bridged() -> None:
+    """A dot taken from the rim opens its neighbours' rings, although the dots on both sides of the gap are near."""
+    dots = grid_of_dots(10.0) + np.random.default_rng(1).uniform(-0.5, 0.5, (64, 2))
+    dented = np.delete(dots, 3, axis=0)
+    whole, open_rings = dotted_cells(dots), dotted_cells(dented)
+    assert whole.area_px.mean() == pytest.approx(100, rel=0.03)
+    assert open_rings.area_px.max() < 1.2 * whole.area_px.max()
+    assert open_rings.inner.size < whole.inner.size
+
+
 def test_dots_against_labels() -> None:
     labels = bricks()
     patch = np.zeros(labels.shape, bool)
