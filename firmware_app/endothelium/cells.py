@@ -14,8 +14,12 @@ BoolArray = npt.NDArray[np.bool_]
 
 def believed_cells(division: Division, parameters: Parameters) -> BoolArray:
     """By label: True for whole cells of plausible size, seen clearly, in a patch of at least a few of them."""
-    seen = division.whole & (division.trust > parameters.trust_min) & (division.evidence > parameters.evidence_min)
-    seen &= division.covered < parameters.covered_max
+    free = division.whole & (division.covered < parameters.covered_max)
+    if not free.any():
+        return free
+    usual = float(np.percentile(division.trust[free], 75))
+    seen = free & (division.trust > max(parameters.trust_min, parameters.trust_rel * usual))
+    seen &= division.evidence > parameters.evidence_min
     if not seen.any():
         return seen
     typical = float(np.median(division.area_px[seen]))

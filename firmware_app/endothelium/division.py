@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from firmware_app.endothelium.filters import BoolImage, FloatImage, box_mean, narrow_gaussian
 from firmware_app.endothelium.mosaic import whole_regions
-from firmware_app.endothelium.network import Answer, Weights, answer
+from firmware_app.endothelium.network import Answer, Weights, answer_both_ways
 from firmware_app.endothelium.network_input import network_input
 from firmware_app.endothelium.parameters import Parameters
 from firmware_app.endothelium.resample import resized
@@ -43,7 +43,7 @@ def look(image: FloatImage, spacing_px: float, weights: Weights) -> tuple[Answer
     rows, columns = image.shape
     small = (max(round(rows * scale), 1), max(round(columns * scale), 1))
     planes, usable = network_input(resized(image, small))
-    said = answer(planes, weights)
+    said = answer_both_ways(planes, weights)
     shape = (rows, columns)
     maps = [resized(plane, shape) for plane in (said.border, said.depth, said.trust, said.guttae)]
     return Answer(*maps), resized(usable.astype(np.float32), shape) > 0.5

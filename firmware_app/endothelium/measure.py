@@ -26,11 +26,12 @@ HALVED_SIDE_MIN_PX = 128
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segmentation:
-    """`clarity` 0..1: how clear the borders of the cells are."""
+    """`clarity` 0..1: how clear the borders of the cells are; `spacing_px` of their rows, None where there are none."""
 
     mosaic: Mosaic | None
     clarity: float
     refusal: Refusal | None
+    spacing_px: float | None = None
 
 
 def measure(
@@ -48,7 +49,8 @@ def measure(
     if um_per_px is not None and not (np.isfinite(um_per_px) and um_per_px > 0):
         raise ValueError(f"um_per_px must be positive, not {um_per_px}")
     found = segment(image, um_per_px, parameters, weights or shipped_weights())
-    quality = assess_quality(image, bits_stored, found.clarity)
+    scale = {} if found.spacing_px is None else {"spacing_px": found.spacing_px}
+    quality = assess_quality(image, bits_stored, found.clarity, **scale)
     if found.mosaic is None or found.refusal is not None:
         return Measurement(quality, refusal=found.refusal)
     numbers = morphometry(found.mosaic, um_per_px, parameters)
@@ -147,4 +149,4 @@ def decide(image: FloatImage, found: Found, pose: Pose, parameters: Parameters) 
             f"only {100 * usual / ringed.size:.0f} % of its cells have five to seven neighbours",
             clarity,
         )
-    return Segmentation(mosaic, clarity, None)
+    return Segmentation(mosaic, clarity, None, division.spacing_px)

@@ -28,9 +28,10 @@ class Parameters:
     spacing_to_root_area: float = 0.93  # measured on six annotated sets
     # division into cells
     smooth_rel: float = 0.05  # of the height that is flooded
-    basin_depth: float = 0.5  # a shallower basin is no cell
+    basin_depth: float = 0.7  # a shallower basin is no cell
     # which cells to believe
-    trust_min: float = 0.8
+    trust_min: float = 0.5
+    trust_rel: float = 0.75  # of what the best quarter of the picture's cells has: haze comes in from the side
     evidence_min: float = 0.25  # mean of the network's border along a cell's outline
     covered_max: float = 0.15  # by guttae
     area_min_rel: float = 0.12  # of the median cell
