@@ -96,9 +96,9 @@ def answer(planes: npt.NDArray[np.float32], weights: Weights) -> Answer:
 
 
 def answer_both_ways(planes: npt.NDArray[np.float32], weights: Weights) -> Answer:
-    """The mean of what the network says of the picture and of the picture upside down: its slips differ, the cells do not.
+    """The mean of what the network says of the picture and of the picture upside down: cells are the same, slips differ.
 
-    On the confocal reference images this takes 1.3 points off the error of HEX; four poses were no better than two.
+    On half of cwru this lifted F1 from 0.839 to 0.854; four poses were no better than two.
     """
     upright, turned = answer(planes, weights), answer(planes[:, ::-1, ::-1], weights)
 
