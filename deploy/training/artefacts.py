@@ -14,7 +14,7 @@ from deploy.training.tissue import Image, smooth_noise
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cover:
-    """`share` 0..1 of each pixel that is covered, and the `light` of what covers it, in units of the cells' contrast."""
+    """`share` 0..1 of each pixel that is covered; the `light` of what covers it, in units of the cells' contrast."""
 
     share: Image
     light: Image

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -27,7 +29,7 @@ class CellNetwork(nn.Module):
     def __init__(self, widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
         self.down = nn.ModuleList([two_convolutions(a, b) for a, b in zip((INPUTS, *widths), widths, strict=False)])
-        self.up = nn.ModuleList([two_convolutions(b + a, a) for a, b in zip(widths[:-1], widths[1:], strict=True)])
+        self.up = nn.ModuleList([two_convolutions(b + a, a) for a, b in pairwise(widths)])
         self.head = nn.Conv2d(widths[0], OUTPUTS, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -90,7 +90,7 @@ def picture(raster: Raster, rng: np.random.Generator) -> Scene:
 
 
 def seen_at(least: float, signal_change: Image, noise: Image, T: float) -> Image:  # noqa: N803
-    """0..1: how well the borders stand out over what else varies at their scale, within about a cell; 0.5 at `least`."""
+    """0..1: how well borders stand out over what else varies at their scale, about a cell around; 0.5 at `least`."""
     window = 0.7 * T
     strength = np.sqrt(gaussian_filter(signal_change**2, window) + 1e-12)
     ratio = strength / (noise + 1e-6)

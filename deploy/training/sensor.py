@@ -23,7 +23,7 @@ def develop(
     """
     side = light.shape[0]
     factor = 1.0 if rng.random() < 0.4 else float(np.exp(rng.uniform(np.log(0.45), np.log(1.6))))
-    native = max(int(round(side * factor)), 64)
+    native = max(round(side * factor), 64)
     shown = resized(light, native)
     electrons = float(np.exp(rng.uniform(np.log(150), np.log(20000))))
     read = float(np.exp(rng.uniform(np.log(0.0008), np.log(0.012))))

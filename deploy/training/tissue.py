@@ -1,8 +1,8 @@
 """Cells on a pixel grid with exact truth: a mosaic of the simulated eye, turned, scaled, stretched and bent.
 
-The mosaics are the simulator's power diagrams (`hw.sim.mosaic`), a few hundred of them with CV 15 to 58 and HEX from 35
-to 75. Each is a torus, so every offset, turn and scale of it is another piece of tissue; a smooth displacement bends its
-straight borders as real ones are bent.
+The mosaics are the simulator's power diagrams (`hw.sim.mosaic`), a few hundred of them with CV 15 to 58 and HEX from
+35 to 75. Each is a torus, so every offset, turn and scale of it is another piece of tissue; a smooth displacement bends
+its straight borders as real ones are bent.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def turning(angle: float) -> npt.NDArray[np.float64]:
 
 
 def bend(rng: np.random.Generator, side_px: int, spacing_px: float) -> npt.NDArray[np.float64]:
-    """(side, side, 2) px of smooth displacement: small and short waves curve the borders, long ones vary the density."""
+    """(side, side, 2) px of smooth displacement: small and short waves curve borders, long ones vary the density."""
     out = np.zeros((side_px, side_px, 2))
     short, long = rng.uniform(0, 0.07) * spacing_px, rng.uniform(0, 0.5) * spacing_px
     for amplitude, length in ((short, rng.uniform(0.35, 0.9) * spacing_px), (long, 3.5 * spacing_px)):

@@ -208,7 +208,9 @@ def test_the_figures_stand_with_their_intervals() -> None:
     numbers = replace(numbers, cd_interval=Interval(2401.6, 2655.2), cv_interval=Interval(24.12, 31.0))
     shown = caption.figures_of(numbers)
     assert [label for label, *_ in shown] == ["CD", "CV", "HEX", "N"]
-    assert [below for *_, below in shown] == ["95 %: 2402 to 2655", "95 %: 24.1 to 31.0", "", "11 with all neighbours"]
+    intervals = ["95 %: 2402 to 2655", "95 %: 24.1 to 31.0", "95 %: 15.2 to 64.6"]
+    assert [below for *_, below in shown] == [*intervals, "11 with all neighbours"]
+    assert caption.figures_of(replace(numbers, hex_interval=None))[2][3] == ""
     assert caption.figures_of(replace(numbers, hex_percent=None))[2][1] == "–"
 
 
