@@ -96,7 +96,7 @@ def answer(planes: npt.NDArray[np.float32], weights: Weights) -> Answer:
 
 
 def answer_both_ways(planes: npt.NDArray[np.float32], weights: Weights) -> Answer:
-    """The mean of what the network says of the picture and of the picture upside down: cells are the same, slips differ.
+    """The mean of what the network says of the picture and of it upside down: cells are the same, slips differ.
 
     On half of cwru this lifted F1 from 0.839 to 0.854; four poses were no better than two.
     """
