@@ -42,7 +42,6 @@ CASES: dict[str, Callable[[Scene, Raster], bool]] = {
     "flash_band": lambda scene, _: 0.2 < blinded(scene) < 0.4 and scene.trust.mean() > 0.45,
     "haze": lambda scene, _: 0.4 < scene.trust.mean() < 0.6 and blinded(scene) < 0.01 and scene.guttae.max() < 0.1,
     "polymegathous": lambda scene, raster: spread(raster) > 0.6 and scene.trust.mean() > 0.9,
-    "low_density": lambda scene, raster: raster.spacing_px > 44 and scene.trust.mean() > 0.85,
     "dark": lambda scene, _: np.percentile(scene.grey, 90) < 50 and scene.trust.mean() > 0.6,
     "nothing_to_count": lambda scene, _: scene.trust.mean() < 0.02 and blinded(scene) > 0.2,
 }

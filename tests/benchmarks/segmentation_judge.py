@@ -205,8 +205,8 @@ def dotted_cells(dots: Floats) -> Dotted:
 def without_flat_rim(dots: Floats, triangles: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
     """The triangles that are left when those across dents of the outline are taken away, as long as there are any.
 
-    Such a triangle is obtuse towards the outline: the corner of the Voronoi cells that it stands for lies outside, often
-    far. With them the mean cell of specular385's dots comes out 14 % larger than the outlines of the very same cells.
+    Such a triangle is obtuse towards the outline: the corner of the Voronoi cells that it stands for lies outside,
+    often far. With them the mean cell of specular385's dots comes out 14 % larger than the very same cells are.
     """
     while len(triangles):
         sides = [(0, 1, 2), (1, 2, 0), (0, 2, 1)]
