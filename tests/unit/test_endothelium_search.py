@@ -14,7 +14,7 @@ from firmware_app.endothelium.division import Division
 from firmware_app.endothelium.filters import FloatImage
 from firmware_app.endothelium.network import shipped_weights
 from firmware_app.endothelium.parameters import Parameters
-from firmware_app.endothelium.search import SETTLE_CELLS_MIN, Found, best_division, look_at, spacing_of
+from firmware_app.endothelium.search import Found, best_division, look_at, spacing_of
 from firmware_app.endothelium.watershed import graph
 
 SIDE_PX = 20
@@ -137,7 +137,7 @@ def found_cells(areas_px: list[float]) -> Found:
 
 
 def test_the_cells_tell_how_far_apart_their_rows_are() -> None:
-    alike = spacing_of(found_cells([900.0] * SETTLE_CELLS_MIN), LIMITS_PX, PARAMETERS)
+    alike = spacing_of(found_cells([900.0] * 5), LIMITS_PX, PARAMETERS)
     assert alike == pytest.approx(PARAMETERS.spacing_to_root_area * (900 / 1.1) ** 0.5)
 
 
@@ -149,8 +149,8 @@ def test_many_splinters_have_little_to_say() -> None:
 
 
 def test_fewer_than_five_cells_tell_nothing() -> None:
-    assert spacing_of(found_cells([900.0] * (SETTLE_CELLS_MIN - 1)), LIMITS_PX, PARAMETERS) is None
-    few = found_cells([900.0] * SETTLE_CELLS_MIN)
+    assert spacing_of(found_cells([900.0] * (4)), LIMITS_PX, PARAMETERS) is None
+    few = found_cells([900.0] * 5)
     unbelieved = Found(few.division, np.asarray(at(few.believed, 1, False), bool), few.worth)
     assert spacing_of(unbelieved, LIMITS_PX, PARAMETERS) is None
 

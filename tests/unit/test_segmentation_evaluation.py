@@ -173,11 +173,14 @@ def test_a_gap_is_not_bridged() -> None:
 def test_a_dent_in_the_outline_is_not_bridged() -> None:
     """A dot taken from the rim opens its neighbours' rings, although the dots on both sides of the gap are near."""
     dots = grid_of_dots(10.0) + np.random.default_rng(1).uniform(-0.5, 0.5, (64, 2))
+    dots[11, 1] -= 2  # towards the gap, so that it lies inside the circle through the dots on both sides
     dented = np.delete(dots, 3, axis=0)
     whole, open_rings = dotted_cells(dots), dotted_cells(dented)
     assert whole.area_px.mean() == pytest.approx(100, rel=0.03)
-    assert open_rings.area_px.max() < 1.2 * whole.area_px.max()
-    assert open_rings.inner.size < whole.inner.size
+    assert open_rings.area_px.max() < 1.1 * whole.area_px.max()
+    assert open_rings.inner.size == whole.inner.size - 1
+    assert 11 in whole.inner
+    assert 10 not in open_rings.inner, "its own ring is open; it was 11 before the rim's dot was taken"
 
 
 def test_dots_against_labels() -> None:
