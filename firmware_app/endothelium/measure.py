@@ -148,4 +148,11 @@ def decide(image: FloatImage, found: Found, pose: Pose, parameters: Parameters) 
             f"only {100 * usual / ringed.size:.0f} % of its cells have five to seven neighbours",
             clarity,
         )
+    spread = float(mosaic.area_px.std() / mosaic.area_px.mean())
+    if spread < parameters.spread_min:
+        return refused(
+            MEASUREMENT_FAILURE,
+            f"the pattern is too regular to be tissue: its cells differ by only {100 * spread:.0f} % in area",
+            clarity,
+        )
     return Segmentation(mosaic, clarity, None, division.spacing_px)

@@ -31,7 +31,7 @@ class Parameters:
     basin_depth: float = 0.7  # a shallower basin is no cell
     # which cells to believe
     trust_min: float = 0.5
-    trust_rel: float = 0.75  # of what the best quarter of the picture's cells has: haze comes in from the side
+    trust_rel: float = 0.84  # of what the best quarter of the picture's cells has: haze comes in from the side
     evidence_min: float = 0.25  # mean of the network's border along a cell's outline
     covered_max: float = 0.15  # by guttae
     area_min_rel: float = 0.12  # of the median cell
@@ -42,6 +42,7 @@ class Parameters:
     # decision
     trusted_share_min: float = 0.1  # of the picture, in believed cells
     five_to_seven_min: float = 0.8  # of the ringed cells: any mosaic of cells has that much, noise has not
+    spread_min: float = 0.06  # CV of the areas: below it is a grid or a screen; corneas have 0.2 and more
     cells_min: int = 30  # contiguous cells from which ECD is reliable (Cornea 2017, 28834820)
     cells_for_confidence: int = 75  # CV then within 3.4 points in normals (Doughty 2020, acemap 16011103)
     ringed_cells_min: int = 12

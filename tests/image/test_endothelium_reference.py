@@ -34,18 +34,18 @@ class Limits:
 
 
 LIMITS = {
-    "gavet": Limits(1.5, 2.2, 4.5, 0.95, 100),
-    "confoscan52": Limits(1.5, 2.5, 4.5, 0.94, 90),
-    "cwru": Limits(3.5, 4.5, 9.0, 0.90, 100),
-    "alizarine": Limits(0.6, 1.6, 1.3, 0.99, 100),
+    "gavet": Limits(1.5, 2.0, 5.5, 0.95, 90),
+    "confoscan52": Limits(1.9, 2.2, 5.5, 0.93, 90),
+    "cwru": Limits(3.0, 4.0, 11.0, 0.83, 80),
+    "alizarine": Limits(0.6, 1.9, 1.6, 0.99, 100),
 }
-EVERY = {"gavet": 1, "confoscan52": 2, "cwru": 2, "alizarine": 3}
+EVERY = {"gavet": 1, "confoscan52": 2, "cwru": 1, "alizarine": 3}
 WORST_ECD_PERCENT = 8.0  # of any single image of these sets
 
-DOTS_EVERY = 6
-DOTS_ECD_PERCENT = 3.0
-DOTS_WITHIN_10_PERCENT = 95.0
-DOTS_ANSWERED_PERCENT = 88.0
+DOTS_EVERY = 3
+DOTS_ECD_PERCENT = 3.2
+DOTS_WITHIN_10_PERCENT = 94.0
+DOTS_ANSWERED_PERCENT = 86.0
 
 UNCOUNTABLE_EVERY = 4
 TRUE_REASONS = ("overexposed", "hazy", "out of focus", "dark", "guttae")
@@ -128,6 +128,9 @@ def test_guttae_of_a_diseased_cornea_are_found(shared: Path) -> None:
     assert measurement.mosaic is not None, measurement.refusal
     assert measurement.mosaic.guttae is not None
     assert measurement.morphometry is not None
-    covered = measurement.mosaic.guttae & truth.guttae
-    assert np.count_nonzero(covered) > 0.5 * np.count_nonzero(truth.guttae)
-    assert measurement.morphometry.guttae_percent == pytest.approx(100 * truth.guttae.mean(), abs=8)
+    found = measurement.mosaic.guttae
+    both = np.count_nonzero(found & truth.guttae)
+    assert 2 * both > 0.7 * (np.count_nonzero(found) + np.count_nonzero(truth.guttae))
+    assert 100 * found.mean() == pytest.approx(100 * truth.guttae.mean(), abs=8)
+    judged = np.count_nonzero(found | (measurement.mosaic.region & ~found))
+    assert measurement.morphometry.guttae_percent == pytest.approx(100 * np.count_nonzero(found) / judged)

@@ -63,12 +63,18 @@ def test_whole_clear_cells_are_believed() -> None:
     assert believed_labels(squares(5, 5)) == ALL
 
 
+@pytest.mark.parametrize(("trust", "is_believed"), [(PARAMETERS.trust_min, False), (PARAMETERS.trust_min + 0.01, True)])
+def test_a_picture_that_is_bad_all_over_is_not_judged_by_its_best(trust: float, is_believed: bool) -> None:
+    division = replace(squares(5, 5), trust=np.full(26, trust))
+    assert believed_labels(division) == (ALL if is_believed else set())
+
+
 @pytest.mark.parametrize(
     ("name", "value", "is_believed"),
     [
         ("whole", False, False),
-        ("trust", PARAMETERS.trust_min, False),
-        ("trust", PARAMETERS.trust_min + 0.01, True),
+        ("trust", PARAMETERS.trust_rel, False),
+        ("trust", PARAMETERS.trust_rel + 0.01, True),
         ("evidence", PARAMETERS.evidence_min, False),
         ("evidence", PARAMETERS.evidence_min + 0.01, True),
         ("covered", PARAMETERS.covered_max, False),
@@ -189,7 +195,7 @@ def test_a_far_candidate_leads_to_the_true_scale(factor: float) -> None:
     image, asked = grainy_picture(), factor * true_spacing_px()
     first = look_at(image, asked, shipped_weights(), PARAMETERS)
     found = best_division(image, (asked,), LIMITS_PX, shipped_weights(), PARAMETERS)
-    assert found.division.spacing_px == pytest.approx(true_spacing_px(), rel=0.05)
+    assert found.division.spacing_px == pytest.approx(true_spacing_px(), rel=PARAMETERS.spacing_tolerance - 1)
     assert found.worth > first.worth
 
 
