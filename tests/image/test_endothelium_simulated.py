@@ -156,6 +156,45 @@ def test_the_reason_is_the_true_one() -> None:
     assert "out of focus" in reason("far out of focus")
 
 
+def hidden(share: float, by: npt.NDArray[np.floating]) -> Pixels:
+    """A sharp frame of which that share, from the left, is something else."""
+    pixels = frame(1, Eye.RIGHT)
+    return np.where(np.arange(640) < share * 640, np.clip(by, 0, 255), pixels).astype(np.uint8)
+
+
+def haze() -> npt.NDArray[np.floating]:
+    pixels = frame(1, Eye.RIGHT).astype(np.float32)
+    return Plane(pixels, 30).gaussian(12.0) + np.random.default_rng(6).normal(0, 2, pixels.shape)
+
+
+def nearly_black() -> npt.NDArray[np.floating]:
+    return np.random.default_rng(7).normal(2, 1, (480, 640))
+
+
+IN_THE_WAY: dict[str, tuple[Callable[[], npt.NDArray[np.floating]], str]] = {
+    "a flash": (lambda: np.full((480, 640), 252.0), "overexposed by a bright reflex"),
+    "darkness": (nearly_black, "dark"),
+    "haze": (haze, "hazy or out of focus"),
+}
+
+
+@pytest.mark.parametrize("name", IN_THE_WAY)
+def test_what_hides_the_cells_is_named_first_with_its_share(name: str) -> None:
+    hides, words = IN_THE_WAY[name]
+    refusal = measure(hidden(0.93, hides()), 8, UM_PER_PX).refusal
+    assert refusal is not None
+    told = refusal.reason.split(": ", 1)[1]
+    assert told.split(" % of the picture is ")[1].startswith(words), refusal.reason
+    assert int(told.split(" %")[0]) == pytest.approx(93 if name != "haze" else 80, abs=15)
+
+
+@pytest.mark.parametrize("name", IN_THE_WAY)
+def test_what_hides_half_of_the_picture_leaves_the_other_half_right(name: str) -> None:
+    numbers = numbers_of(hidden(0.5, IN_THE_WAY[name][0]()))
+    assert numbers.cd_per_mm2 == pytest.approx(head(1).truth(Eye.RIGHT).cd_per_mm2, rel=0.03)
+    assert numbers.n > 0.35 * numbers_of(frame(1, Eye.RIGHT)).n
+
+
 def test_a_little_defocus_is_measured_and_graded_lower() -> None:
     sharp, soft = (measure(frame(3, Eye.RIGHT, defocus_um=dz), 8, UM_PER_PX) for dz in (0.0, 50.0))
     assert sharp.quality.grade == "A"

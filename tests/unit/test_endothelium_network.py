@@ -19,6 +19,7 @@ from firmware_app.endothelium.network import (
     Layer,
     Weights,
     answer,
+    answer_both_ways,
     convolution,
     doubled,
     forward,
@@ -209,6 +210,18 @@ def test_a_picture_turned_round_is_filled_up_in_the_same_way(shape: tuple[int, i
     said = stacked(answer(planes, weights_from(arrays)))
     other = stacked(answer(planes[:, ::-1, ::-1], weights_from(turned)))
     assert other[:, ::-1, ::-1] == pytest.approx(said, abs=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(16, 24), (13, 22)])
+def test_both_ways_is_the_mean_of_the_picture_and_of_it_turned_round(shape: tuple[int, int]) -> None:
+    weights, planes = weights_from(random_arrays(16)), picture(17, *shape)
+    upright, turned = stacked(answer(planes, weights)), stacked(answer(planes[:, ::-1, ::-1], weights))
+    both = stacked(answer_both_ways(planes, weights))
+    assert np.abs(upright - turned[:, ::-1, ::-1]).max() > 0.01  # or it would show nothing
+    assert both == pytest.approx((upright + turned[:, ::-1, ::-1]) / 2, abs=1e-6)
+    assert both.dtype == np.float32
+    other = stacked(answer_both_ways(planes[:, ::-1, ::-1], weights))
+    assert other[:, ::-1, ::-1] == pytest.approx(both, abs=1e-6)
 
 
 def test_an_answer_that_is_very_sure_is_a_plain_nought_or_one() -> None:
