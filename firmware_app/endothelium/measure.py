@@ -54,8 +54,8 @@ def measure(
         return Measurement(quality, refusal=found.refusal)
     numbers = morphometry(found.mosaic, um_per_px, parameters)
     if quality.grade == "D":
-        # Near the limit of what can be read large cells are seen sooner than small ones: on simulated eyes that are 80 to
-        # 100 um out of focus the density comes out 1 to 20 % too low. Real pictures of this grade were right mostly.
+        # Near the limit of what can be read large cells are seen sooner than small ones: on simulated eyes 80 to 100 um
+        # out of focus the density comes out 1 to 20 % too low. Real pictures of this grade were right mostly.
         warning = f"a poor picture, its density may be up to 20 % too low: {', '.join(quality.reasons)}"
         numbers = replace(numbers, warnings=(*numbers.warnings, warning))
     return Measurement(quality, mosaic=found.mosaic, morphometry=numbers)
