@@ -157,4 +157,6 @@ def decide(image: FloatImage, found: Found, pose: Pose, parameters: Parameters) 
             f"the pattern is too regular to be tissue: its cells differ by only {100 * spread:.0f} % in area",
             clarity,
         )
-    return Segmentation(mosaic, clarity, None, division.spacing_px)
+    # of the cells themselves: the scale of the last look may lie a third off
+    spacing_px = parameters.spacing_to_root_area * float(mosaic.area_px.mean()) ** 0.5
+    return Segmentation(mosaic, clarity, None, spacing_px)

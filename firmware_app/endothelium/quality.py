@@ -16,7 +16,7 @@ GRADES = (("A", 0.75), ("B", 0.5), ("C", 0.25))
 
 # What scores 0 and what scores 1. Fineness on simulated eyes: 0.69 to 0.75 in focus, 0.58 to 0.65 at 20 um, 0.46 to
 # 0.52 at 40, 0.40 to 0.44 at 60, 0.32 at 100 um. A smear over a cell has a coherence of 0.65, over 10 um of 0.35.
-FINENESS = (0.31, 0.70)
+FINENESS = (0.28, 0.70)
 COHERENCE = (0.68, 0.12)
 USUAL_SPACING_PX = 22.0  # of rows of cells, to which these numbers belong
 SHIFT_MAX_OCTAVES = 1.0
