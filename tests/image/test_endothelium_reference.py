@@ -42,9 +42,9 @@ LIMITS = {
 EVERY = {"gavet": 1, "confoscan52": 2, "cwru": 1, "alizarine": 3}
 WORST_ECD_PERCENT = 8.0  # of any single image of these sets
 
-DOTS_EVERY = 3
-DOTS_ECD_PERCENT = 3.2
-DOTS_WITHIN_10_PERCENT = 94.0
+DOTS_EVERY = 6
+DOTS_ECD_PERCENT = 3.5
+DOTS_WITHIN_10_PERCENT = 90.0
 DOTS_ANSWERED_PERCENT = 86.0
 
 UNCOUNTABLE_EVERY = 4
