@@ -199,6 +199,18 @@ def test_a_little_defocus_is_measured_and_graded_lower() -> None:
     sharp, soft = (measure(frame(3, Eye.RIGHT, defocus_um=dz), 8, UM_PER_PX) for dz in (0.0, 50.0))
     assert sharp.quality.grade == "A"
     assert soft.quality.focus < sharp.quality.focus
+    assert sharp.morphometry is not None and soft.morphometry is not None
+    assert sharp.morphometry.warnings == soft.morphometry.warnings == ()
+
+
+def test_numbers_of_a_poor_picture_say_so() -> None:
+    measurement = measure(frame(3, Eye.RIGHT, defocus_um=90.0), 8, UM_PER_PX)
+    assert measurement.quality.grade == "D"
+    assert measurement.morphometry is not None
+    (warning,) = measurement.morphometry.warnings
+    assert warning.startswith("a poor picture")
+    assert warning.endswith(", ".join(measurement.quality.reasons))
+    assert "out of focus" in warning
 
 
 @pytest.mark.parametrize("eye", list(Eye))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import division_samples
 import numpy as np
 import numpy.typing as npt
 import pytest
+from division_samples import SIDE_PX, division_of
 from mosaic_samples import UM_PER_PX, cornea, picture, window
 
 from firmware_app.endothelium.cells import believed_cells, patches, worth_of
@@ -15,34 +17,15 @@ from firmware_app.endothelium.filters import FloatImage
 from firmware_app.endothelium.network import shipped_weights
 from firmware_app.endothelium.parameters import Parameters
 from firmware_app.endothelium.search import Found, best_division, look_at, spacing_of
-from firmware_app.endothelium.watershed import graph
 
-SIDE_PX = 20
 LIMITS_PX = (8.0, 85.0)
 PARAMETERS = Parameters()
-Floats = npt.NDArray[np.float64]
 
 
-def squares(rows: int, columns: int, side_px: int = SIDE_PX) -> Division:
-    """Square cells without a fault, all of them whole, seen and trusted."""
-    numbers = 1 + np.arange(rows * columns, dtype=np.int32).reshape(rows, columns)
-    labels = numbers.repeat(side_px, axis=0).repeat(side_px, axis=1)
-    count = numbers.size + 1
-    nothing = np.zeros(labels.shape, bool)
-    whole = np.ones(count, bool)
-    whole[0] = False
-    return Division(
-        spacing_px=float(side_px),
-        labels=labels,
-        region=~nothing,
-        guttae=nothing,
-        network=graph(labels, np.zeros(labels.shape, np.float32)),
-        whole=whole,
-        area_px=np.bincount(labels.ravel()).astype(np.float64),
-        trust=np.ones(count),
-        covered=np.zeros(count),
-        evidence=np.ones(count),
-    )
+def squares(rows: int, columns: int) -> Division:
+    """Square cells without a fault, all of them whole."""
+    sound = division_of(division_samples.squares(rows, columns))
+    return replace(sound, whole=np.arange(rows * columns + 1) > 0)
 
 
 def at(values: npt.NDArray[np.generic], label: int, value: float) -> npt.NDArray[np.generic]:
