@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from firmware_app.endothelium.connected import lowest_reached
 from firmware_app.endothelium.division import Division
 from firmware_app.endothelium.parameters import Parameters
 from firmware_app.endothelium.watershed import Graph
@@ -38,13 +39,4 @@ def worth_of(division: Division, believed: BoolArray) -> float:
 def patches(network: Graph, members: BoolArray) -> npt.NDArray[np.int64]:
     """By label: the smallest label that can be reached over borders between members."""
     inside = members[network.low] & members[network.high]
-    low, high = network.low[inside], network.high[inside]
-    reached = np.arange(members.size)
-    while True:
-        next_reached = reached.copy()
-        np.minimum.at(next_reached, low, reached[high])
-        np.minimum.at(next_reached, high, reached[low])
-        next_reached = next_reached[next_reached]
-        if np.array_equal(next_reached, reached):
-            return reached
-        reached = next_reached
+    return lowest_reached(members.size, network.low[inside], network.high[inside])

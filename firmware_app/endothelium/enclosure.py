@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from firmware_app.endothelium.connected import lowest_reached
 from firmware_app.endothelium.voronoi import BOX, Floats, Ints, VoronoiCell
 
 BoolArray = npt.NDArray[np.bool_]
@@ -75,7 +76,7 @@ def enclose(dots: Floats, cells: list[VoronoiCell]) -> Enclosure:
         is_surrounded=np.bincount(owner, is_lost, n) == 0,
         area_px=np.bincount(owner, area, n).astype(np.float64),
         angle=np.bincount(owner, angle, n).astype(np.float64),
-        group=_lowest_reached(n, np.tile(owner[kept], 2), np.concatenate([corners.before[kept], corners.after[kept]])),
+        group=lowest_reached(n, np.tile(owner[kept], 2), np.concatenate([corners.before[kept], corners.after[kept]])),
     )
 
 
@@ -97,7 +98,7 @@ def _corners(cells: list[VoronoiCell]) -> _Corners:
         after=after,
         following=following,
         position=np.concatenate([cell.corners for cell in cells]),
-        spot=_lowest_reached(owner.size, mine, following[theirs]),
+        spot=lowest_reached(owner.size, mine, following[theirs]),
     )
 
 
@@ -120,19 +121,6 @@ def _without_dents(dots: Floats, corners: _Corners, is_lost: BoolArray, beyond_p
         if not found.any():
             return is_lost
         is_lost = is_lost | found
-
-
-def _lowest_reached(count: int, one: Ints, other: Ints) -> Ints:
-    """By index: the lowest index that can be reached over the pairs (one, other)."""
-    reached = np.arange(count)
-    while True:
-        lower = reached.copy()
-        np.minimum.at(lower, one, reached[other])
-        np.minimum.at(lower, other, reached[one])
-        lower = lower[lower]
-        if np.array_equal(lower, reached):
-            return reached
-        reached = lower
 
 
 def _length(vectors: Floats) -> Floats:
