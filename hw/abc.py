@@ -26,6 +26,14 @@ class StageLimits:
     high: Position
 
 
+@dataclass(frozen=True, slots=True)
+class StampedPosition:
+    """Where the stage was, and CLOCK_MONOTONIC when the board said so."""
+
+    position: Position
+    monotonic_ns: int
+
+
 class Stage(Protocol):
     """One stage. Every call raises a `hw.errors.DeviceError`; leaving a move's scope stops the motion at once."""
 
@@ -46,14 +54,37 @@ class Stage(Protocol):
         """Ask the device where it is now."""
         ...
 
+    def positions(self) -> AsyncGenerator[StampedPosition, None]:
+        """Where the stage is, again and again as fast as the board answers, at most ten times a second, moves included.
+
+        Close it with `aclosing`. A board that cannot answer during a move says nothing until its end.
+        """
+        ...
+
     async def move_to(self, target: Position) -> Position:
-        """Go there and return where the stage is; `Refused` outside the limits or when not homed."""
+        """Go there and return where the stage is; `Refused` outside the limits or when not homed.
+
+        With a backlash configured every axis arrives from below: a move downwards goes past the target and returns.
+        """
         ...
 
     async def move_by(self, dx_um: float = 0.0, dy_um: float = 0.0, dz_um: float = 0.0) -> Position: ...
 
     async def stop(self) -> Position:
         """Stop now, position kept."""
+        ...
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the lamp outputs of the board, as its makers call them (`spindle`, `flood`, `cc`); none: empty."""
+        ...
+
+    async def set_output(self, name: str, level: float) -> None:
+        """Switch or dim an output, `level` 0..1; on or off only where the board can do no more.
+
+        `Refused` for a name that is not one of `outputs` and a level out of range; `DeviceFault` where the board's own
+        status says that it did not follow.
+        """
         ...
 
     async def wait_lost(self) -> str:
