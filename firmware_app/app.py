@@ -141,6 +141,8 @@ def start_hardware(group: ServiceGroup, instrument: Instrument) -> None:
         group.start_soon(instrument.stage.supervise, partial(open_stage, stage), instrument.bus.publish)
     if camera is not None:
         group.start_soon(instrument.camera.supervise, partial(open_camera, camera), instrument.bus.publish)
+    if stage is not None or camera is not None:
+        group.start_soon(instrument.hotplug.run)
 
 
 def own_address(config: Config) -> str:

@@ -39,6 +39,7 @@ from firmware_app.services.events import EventBus
 from firmware_app.services.exam import ExamService, run_recorder
 from firmware_app.services.hardware import DeviceSlot, DeviceStatus
 from firmware_app.services.health import LoopLag
+from firmware_app.services.hotplug import HotplugService
 from firmware_app.services.late_imports import LateImports
 from firmware_app.services.listening import ListenerService, offers_of
 from firmware_app.services.mpps import MppsService
@@ -78,6 +79,7 @@ class Instrument:
         self.late_imports = LateImports()
         self.stage: DeviceSlot[Stage] = DeviceSlot("stage", now)
         self.camera: DeviceSlot[Camera] = DeviceSlot("camera", now)
+        self.hotplug = HotplugService((self.stage, self.camera), self.bus.publish)
         self.captures_in, self.captures_out = trio.open_memory_channel[Captured](2)
         self.analysed_in, self.analysed_out = trio.open_memory_channel[Analysed](0)
         self.wake_delivery, self.delivery_wake = trio.open_memory_channel[None](1)
@@ -105,6 +107,7 @@ class Instrument:
                 "performed procedure steps": lambda: self.mpps.detail,
                 "storage commitment": lambda: self.commitment.detail,
                 "printer": lambda: self.printing.detail,
+                "new devices": lambda: self.hotplug.detail,
             },
         )
 

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from hw.usb_identity import PATTERN as USB_PATTERN
+
 # `\Z`, not `$`: `$` would let one trailing newline through.
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _TEXT = r"\A[^\x00-\x1f\x7f\\]*\Z"
@@ -50,6 +52,15 @@ InterfaceName = Annotated[
 ]
 AbsolutePath = Annotated[
     str, Meta(pattern=r"\A/[^\x00-\x1f]*\Z", max_length=4095, description='an absolute path such as "/run/specular"')
+]
+DevicePort = Annotated[
+    str,
+    Meta(
+        pattern=rf"\A(?:/[^\x00-\x1f]*|{USB_PATTERN})\Z",
+        max_length=4095,
+        description='an absolute path such as "/dev/specular-stage", or a USB identity: "usb:2341:0043", with a serial '
+        'number "usb:2341:0043:95032303837351F0B1D1", with a place "usb:2341:0043@1-1.4"',
+    ),
 ]
 ProfileName = Annotated[
     str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,63}\Z", description='the name of a profile such as "specular"')
@@ -244,7 +255,7 @@ class PrintConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
 
 class StageConfig(Struct, frozen=True, forbid_unknown_fields=True):
     driver: Literal["grbl"] = "grbl"
-    port: AbsolutePath = "/dev/specular-stage"
+    port: DevicePort = "/dev/specular-stage"
     simulated: bool = False
     baud: Annotated[int, Meta(ge=1200, le=4_000_000, description="a baud rate from 1200 to 4000000")] = 115200
     steps_per_mm: PositiveVector = (800.0, 800.0, 800.0)
@@ -259,7 +270,7 @@ class StageConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 class CameraConfig(Struct, frozen=True, forbid_unknown_fields=True):
     driver: Literal["serial"] = "serial"
-    port: AbsolutePath = "/dev/specular-camera"
+    port: DevicePort = "/dev/specular-camera"
     simulated: bool = False
     bits_stored: Literal[8, 12] = 8
     exposure_us: Annotated[int, Meta(ge=1, le=1_000_000, description="whole us from 1 to 1000000")] = 8000

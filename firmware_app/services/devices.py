@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 
 from firmware_app.config import CameraConfig, StageConfig
 from hw.abc import Camera, Stage
+from hw.find_port import find_port, serial_ports
 from hw.grbl.stage import GrblSettings, open_grbl
+from hw.opening import Step, opening_step
 from hw.serial_camera.camera import open_serial_camera
 
 
-def open_stage(config: StageConfig) -> AbstractAsyncContextManager[Stage]:
+@asynccontextmanager
+async def open_stage(config: StageConfig) -> AsyncIterator[Stage]:
+    """Find, open, identify; what the configuration says of its settings is compared, never written."""
+    opening_step(Step.FINDING)
+    port = await find_port(config.port, serial_ports)
+    opening_step(Step.OPENING)
     settings = GrblSettings(
         baud=config.baud,
         steps_per_mm=config.steps_per_mm,
@@ -21,12 +28,17 @@ def open_stage(config: StageConfig) -> AbstractAsyncContextManager[Stage]:
         tolerance_um=config.tolerance_um,
         settle_s=config.settle_s,
     )
-    return open_grbl(config.port, settings, simulated=config.simulated)
+    async with open_grbl(port, settings, simulated=config.simulated) as stage:
+        yield stage
 
 
 @asynccontextmanager
 async def open_camera(config: CameraConfig) -> AsyncIterator[Camera]:
-    """Open and apply the configured profile: also after every loss, because a replugged camera has forgotten it."""
-    async with open_serial_camera(config.port, simulated=config.simulated) as camera:
+    """Find, open, apply the configured profile: also after every loss, as a replugged camera has forgotten it."""
+    opening_step(Step.FINDING)
+    port = await find_port(config.port, serial_ports)
+    opening_step(Step.OPENING)
+    async with open_serial_camera(port, simulated=config.simulated) as camera:
+        opening_step(Step.APPLYING)
         await camera.configure(bits_stored=config.bits_stored, exposure_us=config.exposure_us)
         yield camera

@@ -239,7 +239,7 @@ def queue(deliveries: Sequence[Delivery]) -> Reply:
 
 def status(now: InstrumentStatus) -> Reply:
     lines = [f"specular {now.version}, profile {now.profile}, on {now.address}, up {now.up_s:.0f} s"]
-    lines += [f"{each.name}: {each.state} since {each.since}: {each.detail}" for each in now.devices]
+    lines += [f"{each.name}: {each.words}" for each in now.devices]
     lines.append(f"own port: {now.listener}")
     lines.append(f"instrument: {now.busy or 'idle'}; exam: {now.exam_id or 'none open'}")
     lines += [f"interrupted exam: {exam_id} (exam resume {exam_id})" for exam_id in now.interrupted_exams]

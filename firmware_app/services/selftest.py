@@ -38,6 +38,7 @@ from firmware_app.services.peers import contexts_of, local_entity, node_of
 from firmware_app.services.running_service import NoService, ask_service
 from hw.abc import Identity
 from hw.errors import DeviceError
+from hw.usb_identity import PREFIX
 
 Verdict = Literal["pass", "fail", "skip"]
 
@@ -287,7 +288,7 @@ async def check_device(
     """The port, then who answers on it. A device that the service holds is left alone."""
     if config is None:
         return skipped("not fitted: the configuration has no such table")
-    trouble = _port_trouble(config.port)
+    trouble = "" if config.port.startswith(PREFIX) else _port_trouble(config.port)
     if trouble:
         return failed(trouble)
     if bench.service is not None:

@@ -25,6 +25,7 @@ from hw.grbl.dialogue import Phase
 from hw.grbl.link import GrblLink, Incidents
 from hw.grbl.settings import GrblSettings as GrblSettings
 from hw.grbl.settings import homing_seconds, motion_seconds, reachable_box, require_settings, top_speed
+from hw.opening import Step, opening_step
 from hw.tty import Tty
 
 SIMULATOR_MARK: Final = "SPECULAR-SIM"
@@ -256,6 +257,7 @@ async def open_grbl(port: str, settings: GrblSettings, *, simulated: bool) -> As
 
 
 async def _identify(link: GrblLink, port: str, settings: GrblSettings, simulated: bool) -> GrblStage:
+    opening_step(Step.IDENTIFYING)
     await link.reset()
     build = next((event for event in await link.command(codec.VIEW_BUILD_INFO) if isinstance(event, BuildInfo)), None)
     if build is None:
@@ -265,6 +267,7 @@ async def _identify(link: GrblLink, port: str, settings: GrblSettings, simulated
         raise Refused(
             f"{port}: the stage there is {what}, but the configuration says simulated = {str(simulated).lower()}"
         )
+    opening_step(Step.APPLYING)
     device = _numbers([event for event in await link.command(codec.VIEW_SETTINGS) if isinstance(event, Setting)], port)
     require_settings(device, settings, link.label)
     if (await link.status()).state is State.IDLE:
