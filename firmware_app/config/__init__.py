@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from firmware_app.config.devices import (
+    AsiConfig,
+    CameraConfig,
+    FolderCameraConfig,
+    GrblConfig,
+    SangaboardConfig,
+    SerialCameraConfig,
+    StageConfig,
+    V4l2Config,
+)
 from firmware_app.config.reading import ConfigError, check_config, load_config
 from firmware_app.config.schema import (
-    CameraConfig,
     CaptureConfig,
     Config,
     InstrumentConfig,
@@ -15,17 +24,19 @@ from firmware_app.config.schema import (
     NodeTlsConfig,
     PathsConfig,
     PatientQueryConfig,
-    StageConfig,
     StorageConfig,
     TimeoutsConfig,
     WorklistConfig,
 )
 
 __all__ = [
+    "AsiConfig",
     "CameraConfig",
     "CaptureConfig",
     "Config",
     "ConfigError",
+    "FolderCameraConfig",
+    "GrblConfig",
     "InstrumentConfig",
     "ListenerTlsConfig",
     "LogConfig",
@@ -34,9 +45,12 @@ __all__ = [
     "NodeTlsConfig",
     "PathsConfig",
     "PatientQueryConfig",
+    "SangaboardConfig",
+    "SerialCameraConfig",
     "StageConfig",
     "StorageConfig",
     "TimeoutsConfig",
+    "V4l2Config",
     "WorklistConfig",
     "check_config",
     "load_config",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
@@ -17,6 +17,7 @@ import tomli
 from msgspec.structs import replace
 
 from firmware_app.config.declared_services import declared_findings
+from firmware_app.config.devices import KINDS
 from firmware_app.config.keys import allowed_words, hints_of, table_in
 from firmware_app.config.rules import Finding, findings
 from firmware_app.config.schema import Config
@@ -154,12 +155,15 @@ def _document(path: Path) -> dict[str, Any]:
 
 def _table(struct: type[Any], values: Mapping[str, object], prefix: str, reading: _Reading) -> Any:
     """The struct of one table; a refused key keeps its default so that the rest can still be judged."""
+    kinds = KINDS.get(struct, {})
+    struct = _of_kind(struct, kinds, values)
     hints = hints_of(struct)
     accepted: dict[str, object] = {}
     for key, value in values.items():
         key_path = prefix + (key if BARE_KEY.fullmatch(key) else _shown(key))
         if key not in hints:
-            reading.refuse(key_path, _unknown(key, value, list(hints)))
+            others = [f'"{kind}"' for kind, other in kinds.items() if key in hints_of(other)]
+            reading.refuse(key_path, _unknown(key, value, list(hints), struct().kind if others else "", others))
             continue
         table = table_in(hints[key])
         if table is None:
@@ -174,7 +178,17 @@ def _table(struct: type[Any], values: Mapping[str, object], prefix: str, reading
     return struct(**accepted)
 
 
-def _unknown(key: str, value: object, known: list[str]) -> str:
+def _of_kind(struct: type[Any], kinds: Mapping[str, type[Any]], values: Mapping[str, object]) -> type[Any]:
+    """The table that `kind` chooses among several; the first where it is left out, or refused later."""
+    if not kinds:
+        return struct
+    kind = values.get("kind")
+    return kinds.get(kind if isinstance(kind, str) else "", next(iter(kinds.values())))
+
+
+def _unknown(key: str, value: object, known: list[str], kind: str = "", others: Sequence[str] = ()) -> str:
+    if others:
+        return f'is no key of the kind "{kind}", but of {" and ".join(others)}; known here: {", ".join(known)}'
     what = "unknown table" if isinstance(value, dict) else "unknown key"
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
     if near:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from firmware_app.config.schema import Config, NodeConfig, NodeTlsConfig, PrintConfig, StageConfig
+from firmware_app.config.devices import StageConfig
+from firmware_app.config.schema import Config, NodeConfig, NodeTlsConfig, PrintConfig
 
 # struct sockaddr_un: sun_path is 108 bytes with the final NUL (unix(7)).
 SUN_PATH_MAX_BYTES = 107
@@ -156,14 +157,15 @@ def _is_loopback(node: NodeConfig) -> bool:
 
 
 def _eyes(stage: StageConfig) -> Iterator[Finding]:
-    """After homing the machine space is [-travel, 0] on each axis, and x runs towards the patient's left eye."""
+    """Both in the stage's reach, and x runs towards the patient's left eye."""
+    reach = stage.reach
     for key, eye in (("right_eye_um", stage.right_eye_um), ("left_eye_um", stage.left_eye_um)):
-        for axis, coordinate_um, travel_mm in zip("xyz", eye, stage.travel_mm, strict=True):
-            if not -1000 * travel_mm <= coordinate_um <= 0:
+        for axis, coordinate_um, low_um, high_um in zip("xyz", eye, reach.low_um, reach.high_um, strict=True):
+            if not low_um <= coordinate_um <= high_um:
                 yield Finding(
                     f"stage.{key}",
-                    f"{axis} = {coordinate_um:g} um is outside the travel, {-1000 * travel_mm:g} to 0",
-                    ("stage.travel_mm",),
+                    f"{axis} = {coordinate_um:g} um is outside the travel, {low_um:g} to {high_um:g}",
+                    reach.keys,
                 )
     if stage.left_eye_um[0] <= stage.right_eye_um[0]:
         yield Finding(
@@ -176,12 +178,13 @@ def _eyes(stage: StageConfig) -> Iterator[Finding]:
 
 def _focus_range(stage: StageConfig, range_um: float) -> Iterator[Finding]:
     for key, eye in (("right_eye_um", stage.right_eye_um), ("left_eye_um", stage.left_eye_um)):
-        room_um = min(eye[2] + 1000 * stage.travel_mm[2], -eye[2])
+        reach = stage.reach
+        room_um = min(eye[2] - reach.low_um[2], reach.high_um[2] - eye[2])
         if 0 <= room_um < range_um:
             yield Finding(
                 "capture.focus_range_um",
                 f"{range_um:g} leaves the travel: z of stage.{key} has {room_um:g} um to the nearer end",
-                (f"stage.{key}", "stage.travel_mm"),
+                (f"stage.{key}", *reach.keys),
             )
 
 

@@ -100,7 +100,7 @@ port = {_value(instrument["stage"])}
 
 [camera]
 port = {_value(instrument["camera"])}
-driver = "serial"
+kind = "serial"
 simulated = true
 bits_stored = 8
 um_per_px = {_value(UM_PER_PX)}                   # on the cornea; a real instrument is calibrated for it

@@ -11,7 +11,7 @@ import msgspec
 import trio
 
 from firmware_app.config import Config, ListenerTlsConfig, NodeConfig, NodeTlsConfig
-from firmware_app.config.schema import AE_TITLE_WORDS, AeTitle
+from firmware_app.config.fields import AE_TITLE_WORDS, AeTitle
 from firmware_app.net.association import ContextPair
 from firmware_app.net.node import LocalApplicationEntity, Node, Timeouts
 from firmware_app.net.tls import ClientTls, ListenerTls

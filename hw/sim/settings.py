@@ -57,7 +57,7 @@ class SimSettings:
 def stage_config(settings: SimSettings) -> dict[str, object]:
     """The `[stage]` table for a simulated stage, without its port."""
     return {
-        "driver": "grbl",
+        "kind": "grbl",
         "simulated": True,
         "baud": 115200,
         "steps_per_mm": list(settings.steps_per_mm),

@@ -21,12 +21,12 @@ from msgspec.structs import replace as replace_struct
 from firmware_app.cli import main
 from firmware_app.config import Config
 from firmware_app.config.schema import (
-    CameraConfig,
+    GrblConfig,
     InstrumentConfig,
     ListenerTlsConfig,
     NetworkConfig,
     PathsConfig,
-    StageConfig,
+    SerialCameraConfig,
     StorageConfig,
 )
 from firmware_app.console.commands import Command, CommandContext, CommandTable
@@ -203,13 +203,13 @@ async def test_a_device_that_is_not_there_no_device_or_deaf(tmp_path: Path, auto
     ours, theirs = pty.openpty()
     try:
         tables = {
-            "stage": StageConfig(port=str(tmp_path / "gone"), simulated=True),
-            "camera": CameraConfig(port=str(file), simulated=True),
+            "stage": GrblConfig(port=str(tmp_path / "gone"), simulated=True),
+            "camera": SerialCameraConfig(port=str(file), simulated=True),
         }
         results = await run(bench(configuration(tmp_path, **tables)), "stage", "camera")
         assert results["stage"] == Result("stage", "fail", f"{tmp_path}/gone: No such file or directory")
         assert results["camera"] == Result("camera", "fail", f"{file} is no device")
-        deaf = configuration(tmp_path, stage=StageConfig(port=os.ttyname(theirs)))
+        deaf = configuration(tmp_path, stage=GrblConfig(port=os.ttyname(theirs)))
         result = (await run(bench(deaf), "stage"))["stage"]
         assert result.verdict == "fail"
         assert os.ttyname(theirs) in result.reason
@@ -224,8 +224,8 @@ async def test_devices_that_answer_are_named_and_stay_where_they_are(tmp_path: P
     async with trio.open_nursery() as nursery:
         await nursery.start(instrument.run)
         ports, place = instrument.ports, instrument.position
-        stage = StageConfig(**{**board, "port": ports.stage, "simulated": True})
-        camera = CameraConfig(port=ports.camera, simulated=True)
+        stage = GrblConfig(**{**board, "port": ports.stage, "simulated": True})
+        camera = SerialCameraConfig(port=ports.camera, simulated=True)
         results = await run(bench(configuration(tmp_path, stage=stage, camera=camera)), "stage", "camera")
         assert results["stage"].reason.startswith(f"sim+grbl:{ports.stage} (Grbl ")
         assert ports.camera in results["camera"].reason
@@ -270,8 +270,8 @@ async def test_what_the_service_holds_is_asked_of_the_service(tmp_path: Path) ->
             ],
         }
         tables = {
-            "stage": StageConfig(port=port),
-            "camera": CameraConfig(port=port),
+            "stage": GrblConfig(port=port),
+            "camera": SerialCameraConfig(port=port),
             "instrument": InstrumentConfig(port=7777),
         }
         async with console_of(tmp_path, status):
@@ -294,7 +294,7 @@ async def test_a_service_with_another_profile_or_without_its_port(tmp_path: Path
         "listener": "127.0.0.1:7777 cannot be listened on: Address already in use",
         "devices": [],
     }
-    config = configuration(tmp_path, instrument=InstrumentConfig(port=7777), stage=StageConfig(port="/dev/null"))
+    config = configuration(tmp_path, instrument=InstrumentConfig(port=7777), stage=GrblConfig(port="/dev/null"))
     async with console_of(tmp_path, status):
         results = await run(bench(config), "service", "port", "stage")
     assert results["service"].reason == "the running service has the profile kodakqc, this configuration specular"

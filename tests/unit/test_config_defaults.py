@@ -14,8 +14,18 @@ import tomli
 from msgspec.structs import replace
 from printed_statements import SP_1P_PARAMETERS
 
-from firmware_app.config import Config, ListenerTlsConfig, NodeConfig, NodeTlsConfig, check_config, load_config
+from firmware_app.config import (
+    CameraConfig,
+    Config,
+    ListenerTlsConfig,
+    NodeConfig,
+    NodeTlsConfig,
+    StageConfig,
+    check_config,
+    load_config,
+)
 from firmware_app.config.declared_services import PRINT_ATTRIBUTES
+from firmware_app.config.devices import KINDS
 from firmware_app.config.reading import default_config
 from firmware_app.config.schema import PrintConfig
 from firmware_app.profiles import ProfileError, load_profile
@@ -125,6 +135,30 @@ def test_the_reference_example_is_the_defaults_and_names_every_key() -> None:
         *(f"instrument.tls.{key}" for key in ListenerTlsConfig.__struct_fields__),
         *(f"worklist.tls.{key}" for key in NodeTlsConfig.__struct_fields__),
     }
+
+
+@pytest.mark.parametrize("example", ["sangaboard-v4l2.toml", "asi-folder.toml"])
+def test_the_examples_of_the_other_kinds_are_their_defaults_and_name_every_key(example: str) -> None:
+    config = load_config(EXAMPLES / example)
+    assert config.stage is not None
+    assert config.camera is not None
+    defaults = {"stage": type(config.stage)(), "camera": type(config.camera)()}
+    assert (config.stage, config.camera) == (defaults["stage"], defaults["camera"])
+    named = tomli.loads((EXAMPLES / example).read_text())
+    for table, values in defaults.items():
+        assert set(named[table]) == set(values.__struct_fields__)
+
+
+def test_there_is_an_example_of_every_kind() -> None:
+    shown = {
+        (base, type(table))
+        for example in EXAMPLES.glob("*.toml")
+        for base, table in ((StageConfig, load_config(example).stage), (CameraConfig, load_config(example).camera))
+    }
+    for base, kinds in KINDS.items():
+        for kind, struct in kinds.items():
+            assert struct().kind == kind  # type: ignore[attr-defined]
+            assert (base, struct) in shown
 
 
 def keys_of(table: dict[str, Any], prefix: str = "") -> set[str]:

@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 from msgspec.structs import replace
 
-from firmware_app.config import CameraConfig, Config, ConfigError, StorageConfig, check_config, load_config
+from firmware_app.config import Config, ConfigError, SerialCameraConfig, StorageConfig, check_config, load_config
 from firmware_app.config.declared_services import declared_findings
 from firmware_app.dicom.uids import RLE_LOSSLESS
 from firmware_app.profiles import load_profile
@@ -26,6 +26,36 @@ REFUSED = [
     ("[xyzzy]", "xyzzy", "unknown table; known here: profile, instrument"),
     ("prophile = 'specular'", "prophile", 'did you mean "profile"?'),
     ('"a\\nb" = 1', '"a\\nb"', "unknown key"),
+    # keys that another kind of device has
+    (
+        "[stage]\nkind = 'asi'\nsteps_per_mm = [1, 1, 1]",
+        "stage.steps_per_mm",
+        'is no key of the kind "asi", but of "grbl"',
+    ),
+    ("[stage]\num_per_step = [1, 1, 1]", "stage.um_per_step", 'is no key of the kind "grbl", but of "sangaboard"'),
+    (
+        "[stage]\nkind = 'sangaboard'\ntravel_mm = [1, 1, 1]",
+        "stage.travel_mm",
+        'is no key of the kind "sangaboard", but of "grbl" and "asi"',
+    ),
+    ("[camera]\nkind = 'folder'\nexposure_us = 9", "camera.exposure_us", 'of the kind "folder", but of "serial"'),
+    ("[camera]\nkind = 'v4l2'\nframes = 9", "camera.frames", 'unknown key; did you mean "frames_per_s"?'),
+    # ports
+    ("[stage]\nport = 'usb:2341:43'", "stage.port", 'a USB identity: "usb:2341:0043"'),
+    ("[stage]\nport = 'ttyACM0'", "stage.port", "an absolute path"),
+    # where the eyes are depends on how the kind of stage counts
+    ("[stage]\nkind = 'sangaboard'\nright_eye_um = [-40001, 0, 0]", "stage.right_eye_um", "-40000 to 40000"),
+    (
+        "[stage]\nkind = 'sangaboard'\nbacklash_um = [9000, 0, 0]\nright_eye_um = [-32000, 0, 0]",
+        "stage.right_eye_um",
+        "x = -32000 um is outside the travel, -31000 to 40000",
+    ),
+    (
+        "[stage]\nkind = 'asi'\nhome_ends = ['low', 'high', 'high']\nright_eye_um = [500, -20000, -20000]\n"
+        "left_eye_um = [64000, -20000, -20000]",
+        "stage.right_eye_um",
+        "x = 500 um is outside the travel, 1000 to 100000",
+    ),
     # wrong types
     ("[instrument]\nport = '64001'", "instrument.port", '"64001" is not allowed; allowed: a port number'),
     ("[instrument]\nport = 64001.0", "instrument.port", "64001.0 is not allowed"),
@@ -89,8 +119,8 @@ REFUSED = [
     ("[storage]\nmodality = 'CT'", "storage.modality", '"CT" is not allowed; allowed: one of "SC", "OP", "XC", "OT"'),
     ("[storage]\ntransfer_syntax = 'jpeg'", "storage.transfer_syntax", '"jpeg-baseline"'),
     ("[worklist]\nmodality = 'op'", "worklist.modality", "A-Z"),
-    ("[stage]\ndriver = 'marlin'", "stage.driver", 'one of "grbl"'),
-    ("[camera]\ndriver = 'v4l2'", "camera.driver", 'one of "serial"'),
+    ("[stage]\nkind = 'marlin'", "stage.kind", 'one of "grbl", "sangaboard", "asi"'),
+    ("[camera]\nkind = 'csi'", "camera.kind", 'one of "serial", "v4l2", "folder"'),
     ("[camera]\nbits_stored = 10", "camera.bits_stored", "one of 8, 12"),
     ("[log]\nlevel = 'loud'", "log.level", '"debug"'),
     ("profile = 'nowhere'", "profile", 'there is no profile "nowhere"; one of '),
@@ -289,7 +319,7 @@ def test_a_transfer_syntax_is_judged_for_what_frames_and_reports_become(
     entities = {**profile.application_entity, "storage": replace(storage, contexts=contexts)}
     config = Config(
         storage=StorageConfig(modality="OP", transfer_syntax="rle-lossless"),
-        camera=CameraConfig(bits_stored=bits_stored),
+        camera=SerialCameraConfig(bits_stored=bits_stored),
     )
     found = list(declared_findings(config, replace(profile, application_entity=entities), ()))
     assert [finding.key for finding in found] == ["storage.transfer_syntax"] * len(complaints)
@@ -368,7 +398,7 @@ def test_any_toml_value_gives_a_problem_not_an_exception(tmp_path: Path) -> None
     values += ["1979-05-27T07:32:00Z", "1" * 400, "[[1],[2]]", "'" + "x" * 70_000 + "'"]
     keys = {
         "": ("profile", "stage", "log"),
-        "[stage]": ("driver", "port", "baud", "travel_mm", "left_eye_um", "tolerance_um", "simulated"),
+        "[stage]": ("kind", "port", "baud", "travel_mm", "left_eye_um", "tolerance_um", "simulated"),
         "[camera]": ("bits_stored", "um_per_px"),
         "[worklist]": ("ip_address", "port", "timeouts", "refresh_interval_s"),
     }
