@@ -138,7 +138,10 @@ def start_hardware(group: ServiceGroup, instrument: Instrument) -> None:
     """One supervising task per device that is fitted; the others' slots say that they are not configured."""
     stage, camera = instrument.config.stage, instrument.config.camera
     if stage is not None:
-        group.start_soon(instrument.stage.supervise, partial(open_stage, stage), instrument.bus.publish)
+        group.start_soon(
+            instrument.stage.supervise, partial(open_stage, stage, instrument.lights.restore), instrument.bus.publish
+        )
+        group.start_soon(instrument.lights.run)
     if camera is not None:
         group.start_soon(instrument.camera.supervise, partial(open_camera, camera), instrument.bus.publish)
     if stage is not None or camera is not None:

@@ -41,6 +41,8 @@ from firmware_app.services.hardware import DeviceSlot, DeviceStatus
 from firmware_app.services.health import LoopLag
 from firmware_app.services.hotplug import HotplugService
 from firmware_app.services.late_imports import LateImports
+from firmware_app.services.light_commands import LightCommands
+from firmware_app.services.lights import LightService
 from firmware_app.services.listening import ListenerService, offers_of
 from firmware_app.services.mpps import MppsService
 from firmware_app.services.mpps_commands import MppsCommands
@@ -86,7 +88,10 @@ class Instrument:
         self.storage = self._node("storage", config.storage)
         self.mpps = self._mpps()
         self.printing = self._printing()
-        self.capture = CaptureService(config, self.stage, self.camera, records, self.captures_in, self.bus.publish)
+        self.lights = LightService(config.light, self.stage, self.bus.publish)
+        self.capture = CaptureService(
+            config, self.stage, self.camera, records, self.captures_in, self.bus.publish, lights=self.lights
+        )
         self.exams = self._exams()
         self.commitment = self._commitment()
         self.worklist = self._worklist()
@@ -107,6 +112,7 @@ class Instrument:
                 "performed procedure steps": lambda: self.mpps.detail,
                 "storage commitment": lambda: self.commitment.detail,
                 "printer": lambda: self.printing.detail,
+                "lights": lambda: self.lights.detail,
                 "new devices": lambda: self.hotplug.detail,
             },
         )
@@ -126,7 +132,8 @@ class Instrument:
             *PrintCommands(self.printing, self.records.print_jobs).table(),
             *PanoramaCommands(self.exams, self.records).table(),
         )
-        at_once = (*by_hand.instrument_commands(), *VerificationCommands(self.config, self.entities).table())
+        lights = LightCommands(self.lights).table()
+        at_once = (*by_hand.instrument_commands(), *lights, *VerificationCommands(self.config, self.entities).table())
         return CommandTable([*at_once, *(self._after_imports(command) for command in waiting)])
 
     async def analyse(self) -> None:
@@ -208,8 +215,13 @@ class Instrument:
             steps=StepReports(composer, self.mpps.wake, self.bus.publish),
             send_automatically=self.config.storage.automatic,
             print_accepted=self.printing.exam_finished,
-            closed=lambda: self.commitment.wake(),
+            closed=self._exam_closed,
+            opened=self.lights.exam_opened,
         )
+
+    def _exam_closed(self) -> None:
+        self.commitment.wake()
+        self.lights.exam_closed()
 
     def _commitment(self) -> CommitmentService:
         table, node = self.config.commitment, self._node("commitment", self.config.commitment)

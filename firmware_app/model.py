@@ -13,6 +13,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from firmware_app.gaze import Gaze
+
 
 class Eye(StrEnum):
     """Image Laterality (0020,0062): the patient's own right or left."""
@@ -31,6 +33,29 @@ class Position:
     x_um: float
     y_um: float
     z_um: float
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The scale of a camera as it was measured on a target; percentages are of the scale.
+
+    `uncertainty_percent` is that of 95 %, the target's own included. `anisotropy_percent` is how much longer a pixel is
+    along the columns' direction than along the rows', None where the target could not tell. `drift_percent` is the
+    difference from the calibration before, None for the first.
+    """
+
+    measured_at: str  # ISO 8601 with offset
+    um_per_px: float
+    uncertainty_percent: float
+    target: str  # what was looked at, in words: "grid of 50 um"
+    operator: str
+    camera: str  # who answered on the port
+    rows: int
+    columns: int
+    simulated: bool
+    rotation_deg: float
+    anisotropy_percent: float | None = None
+    drift_percent: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +212,8 @@ class Capture:
     columns: int
     sharpness: float
     simulated: bool
+    gaze: Gaze | None = None  # None: nobody said where the patient looked
+    calibration: Calibration | None = None  # None: um_per_px was not measured on a target, only stated
 
 
 # --------------------------------------------------------------------------------------------- measurement

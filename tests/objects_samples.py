@@ -12,7 +12,18 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 
-from firmware_app.model import Capture, Code, Equipment, Exam, Eye, Patient, Position, ReferencedInstance, WorklistItem
+from firmware_app.model import (
+    Calibration,
+    Capture,
+    Code,
+    Equipment,
+    Exam,
+    Eye,
+    Patient,
+    Position,
+    ReferencedInstance,
+    WorklistItem,
+)
 from firmware_app.objects.encoding import encode_part10
 from firmware_app.objects.instance import Instance, build_instance
 from firmware_app.objects.picture import Exposure, Loss, Picture, camera_picture, report_picture
@@ -58,6 +69,21 @@ OTHER_ITEM = replace(
 GROUP = replace(WITH_MPPS, worklist_items=(ITEM, OTHER_ITEM), performed_procedure_step_id="PPS-2")
 APPENDED = replace(
     WITH_MPPS, exam_id="exam-3", appended_to="exam-1", series_instance_uid="2.25.80", mpps_sop_instance_uid="2.25.81"
+)
+
+
+CALIBRATION = Calibration(
+    measured_at="2024-03-01T16:05:00+01:00",
+    um_per_px=0.85,
+    uncertainty_percent=0.12,
+    target="grid of 50 um, serial number 4711 of a maker with a very long name",
+    operator="Tech^Tina",
+    camera="serial:/dev/camera (SPECULAR-CAM 1.0)",
+    rows=33,
+    columns=47,
+    simulated=False,
+    rotation_deg=0.3,
+    anisotropy_percent=-0.02,
 )
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from firmware_app.config.devices import StageConfig
 from firmware_app.config.schema import Config, NodeConfig, NodeTlsConfig, PrintConfig
+
+# Grbl 1.1: M3 S dims, M8 and M7 switch; M7 only where it was compiled in.
+GRBL_SWITCHES = ("flood", "mist")
+GRBL_OUTPUTS = ("spindle", *GRBL_SWITCHES)
 
 # struct sockaddr_un: sun_path is 108 bytes with the final NUL (unix(7)).
 SUN_PATH_MAX_BYTES = 107
@@ -37,6 +41,7 @@ def findings(config: Config) -> Iterator[Finding]:
     if config.stage is not None:
         yield from _eyes(config.stage)
         yield from _focus_range(config.stage, config.capture.focus_range_um)
+    yield from _lamps(config)
     yield from _ports(config)
     yield from _paths(config)
 
@@ -191,6 +196,39 @@ def _focus_range(stage: StageConfig, range_um: float) -> Iterator[Finding]:
 def _ports(config: Config) -> Iterator[Finding]:
     if config.stage is not None and config.camera is not None and config.stage.port == config.camera.port:
         yield Finding("camera.port", f"{config.camera.port} is stage.port already", ("stage.port",))
+
+
+def _lamps(config: Config) -> Iterator[Finding]:
+    lamps = config.light.outputs()
+    users: dict[str, str] = {}
+    for lamp, output in lamps.items():
+        key = f"light.{lamp}.output"
+        if not output:
+            yield Finding(key, "is missing: the stage's board switches its outputs by name")
+        elif output in users:
+            yield Finding(key, f'"{output}" is {users[output]} already', (users[output],))
+        else:
+            users[output] = key
+    if lamps and config.stage is None:
+        yield Finding("light", "is given, and no stage is: its board switches the lamps", ("stage",))
+    elif config.stage is not None:
+        yield from _outputs_of_kind(config.stage, lamps)
+    fixation = config.light.fixation
+    if fixation is not None and len(set(fixation.levels)) < len(fixation.levels):
+        yield Finding("light.fixation.levels", "has a level twice: each chooses one lamp")
+
+
+def _outputs_of_kind(stage: StageConfig, lamps: Mapping[str, str]) -> Iterator[Finding]:
+    """What can be said before the board itself is asked for its outputs."""
+    if stage.kind != "grbl":
+        return
+    for lamp, output in lamps.items():
+        key = f"light.{lamp}.output"
+        if output and output not in GRBL_OUTPUTS:
+            words = ", ".join(f'"{name}"' for name in GRBL_OUTPUTS)
+            yield Finding(key, f'"{output}" is no output of a Grbl board; one of {words}', ("stage.kind",))
+        elif output in GRBL_SWITCHES and lamp == "fixation":
+            yield Finding(key, f'"{output}" is only on or off, and nine lamps need levels: "spindle"', ("stage.kind",))
 
 
 def _paths(config: Config) -> Iterator[Finding]:

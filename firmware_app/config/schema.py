@@ -30,6 +30,7 @@ from firmware_app.config.fields import (
     ShortText,
     WaitSeconds,
 )
+from firmware_app.config.light import LightConfig
 
 
 class TlsFilesConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -218,6 +219,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     print: PrintConfig = PrintConfig()
     stage: StageConfig | None = None
     camera: CameraConfig | None = None
+    light: LightConfig = LightConfig()
     capture: CaptureConfig = CaptureConfig()
     paths: PathsConfig = PathsConfig()
     log: LogConfig = LogConfig()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from firmware_app.model import Equipment, Exam, Eye
+from firmware_app.model import Calibration, Equipment, Exam, Eye
 from firmware_app.objects import requests
 from firmware_app.objects.compose import Fact
 from firmware_app.objects.identifiers import derived_uid
@@ -20,6 +20,13 @@ REPORT_SERIES = ("report", 3)
 OTHER_SERIES = ("image", 4)  # of images that do not say which eye
 EYE_NAMES = {Eye.RIGHT: "right eye (OD)", Eye.LEFT: "left eye (OS)"}
 JPEG_METHOD = "ISO_10918_1"
+LO_MAX = 64  # characters, PS3.5 table 6.2-1
+CALIBRATION_FACTS = (
+    "image.pixel_spacing_calibration_type",
+    "image.pixel_spacing_calibration",
+    "equipment.calibration_date",
+    "equipment.calibration_time",
+)
 
 
 def patient_facts(exam: Exam, simulated: bool) -> dict[str, Fact]:
@@ -74,6 +81,7 @@ def image_facts(picture: Picture, created_at: datetime) -> dict[str, Fact]:
         "image.quality_control_image": "YES" if picture.simulated else None,
         "image.conversion_type": "WSD" if is_report else "DI",
         "image.pixel_spacing": None if is_report else _pixel_spacing(picture),
+        **_calibration_facts(picture, created_at),
         "image.presentation_lut_shape": "IDENTITY" if picture.pixels.ndim == 2 else None,
         "image.source_images": requests.reference_items(picture.source_images),
         **_time_facts(picture, created_at),
@@ -173,6 +181,26 @@ def _loss_facts(encoded: EncodedPixels, picture: Picture) -> dict[str, Fact]:
 def _pixel_spacing(picture: Picture) -> list[str] | None:
     um_per_px = picture.exposures[0].um_per_px
     return None if um_per_px is None else [f"{um_per_px / 1000:.8g}"] * 2
+
+
+def _calibration_facts(picture: Picture, created_at: datetime) -> dict[str, Fact]:
+    """PS3.3 10.7.1.1: GEOMETRY, because the target is not in the picture itself, which would be FIDUCIAL."""
+    calibration = picture.exposures[0].calibration if picture.exposures else None
+    if calibration is None or picture.kind == "report":
+        return dict.fromkeys(CALIBRATION_FACTS)
+    measured_at = parse_time(calibration.measured_at, "the time of the calibration").astimezone(created_at.tzinfo)
+    return {
+        "image.pixel_spacing_calibration_type": "GEOMETRY",
+        "image.pixel_spacing_calibration": calibration_words(calibration)[:LO_MAX],
+        "equipment.calibration_date": dicom_date(measured_at),
+        "equipment.calibration_time": dicom_time(measured_at),
+    }
+
+
+def calibration_words(calibration: Calibration) -> str:
+    """What the scale rests on; the figures first, because an LO has 64 characters and a target may have a long name."""
+    day = calibration.measured_at[:10]
+    return f"{calibration.um_per_px:.5g} um/px +-{calibration.uncertainty_percent:.2g} % {day}, {calibration.target}"
 
 
 def _series_description(picture: Picture) -> str:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from firmware_app.model import Capture, Code, Eye, Measurement, ReferencedInstance
+from firmware_app.model import Calibration, Capture, Code, Eye, Measurement, ReferencedInstance
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
@@ -26,6 +26,9 @@ GAZES = {
     "left-down": Code("255523004", "SCT", "Downward left gaze"),
 }
 
+# A fixation target is named for where it stands; eight of them are named like the gaze that it asks for.
+GAZE_OF_TARGET = {"centre": "ahead"}
+
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
@@ -35,10 +38,11 @@ class Exposure:
     taken_at: str  # ISO 8601 with offset
     um_per_px: float | None
     simulated: bool = False
+    calibration: Calibration | None = None
 
     @classmethod
     def of(cls, capture: Capture) -> Exposure:
-        return cls(capture.eye, capture.captured_at, capture.um_per_px, capture.simulated)
+        return cls(capture.eye, capture.captured_at, capture.um_per_px, capture.simulated, capture.calibration)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ class Picture:
     series_number: int | None = None
     series_description: str = ""
     gaze: str = ""  # of GAZES; empty where nobody knows
+    gaze_deg: tuple[float, float] | None = None  # (left, up) as in model.Gaze; None where nobody measured it
     loss: Loss | None = None
     radiography: Radiography = Radiography()
     eyes: tuple[Eye, ...] = field(init=False)
@@ -95,8 +100,18 @@ def camera_picture(
     pixels: Pixels, capture: Capture, *, instance_number: int, measurement: Measurement | None = None
 ) -> Picture:
     """The frame as the camera gave it."""
-    exposure = Exposure.of(capture)
-    return Picture("image", pixels, capture.bits_stored, (exposure,), instance_number, False, (measurement,))
+    exposure, looked = Exposure.of(capture), capture.gaze
+    return Picture(
+        "image",
+        pixels,
+        capture.bits_stored,
+        (exposure,),
+        instance_number,
+        False,
+        (measurement,),
+        gaze="" if looked is None else GAZE_OF_TARGET.get(looked.target, looked.target),
+        gaze_deg=None if looked is None else (looked.horizontal_deg, looked.vertical_deg),
+    )
 
 
 def report_picture(

@@ -15,6 +15,9 @@ MAX_PROBLEMS = 20
 def image_comments(picture: Picture, problems: Sequence[str]) -> str:
     lines = [SIMULATED] if picture.simulated else []
     lines += _results(picture)
+    if picture.gaze_deg is not None and picture.gaze != "ahead":
+        left_deg, up_deg = picture.gaze_deg
+        lines.append(f"Gaze {left_deg:+.1f} deg to the patient's left, {up_deg:+.1f} deg up.")
     if any(exposure.um_per_px is None for exposure in picture.exposures):
         lines.append("Not calibrated: no lengths or densities.")
     lines.append(NOT_FOR_CLINICAL_USE)

@@ -9,7 +9,8 @@ from dataclasses import asdict
 from datetime import datetime
 
 from firmware_app.endothelium.history import EditRecord
-from firmware_app.model import Capture, Exam, Eye, Frame, Measurement, Position
+from firmware_app.gaze import Gaze
+from firmware_app.model import Calibration, Capture, Exam, Eye, Frame, Measurement, Position
 from firmware_app.records import documents, files
 from firmware_app.records.database import Database
 from firmware_app.records.errors import UnknownRecord
@@ -18,9 +19,9 @@ from firmware_app.records.frames import decode_png, encode_png
 
 _INSERT_CAPTURE = """
 INSERT INTO captures (capture_id, exam_id, eye, captured_at, x_um, y_um, z_um, um_per_px, bits_stored, rows, columns,
-                      sharpness, simulated, frame_sequence, frame_monotonic_ns, file, size, sha256)
+                      sharpness, simulated, gaze, calibration, frame_sequence, frame_monotonic_ns, file, size, sha256)
 VALUES (:capture_id, :exam_id, :eye, :captured_at, :x_um, :y_um, :z_um, :um_per_px, :bits_stored, :rows, :columns,
-        :sharpness, :simulated, :sequence, :monotonic_ns, :file, :size, :sha256)
+        :sharpness, :simulated, :gaze, :calibration, :sequence, :monotonic_ns, :file, :size, :sha256)
 """
 _INSERT_MEASUREMENT = """
 INSERT INTO measurements (capture_id, revision, saved_at, numbers, mosaic_file, mosaic_sha256)
@@ -43,6 +44,8 @@ class CaptureTable:
         um_per_px: float | None,
         sharpness: float,
         simulated: bool,
+        gaze: Gaze | None = None,
+        calibration: Calibration | None = None,
         now: datetime,
     ) -> Capture:
         """Pixels, sidecar and row are on disk when this returns."""
@@ -61,6 +64,8 @@ class CaptureTable:
             columns=frame.columns,
             sharpness=sharpness,
             simulated=simulated,
+            gaze=gaze,
+            calibration=calibration,
         )
         self._write(exam, capture, frame)
         return capture
@@ -74,6 +79,7 @@ class CaptureTable:
         contents = {image_name: pixels, sidecar_name: sidecar}
         with self._folders.files_with_rows(exam.exam_id, contents) as connection:
             columns = asdict(capture)
+            columns |= {"gaze": _json(capture.gaze), "calibration": _json(capture.calibration)}
             columns.update(columns.pop("position"), **asdict(origin), **asdict(image))
             connection.execute(_INSERT_CAPTURE, columns)
 
@@ -157,6 +163,10 @@ class CaptureTable:
         )
 
 
+def _json(value: Gaze | Calibration | None) -> str | None:
+    return None if value is None else documents.encode(value).decode()
+
+
 def _capture(row: sqlite3.Row) -> Capture:
     return Capture(
         capture_id=row["capture_id"],
@@ -170,4 +180,6 @@ def _capture(row: sqlite3.Row) -> Capture:
         columns=row["columns"],
         sharpness=row["sharpness"],
         simulated=bool(row["simulated"]),
+        gaze=documents.decode_gaze(row["gaze"]) if row["gaze"] else None,
+        calibration=documents.decode_calibration(row["calibration"]) if row["calibration"] else None,
     )

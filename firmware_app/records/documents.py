@@ -18,7 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware_app.endothelium.history import EditRecord
+from firmware_app.gaze import Gaze
 from firmware_app.model import (
+    Calibration,
     Capture,
     Exam,
     FoundPatient,
@@ -141,6 +143,14 @@ def decode_numbers(text: str) -> MeasurementNumbers:
 
 def decode_worklist_items(text: str) -> tuple[WorklistItem, ...]:
     return msgspec.json.decode(text, type=WorklistItems).items
+
+
+def decode_gaze(text: str) -> Gaze:
+    return msgspec.json.decode(text, type=Gaze)
+
+
+def decode_calibration(text: str) -> Calibration:
+    return msgspec.json.decode(text, type=Calibration)
 
 
 def decode_found_patient(text: str) -> FoundPatient:

@@ -124,7 +124,19 @@ PERFORMED_PROCEDURE_STEPS = (
     *MPPS_MESSAGES,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (EXAMS_AND_QUEUE, PERFORMED_PROCEDURE_STEPS, COMMITMENTS, PRINT_JOBS)
+# Where the patient was asked to look, and where the scale comes from: both as JSON, both unknown before.
+GAZE_AND_CALIBRATION = (
+    "ALTER TABLE captures ADD COLUMN gaze TEXT",
+    "ALTER TABLE captures ADD COLUMN calibration TEXT",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    EXAMS_AND_QUEUE,
+    PERFORMED_PROCEDURE_STEPS,
+    COMMITMENTS,
+    PRINT_JOBS,
+    GAZE_AND_CALIBRATION,
+)
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

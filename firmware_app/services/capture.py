@@ -20,6 +20,7 @@ from firmware_app.model import Capture, Event, Exam, Eye, Frame, Position
 from firmware_app.records.store import Records
 from firmware_app.services import focus
 from firmware_app.services.hardware import DeviceSlot
+from firmware_app.services.lights import LightService
 from hw.abc import Camera, Stage
 from hw.errors import Deadline, Refused
 
@@ -49,8 +50,11 @@ class CaptureService:
         records: Records,
         captures: trio.MemorySendChannel[Captured],
         publish: Callable[[Event], None],
+        *,
+        lights: LightService | None = None,
     ) -> None:
         self._config = config
+        self._lights = lights or LightService(config.light, stage, publish)
         self._stage = stage
         self._camera = camera
         self._records = records
@@ -111,7 +115,8 @@ class CaptureService:
             there, position = await self._eye_here(stage)
             if there is not eye:
                 raise Refused(f"capture: the stage is at the {there.name.lower()} eye, not the {eye.name.lower()}")
-            frames = await next_frames(camera, self._config.capture.burst)
+            async with self._lights.flash():
+                frames = await next_frames(camera, self._config.capture.burst)
             kept = await trio.to_thread.run_sync(sharpest, frames)
             for line in kept.lines(len(frames)):
                 progress(line)
@@ -126,6 +131,7 @@ class CaptureService:
                 um_per_px=(self._config.camera.um_per_px if self._config.camera else 0.0) or None,
                 sharpness=kept.score.sharpness,
                 simulated=stage.identity.simulated or camera.identity.simulated,
+                gaze=self._lights.gaze,
             )
             self._publish(
                 Event("capture.captured", f"{eye.name.lower()} eye captured", {"capture_id": capture.capture_id})

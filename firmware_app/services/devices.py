@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from firmware_app.config import CameraConfig, GrblConfig, SerialCameraConfig, StageConfig
@@ -13,14 +13,22 @@ from hw.grbl.stage import GrblSettings, open_grbl
 from hw.opening import Step, opening_step
 from hw.serial_camera.camera import open_serial_camera
 
+Restore = Callable[[Stage], Awaitable[None]]
+
+
+async def nothing_to_restore(stage: Stage) -> None:
+    """Of a stage that is only looked at."""
+
 
 @asynccontextmanager
-async def open_stage(config: StageConfig) -> AsyncIterator[Stage]:
-    """Find, open, identify; what the configuration says of its settings is compared, never written."""
+async def open_stage(config: StageConfig, restore: Restore = nothing_to_restore) -> AsyncIterator[Stage]:
+    """Find, open, identify, `restore` its lamps; what is configured of its settings is compared, never written."""
     opening_step(Step.FINDING)
     port = await find_port(config.port, serial_ports)
     opening_step(Step.OPENING)
     async with _stage_driver(config, port) as stage:
+        opening_step(Step.APPLYING)
+        await restore(stage)
         yield stage
 
 

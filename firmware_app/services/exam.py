@@ -61,10 +61,11 @@ class ExamService:
         send_automatically: bool = True,
         print_accepted: Callable[[str], Awaitable[Sequence[object]]] | None = None,
         closed: Callable[[], None] = lambda: None,
+        opened: Callable[[], None] = lambda: None,
     ) -> None:
         """`print_accepted` queues the films of an exam whose images are accepted; asked again, only missing ones.
 
-        `closed` tells that an exam is closed: only then is commitment asked for its instances.
+        `opened` tells that an exam is open, `closed` that it is closed: then commitment is asked for its instances.
         """
         self._state_dir = state_dir
         self._records = records
@@ -74,6 +75,7 @@ class ExamService:
         self._queue_for = storage_node if send_automatically else ""
         self._print_accepted = print_accepted
         self._closed = closed
+        self._opened = opened
         self._steps = steps or StepReports(None, lambda: None, publish)
         self._wake_delivery = wake_delivery
         self._now = now
@@ -342,6 +344,7 @@ class ExamService:
 
     def _open(self, exam: Exam) -> None:
         self.exam = exam
+        self._opened()
         self._accepted.clear()
         self._measurements.clear()
 

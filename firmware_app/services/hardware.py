@@ -87,6 +87,10 @@ class DeviceSlot(Generic[DeviceT]):
         waits_s = max(0.0, self._retry_at_s - trio.current_time()) if self._state is DeviceState.LOST else 0.0
         return DeviceStatus(self.name, self._state, since, self._detail, round(waits_s, 1))
 
+    @property
+    def is_ready(self) -> bool:
+        return self._device is not None
+
     def require(self) -> DeviceT:
         """The open driver. Raises `Refused` with the device's name and what it waits for."""
         if self._device is None:

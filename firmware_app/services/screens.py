@@ -112,6 +112,7 @@ def captured(taken: Captured) -> Reply:
             "sharpness": capture.sharpness,
             "position": asdict(capture.position),
             "simulated": capture.simulated,
+            "gaze": asdict(capture.gaze) if capture.gaze else None,
         },
     )
 

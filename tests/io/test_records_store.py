@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trio
+from objects_samples import CALIBRATION
 from records_material import CAPTURED, IMPLICIT, NODE, SC_CLASS, StandingClock, exam_of, frame_of, instance, uid_of
 
+from firmware_app.gaze import gaze_at
 from firmware_app.model import (
     CALCULATION_FAILURE,
     DeliveryState,
@@ -108,6 +110,21 @@ async def test_a_capture_comes_back_exactly_after_a_restart(tmp_path: Path, bits
         back = await records.load_frame(capture.capture_id)
     assert np.array_equal(back.pixels, frame.pixels)
     assert (back.bits_stored, back.sequence, back.monotonic_ns) == (bits, frame.sequence, frame.monotonic_ns)
+
+
+async def test_a_capture_keeps_where_the_patient_looked_and_what_its_scale_rests_on(tmp_path: Path) -> None:
+    known = {"gaze": gaze_at("left-down", 10.0), "calibration": CALIBRATION}
+    async with open_records(tmp_path) as records:
+        await records.begin_exam(exam_of())
+        told = await records.save_capture(exam_of(), frame_of(), **CAPTURED, **known)
+        await records.save_capture(exam_of(), frame_of(1), **CAPTURED)
+    async with open_records(tmp_path) as records:
+        first, second = await records.captures("exam-1")
+        assert (first, first.gaze, first.calibration) == (told, known["gaze"], CALIBRATION)
+        assert (second.gaze, second.calibration) == (None, None)
+    sidecar = json.loads((tmp_path / "exams" / "exam-1" / f"{told.capture_id}.json").read_text())["capture"]
+    assert sidecar["gaze"]["target"] == "left-down"
+    assert sidecar["calibration"]["uncertainty_percent"] == CALIBRATION.uncertainty_percent
 
 
 async def test_captures_are_listed_in_the_order_they_were_taken(tmp_path: Path) -> None:

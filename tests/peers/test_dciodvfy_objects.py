@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from objects_samples import (
     APPENDED,
+    CALIBRATION,
     GROUP,
     ITEM,
     PATIENT,
@@ -23,6 +24,7 @@ from objects_samples import (
 )
 from pydicom.uid import ImplicitVRLittleEndian
 
+from firmware_app.gaze import gaze_at
 from firmware_app.model import Eye, Patient
 from firmware_app.objects.encoding import encode_part10
 from firmware_app.objects.instance import Instance
@@ -64,6 +66,7 @@ PICTURES: dict[str, Callable[[], Picture]] = {
     "report": report,
     "simulated-report": lambda: report(simulated=True),
     "gaze": lambda: replace(camera(8), gaze="left-up"),
+    "target": lambda: camera(8, gaze=gaze_at("right-down", 10.0), calibration=CALIBRATION),
     "ahead": lambda: replace(camera(8), gaze="ahead"),
     "jpeg-file": image_file,
 }

@@ -26,6 +26,7 @@ from firmware_app.config import (
 )
 from firmware_app.config.declared_services import PRINT_ATTRIBUTES
 from firmware_app.config.devices import KINDS
+from firmware_app.config.light import FixationConfig, LampConfig
 from firmware_app.config.reading import default_config
 from firmware_app.config.schema import PrintConfig
 from firmware_app.profiles import ProfileError, load_profile
@@ -130,10 +131,12 @@ def test_the_reference_example_is_the_defaults_and_names_every_key() -> None:
     assert config == defaults
     text = (EXAMPLES / "reference.toml").read_text()
     # What only some have is written out and commented out.
-    named = tomli.loads(re.sub(r"^# (\[\w+\.tls\]|\w+ = )", r"\1", text, flags=re.MULTILINE))
+    named = tomli.loads(re.sub(r"^# (\[\w+\.\w+\]|\w+ = )", r"\1", text, flags=re.MULTILINE))
     assert keys_of(named) == keys_of(msgspec.to_builtins(defaults)) | {
         *(f"instrument.tls.{key}" for key in ListenerTlsConfig.__struct_fields__),
         *(f"worklist.tls.{key}" for key in NodeTlsConfig.__struct_fields__),
+        *(f"light.{lamp}.{key}" for lamp in ("illumination", "flash") for key in LampConfig.__struct_fields__),
+        *(f"light.fixation.{key}" for key in FixationConfig.__struct_fields__),
     }
 
 
@@ -166,7 +169,7 @@ def keys_of(table: dict[str, Any], prefix: str = "") -> set[str]:
     for key, value in table.items():
         if isinstance(value, dict):
             keys |= keys_of(value, f"{prefix}{key}.")
-        elif key != "tls":
+        elif key != "tls" and value is not None:
             keys.add(prefix + key)
     return keys
 

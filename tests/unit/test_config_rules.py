@@ -56,6 +56,24 @@ REFUSED = [
         "stage.right_eye_um",
         "x = 500 um is outside the travel, 1000 to 100000",
     ),
+    # lamps
+    ("[light.flash]\noutput = 'mist'", "light", "is given, and no stage is"),
+    ("[stage]\n[light.flash]\nlevel = 0.5", "light.flash.output", "is missing"),
+    (
+        "[stage]\n[light.flash]\noutput = 'mist'\n[light.illumination]\noutput = 'mist'",
+        "light.flash.output",
+        '"mist" is light.illumination.output already',
+    ),
+    ("[stage]\n[light.flash]\noutput = 'pwm0'", "light.flash.output", '"pwm0" is no output of a Grbl board'),
+    ("[stage]\n[light.fixation]\noutput = 'flood'", "light.fixation.output", '"flood" is only on or off'),
+    ("[stage]\n[light.fixation]\nlevels = [0.1, 0.2]", "light.fixation.levels", "nine levels above 0"),
+    (
+        "[stage]\n[light.fixation]\noutput = 'spindle'\nlevels = [0.1, 0.1, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]",
+        "light.fixation.levels",
+        "has a level twice",
+    ),
+    ("[light]\neccentricity_deg = 50", "light.eccentricity_deg", "at most 45"),
+    ("[light.lamp]\noutput = 'x'", "light.lamp", "unknown table"),
     # wrong types
     ("[instrument]\nport = '64001'", "instrument.port", '"64001" is not allowed; allowed: a port number'),
     ("[instrument]\nport = 64001.0", "instrument.port", "64001.0 is not allowed"),

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 from objects_samples import (
+    CALIBRATION,
     CREATED_AT,
     EQUIPMENT,
     ITEM,
@@ -20,15 +21,18 @@ from objects_samples import (
     report,
 )
 
+from firmware_app.gaze import FIXATION_TARGETS, gaze_at
 from firmware_app.model import Code, Exam, Eye, Measurement, Morphometry, Patient, Quality, Refusal, WorklistItem
 from firmware_app.objects import facts, requests
 from firmware_app.objects.compose import CONSTANTS
+from firmware_app.objects.encoding import encode_part10
 from firmware_app.objects.errors import ObjectError
 from firmware_app.objects.identifiers import new_uid
-from firmware_app.objects.picture import report_picture
+from firmware_app.objects.picture import GAZES, report_picture
 from firmware_app.objects.pixels import encode_pixels
 from firmware_app.profiles import Profile, load_profile
 from firmware_app.profiles.loader import available_profiles
+from firmware_app.profiles.profile import StorageSetting
 from firmware_app.profiles.sources import ITEM_SOURCE_WORDS, ITEM_SOURCES, SOURCES
 
 
@@ -224,6 +228,51 @@ def test_where_the_patient_was_asked_to_look(gaze: str, commanded: str | None, c
     assert (dataset.PatientEyeMovementCommanded or None) == commanded
     items = dataset.get("PatientEyeMovementCommandCodeSequence", [])
     assert [item.CodeValue for item in items] == ([code] if code else [])
+
+
+@pytest.mark.parametrize("target", FIXATION_TARGETS)
+def test_the_fixation_target_of_a_capture_is_the_gaze_of_its_photograph(target: str) -> None:
+    dataset = read_back(build(camera(gaze=gaze_at(target, 10.0)), storage_setting="OP"))
+    if target == "centre":
+        assert dataset.PatientEyeMovementCommanded == "NO"
+        assert "PatientEyeMovementCommandCodeSequence" not in dataset
+        assert "Gaze" not in dataset.ImageComments
+        return
+    assert dataset.PatientEyeMovementCommanded == "YES"
+    (item,) = dataset.PatientEyeMovementCommandCodeSequence
+    assert (item.CodeValue, item.CodingSchemeDesignator) == (GAZES[target].value, "SCT")
+    for word in target.split("-"):
+        assert {"up": "upward", "down": "downward"}.get(word, word) in item.CodeMeaning.lower()
+    left = gaze_at(target, 10.0).horizontal_deg
+    assert f"Gaze {left:+.1f} deg to the patient's left" in dataset.ImageComments
+
+
+@pytest.mark.parametrize("setting", ["SC", "OP", "XC", "CR"])
+def test_an_object_says_when_and_on_what_its_scale_was_measured(setting: StorageSetting) -> None:
+    dataset = read_back(build(camera(calibration=CALIBRATION), storage_setting=setting))
+    # The instance's own time zone: 16:05 in Paris is after midnight in Tokyo.
+    assert (dataset.DateOfLastCalibration, dataset.TimeOfLastCalibration[:6]) == ("20240302", "000500")
+    if setting in ("SC", "CR"):  # the modules with the Basic Pixel Spacing Calibration Macro
+        assert dataset.PixelSpacingCalibrationType == "GEOMETRY"
+        words = dataset.PixelSpacingCalibrationDescription
+        assert words.startswith("0.85 um/px +-0.12 % 2024-03-01, grid of 50 um")
+        assert len(words) <= 64
+    assert dataset.get("PixelSpacing", None) == (None if setting == "XC" else [0.00085, 0.00085])
+
+
+def test_a_scale_that_was_only_stated_and_a_report_claim_no_calibration() -> None:
+    for picture in (camera(), report(calibration=CALIBRATION)):
+        dataset = read_back(build(picture))
+        for keyword in ("DateOfLastCalibration", "PixelSpacingCalibrationType", "PixelSpacingCalibrationDescription"):
+            assert keyword not in dataset
+
+
+@pytest.mark.parametrize(("name", "setting"), [("sp-1p", "SC"), ("kodakqc", "CR")])
+def test_a_statement_that_knows_neither_gaze_nor_calibration_sends_neither(name: str, setting: StorageSetting) -> None:
+    options: dict[str, Any] = {"profile": load_profile(name), "storage_setting": setting}
+    plain = build(camera(), **options)
+    told = build(camera(gaze=gaze_at("up", 10.0), calibration=CALIBRATION), **options)
+    assert encode_part10(plain.dataset) == encode_part10(told.dataset)
 
 
 def test_an_ophthalmic_photograph_says_what_took_it_of_what() -> None:
