@@ -27,6 +27,8 @@ from firmware_app.profiles.profile import EntityName
 from firmware_app.records.store import Records
 from firmware_app.services.analysis import Analysed, run_analysis
 from firmware_app.services.backoff import BackoffPolicy
+from firmware_app.services.calibration import Calibrations, CalibrationService
+from firmware_app.services.calibration_commands import CalibrationCommands
 from firmware_app.services.capture import Captured, CaptureService
 from firmware_app.services.commands import Commands
 from firmware_app.services.commitment import CommitmentPolicy, CommitmentService
@@ -89,8 +91,19 @@ class Instrument:
         self.mpps = self._mpps()
         self.printing = self._printing()
         self.lights = LightService(config.light, self.stage, self.bus.publish)
+        self.calibrations = Calibrations(config, now)
         self.capture = CaptureService(
-            config, self.stage, self.camera, records, self.captures_in, self.bus.publish, lights=self.lights
+            config,
+            self.stage,
+            self.camera,
+            records,
+            self.captures_in,
+            self.bus.publish,
+            lights=self.lights,
+            scale_of_frame=self.calibrations.scale,
+        )
+        self.calibration = CalibrationService(
+            self.calibrations, self.capture, self.stage, self.camera, now, self.bus.publish
         )
         self.exams = self._exams()
         self.commitment = self._commitment()
@@ -112,6 +125,7 @@ class Instrument:
                 "performed procedure steps": lambda: self.mpps.detail,
                 "storage commitment": lambda: self.commitment.detail,
                 "printer": lambda: self.printing.detail,
+                "calibration": lambda: self.calibrations.detail,
                 "lights": lambda: self.lights.detail,
                 "new devices": lambda: self.hotplug.detail,
             },
@@ -133,7 +147,13 @@ class Instrument:
             *PanoramaCommands(self.exams, self.records).table(),
         )
         lights = LightCommands(self.lights).table()
-        at_once = (*by_hand.instrument_commands(), *lights, *VerificationCommands(self.config, self.entities).table())
+        calibration = CalibrationCommands(self.calibration, operator).table()
+        at_once = (
+            *by_hand.instrument_commands(),
+            *lights,
+            *calibration,
+            *VerificationCommands(self.config, self.entities).table(),
+        )
         return CommandTable([*at_once, *(self._after_imports(command) for command in waiting)])
 
     async def analyse(self) -> None:

@@ -59,6 +59,26 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True)
+class StageCheck:
+    """How far the stage really went for each um that it was told to, seen by the camera on a target of known pitch.
+
+    `x_ratio` and `y_ratio` are 1 where the steps per mm are right; `angle_deg` is how far the camera's rows are turned
+    from the stage's x, `distance_um` the longest move that was looked at, `uncertainty_percent` that of the ratios.
+    """
+
+    measured_at: str  # ISO 8601 with offset
+    x_ratio: float
+    y_ratio: float
+    uncertainty_percent: float
+    angle_deg: float
+    distance_um: float
+    target: str
+    operator: str
+    stage: str  # who answered on the port
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Equipment:
     """The instrument as it introduces itself in objects and reports (PS3.3 C.7.5.1)."""
 

@@ -190,6 +190,13 @@ class PrintConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
     retry_max_s: RetrySeconds = 300.0
 
 
+class CalibrationConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """When the calibration on record is no longer believed without a warning."""
+
+    max_age_days: Annotated[int, Meta(ge=1, le=3650, description="whole days from 1 to 3650")] = 365
+    max_drift_percent: Annotated[float, Meta(gt=0, le=50, description="percent above 0, at most 50")] = 1.0
+
+
 class CaptureConfig(Struct, frozen=True, forbid_unknown_fields=True):
     focus_range_um: Annotated[float, Meta(gt=0, le=5000, description="um above 0, at most 5000")] = 700.0
     burst: Annotated[int, Meta(ge=1, le=50, description="a number of frames from 1 to 50")] = 5
@@ -220,6 +227,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     stage: StageConfig | None = None
     camera: CameraConfig | None = None
     light: LightConfig = LightConfig()
+    calibration: CalibrationConfig = CalibrationConfig()
     capture: CaptureConfig = CaptureConfig()
     paths: PathsConfig = PathsConfig()
     log: LogConfig = LogConfig()

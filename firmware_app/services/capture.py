@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import AbstractContextManager, aclosing, contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import trio
 
@@ -21,6 +22,7 @@ from firmware_app.records.store import Records
 from firmware_app.services import focus
 from firmware_app.services.hardware import DeviceSlot
 from firmware_app.services.lights import LightService
+from firmware_app.services.scale import Scale, scale_of
 from hw.abc import Camera, Stage
 from hw.errors import Deadline, Refused
 
@@ -31,6 +33,12 @@ FRAME_DEADLINE_S = 2.0
 EYE_REACH_UM = 15_000.0
 
 Progress = Callable[[str], None]
+
+
+class ScaleOfFrame(Protocol):
+    """The scale of a frame that the camera has just taken."""
+
+    def __call__(self, frame: Frame, *, simulated: bool) -> Scale: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,8 +60,10 @@ class CaptureService:
         publish: Callable[[Event], None],
         *,
         lights: LightService | None = None,
+        scale_of_frame: ScaleOfFrame | None = None,
     ) -> None:
         self._config = config
+        self._scale_of_frame = scale_of_frame or self._stated_scale
         self._lights = lights or LightService(config.light, stage, publish)
         self._stage = stage
         self._camera = camera
@@ -123,15 +133,17 @@ class CaptureService:
             if not kept.score.is_usable:
                 text = f"{eye.name.lower()} eye: no frame of the burst is good: {kept.score.reason}"
                 self._publish(Event("capture.doubtful", text, level="warning"))
+            scale = self._scale_of_frame(kept.frame, simulated=camera.identity.simulated)
             capture = await self._records.save_capture(
                 exam,
                 kept.frame,
                 eye=eye,
                 position=position,
-                um_per_px=(self._config.camera.um_per_px if self._config.camera else 0.0) or None,
+                um_per_px=scale.um_per_px,
                 sharpness=kept.score.sharpness,
                 simulated=stage.identity.simulated or camera.identity.simulated,
                 gaze=self._lights.gaze,
+                calibration=scale.calibration,
             )
             self._publish(
                 Event("capture.captured", f"{eye.name.lower()} eye captured", {"capture_id": capture.capture_id})
@@ -183,6 +195,14 @@ class CaptureService:
             if max(abs(here.x_um - apex.x_um), abs(here.y_um - apex.y_um)) <= EYE_REACH_UM:
                 return eye, here
         raise Refused("the stage is at neither eye: go to one first (eye R, eye L)")
+
+    def occupied(self, what: str) -> AbstractContextManager[None]:
+        """For others who move the stage or need the camera to themselves; as for our own operations."""
+        return self._occupy(what)
+
+    def _stated_scale(self, frame: Frame, *, simulated: bool) -> Scale:
+        """Where nobody keeps calibrations."""
+        return scale_of(None, self._config.camera.um_per_px if self._config.camera else 0.0)
 
     @contextmanager
     def _occupy(self, what: str) -> Iterator[None]:

@@ -31,11 +31,13 @@ from firmware_app.net.node import ANY_ADDRESS, Node, Timeouts
 from firmware_app.net.transport import connect
 from firmware_app.net.verification import echo
 from firmware_app.profiles import Profile
+from firmware_app.services.calibration import Calibrations
 from firmware_app.services.causes import in_one_line
 from firmware_app.services.devices import open_camera, open_stage
 from firmware_app.services.kernel_clock import is_synchronised
 from firmware_app.services.peers import contexts_of, local_entity, node_of
 from firmware_app.services.running_service import NoService, ask_service
+from firmware_app.services.scale import scale_of
 from hw.abc import Identity
 from hw.errors import DeviceError
 from hw.usb_identity import PREFIX
@@ -138,6 +140,7 @@ def checks_of(config: Config, profile: Profile) -> tuple[Check, ...]:
         Check("fonts", check_fonts),
         Check("stage", partial(check_device, "stage", config.stage, open_stage)),
         Check("camera", partial(check_device, "camera", config.camera, open_camera)),
+        Check("calibration", check_calibration),
         *(
             Check(f"node.{name}", partial(check_node, name, table))
             for name, table in config.node_tables().items()
@@ -315,6 +318,17 @@ def _as_the_service_says(name: str, service: dict[str, Any]) -> Outcome:
             words = f"the service says {device.get('state')}: {device.get('detail')}"
             return passed(words) if device.get("state") == "ready" else failed(words)
     return failed("the running service has none")
+
+
+async def check_calibration(bench: Bench) -> Outcome:
+    """What is on record, whether or not a service runs. A scale that is only stated is no failure, and says so."""
+    if bench.config.camera is None:
+        return skipped("no camera is fitted")
+    book = await trio.to_thread.run_sync(Calibrations, bench.config, bench.surroundings.now, abandon_on_cancel=True)
+    scale = scale_of(book.latest_camera(), book.nominal_um_per_px)
+    if warnings := book.warnings():
+        return failed(f"{scale.words}; {'; '.join(warnings)}")
+    return failed(scale.words) if scale.um_per_px is None else passed(scale.words)
 
 
 # ------------------------------------------------------------------------------------------------ nodes
