@@ -41,6 +41,7 @@ OUTLIER_SIGMAS = 4.0
 # Twice the standard error would be 95 % if the patches were independent and the camera's pixels points. On rendered
 # targets errors went up to 1.9 times that; three times covers them.
 COVERAGE = 3.0
+ANISOTROPY_MAX_PERCENT = 2.0
 SKEW_MAX_DEG = 0.5  # beyond it the target was tilted, or is not square
 
 
@@ -117,20 +118,29 @@ def _coarse(image: FloatArray, pattern: Pattern, expected: float) -> list[FloatA
     power, axes = _spectrum(image)
     shortest = min(image.shape)
     radius = np.hypot(*np.meshgrid(axes[1], axes[0]))
-    allowed = (radius >= PERIODS_MIN / shortest) & (radius <= 1 / PERIOD_MIN_PX)
+    allowed = visible = (radius >= PERIODS_MIN / shortest) & (radius <= 1 / PERIOD_MIN_PX)
     if expected:
-        allowed &= (radius > expected / NOMINAL_RATIO) & (radius < expected * NOMINAL_RATIO)
+        allowed = visible & (radius > expected / NOMINAL_RATIO) & (radius < expected * NOMINAL_RATIO)
     if not allowed.any():
         raise NoTarget("the pitch and the nominal scale leave no period that could be seen in a picture of this size")
     noise = float(np.median(power[radius > PERIODS_MIN / shortest]))
     first = _strongest(power, axes, allowed)
     if not expected:
         first = _fundamental(power, axes, first, PERIODS_MIN / shortest)
+    elif _power_at(power, axes, first) < SUBHARMONIC_SHARE * float(power[visible].max()):
+        found_px = 1 / float(np.hypot(*_strongest(power, axes, visible)))
+        raise NoTarget(
+            f"the strongest period is {found_px:.1f} px, and with this pitch and the nominal scale it would be "
+            f"{1 / expected:.1f} px: is it the target that was named?"
+        )
     _require_clear(power, axes, first, noise, "no periodic target is seen")
     if pattern == "lines":
         return [first]
     second = _strongest(power, axes, allowed & _beside(axes, first))
-    _require_clear(power, axes, second, noise, "only lines of one direction are seen, not a grid")
+    one_way = "only lines of one direction are seen, not a grid"
+    _require_clear(power, axes, second, noise, one_way)
+    if _power_at(power, axes, second) < SUBHARMONIC_SHARE * _power_at(power, axes, first):
+        raise NoTarget(one_way)
     # The one that runs along x first, both pointing to the right and down: a turn is then the smaller one of two.
     across, down = sorted((first, second), key=lambda f: abs(float(f[1])))
     return [across if across[0] >= 0 else -across, down if down[1] >= 0 else -down]
@@ -315,6 +325,12 @@ def _of_grid(fits: list[_Fit], pitch_um: float) -> TargetScale:
     skew_deg = float(np.rad2deg(np.arcsin(np.clip(cosine, -1, 1))))
     if abs(skew_deg) > SKEW_MAX_DEG:
         raise NoTarget(f"the grid is {abs(skew_deg):.2f} degrees from square: is the target tilted?")
+    anisotropy_percent = 100 * (along_y / along_x - 1)
+    if abs(anisotropy_percent) > ANISOTROPY_MAX_PERCENT:
+        raise NoTarget(
+            f"the pixels seem to be {abs(anisotropy_percent):.1f} % from square, and one scale cannot say so: "
+            "is the target tilted?"
+        )
     # The relative error of a column's length, and of the geometric mean of both.
     errors = [
         float(np.sqrt(sum(fit.frequency[a] ** 2 * fit.covariance[a, a] for fit in fits))) / length**2
@@ -327,6 +343,6 @@ def _of_grid(fits: list[_Fit], pitch_um: float) -> TargetScale:
         rotation_deg=float(np.rad2deg(np.arctan2(frequencies[0, 1], frequencies[0, 0]))),
         frequencies=frequencies,
         ripple_px=max(fit.ripple_cycles for fit in fits) / mean,
-        anisotropy_percent=100 * (along_y / along_x - 1),
+        anisotropy_percent=anisotropy_percent,
         skew_deg=skew_deg,
     )

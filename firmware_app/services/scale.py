@@ -67,7 +67,7 @@ def stage_warnings(check: StageCheck | None, limits: CalibrationConfig, now: dat
     for axis, ratio in (("x", check.x_ratio), ("y", check.y_ratio)):
         off = 100 * (ratio - 1)
         if abs(off) > limits.max_drift_percent + check.uncertainty_percent:
-            yield f"the stage goes {off:+.2f} % too far in {axis}: are the steps per mm right?"
+            yield f"the stage goes {ratio:.4f} um for each um in {axis} ({off:+.2f} %): are the steps per mm right?"
 
 
 def _age(measured_at: str, what: str, limits: CalibrationConfig, now: datetime) -> Iterator[str]:
