@@ -22,13 +22,13 @@ _DIAGONAL = 0.5**0.5
 FIXATION_TARGETS: dict[str, tuple[float, float]] = {
     "centre": (0.0, 0.0),
     "up": (0.0, 1.0),
-    "right-up": (-_DIAGONAL, _DIAGONAL),
+    "up-right": (-_DIAGONAL, _DIAGONAL),
     "right": (-1.0, 0.0),
-    "right-down": (-_DIAGONAL, -_DIAGONAL),
+    "down-right": (-_DIAGONAL, -_DIAGONAL),
     "down": (0.0, -1.0),
-    "left-down": (_DIAGONAL, -_DIAGONAL),
+    "down-left": (_DIAGONAL, -_DIAGONAL),
     "left": (1.0, 0.0),
-    "left-up": (_DIAGONAL, _DIAGONAL),
+    "up-left": (_DIAGONAL, _DIAGONAL),
 }
 
 

@@ -26,8 +26,18 @@ GAZES = {
     "left-down": Code("255523004", "SCT", "Downward left gaze"),
 }
 
-# A fixation target is named for where it stands; eight of them are named like the gaze that it asks for.
-GAZE_OF_TARGET = {"centre": "ahead"}
+# A fixation target (gaze.FIXATION_TARGETS) and the gaze that it asks for.
+GAZE_OF_TARGET = {
+    "centre": "ahead",
+    "up": "up",
+    "up-right": "right-up",
+    "right": "right",
+    "down-right": "right-down",
+    "down": "down",
+    "down-left": "left-down",
+    "left": "left",
+    "up-left": "left-up",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +119,7 @@ def camera_picture(
         instance_number,
         False,
         (measurement,),
-        gaze="" if looked is None else GAZE_OF_TARGET.get(looked.target, looked.target),
+        gaze="" if looked is None else GAZE_OF_TARGET.get(looked.target, ""),
         gaze_deg=None if looked is None else (looked.horizontal_deg, looked.vertical_deg),
     )
 

@@ -113,7 +113,7 @@ async def test_a_capture_comes_back_exactly_after_a_restart(tmp_path: Path, bits
 
 
 async def test_a_capture_keeps_where_the_patient_looked_and_what_its_scale_rests_on(tmp_path: Path) -> None:
-    known = {"gaze": gaze_at("left-down", 10.0), "calibration": CALIBRATION}
+    known = {"gaze": gaze_at("down-left", 10.0), "calibration": CALIBRATION}
     async with open_records(tmp_path) as records:
         await records.begin_exam(exam_of())
         told = await records.save_capture(exam_of(), frame_of(), **CAPTURED, **known)
@@ -123,7 +123,7 @@ async def test_a_capture_keeps_where_the_patient_looked_and_what_its_scale_rests
         assert (first, first.gaze, first.calibration) == (told, known["gaze"], CALIBRATION)
         assert (second.gaze, second.calibration) == (None, None)
     sidecar = json.loads((tmp_path / "exams" / "exam-1" / f"{told.capture_id}.json").read_text())["capture"]
-    assert sidecar["gaze"]["target"] == "left-down"
+    assert sidecar["gaze"]["target"] == "down-left"
     assert sidecar["calibration"]["uncertainty_percent"] == CALIBRATION.uncertainty_percent
 
 

@@ -66,7 +66,7 @@ PICTURES: dict[str, Callable[[], Picture]] = {
     "report": report,
     "simulated-report": lambda: report(simulated=True),
     "gaze": lambda: replace(camera(8), gaze="left-up"),
-    "target": lambda: camera(8, gaze=gaze_at("right-down", 10.0), calibration=CALIBRATION),
+    "target": lambda: camera(8, gaze=gaze_at("down-right", 10.0), calibration=CALIBRATION),
     "ahead": lambda: replace(camera(8), gaze="ahead"),
     "jpeg-file": image_file,
 }

@@ -82,7 +82,8 @@ async def bench(config: LightConfig = FITTED, board: Board | None = None) -> Ben
 
 def test_nine_targets_go_round_the_centre_and_each_has_its_gaze_code() -> None:
     assert len(FIXATION_TARGETS) == 9
-    assert {GAZE_OF_TARGET.get(name, name) for name in FIXATION_TARGETS} == set(GAZES)
+    assert [GAZE_OF_TARGET[name] for name in FIXATION_TARGETS] == [*GAZE_OF_TARGET.values()]
+    assert set(GAZE_OF_TARGET.values()) == set(GAZES)
     for name in FIXATION_TARGETS:
         gaze = gaze_at(name, 10.0)
         distance = (gaze.horizontal_deg**2 + gaze.vertical_deg**2) ** 0.5
@@ -105,7 +106,7 @@ async def test_each_target_has_a_level_of_its_own() -> None:
     assert levels == list(LADDER)
     await made.lights.hide_target()
     assert (made.board.levels["spindle"], made.lights.gaze) == (0.0, None)
-    with pytest.raises(Refused, match="no fixation target 'nose'; there are centre, up, right-up"):
+    with pytest.raises(Refused, match="no fixation target 'nose'; there are centre, up, up-right"):
         await made.lights.show_target("nose")
 
 
@@ -168,7 +169,7 @@ async def test_what_was_lit_is_lit_again_when_the_board_comes_back(nursery: trio
     made = await bench()
     nursery.start_soon(made.lights.run)
     made.lights.exam_opened()
-    await made.lights.show_target("right-down")
+    await made.lights.show_target("down-right")
     await trio.testing.wait_all_tasks_blocked()
     before = dict(made.board.levels)
     await made.plug(Board())
@@ -225,12 +226,12 @@ async def test_without_lamps_everything_works_and_says_so() -> None:
     made = await bench(LightConfig())
     with trio.fail_after(5):
         await made.lights.run()
-    shown = await made.lights.show_target("right-up")
-    assert (shown.lit, shown.gaze) == (False, gaze_at("right-up", 5.0))
-    assert shown.words == "no fixation lamp is configured: ask the patient to look right-up, 5 degrees"
+    shown = await made.lights.show_target("up-right")
+    assert (shown.lit, shown.gaze) == (False, gaze_at("up-right", 5.0))
+    assert shown.words == "no fixation lamp is configured: ask the patient to look up-right, 5 degrees"
     async with made.lights.flash():
         made.lights.exam_opened()
-    assert made.lights.detail == "no lamps are configured ([light]); looking right-up"
+    assert made.lights.detail == "no lamps are configured ([light]); looking up-right"
     with pytest.raises(Refused, match=r"no flash lamp is configured \(\[light.flash\]\); there is: none"):
         await made.lights.switch("flash", 1.0)
     assert made.board.calls == 0
@@ -244,7 +245,7 @@ async def test_without_lamps_everything_works_and_says_so() -> None:
         ("light flash 12.5", "flash at 12.5 %, confirmed by the board", {"mist": 0.125}),
         ("light flash off", "flash off, confirmed by the board", {"mist": 0.0}),
         ("light", "illumination (flood) off, flash (mist) off, fixation (spindle) off", {}),
-        ("fixation left-up", "fixation lamp left-up is lit", {"spindle": LADDER[8]}),
+        ("fixation up-left", "fixation lamp up-left is lit", {"spindle": LADDER[8]}),
         ("fixation off", "no fixation target", {"spindle": 0.0}),
         ("fixation", "no fixation target is shown", {}),
     ],

@@ -28,7 +28,7 @@ from firmware_app.objects.compose import CONSTANTS
 from firmware_app.objects.encoding import encode_part10
 from firmware_app.objects.errors import ObjectError
 from firmware_app.objects.identifiers import new_uid
-from firmware_app.objects.picture import GAZES, report_picture
+from firmware_app.objects.picture import GAZE_OF_TARGET, GAZES, report_picture
 from firmware_app.objects.pixels import encode_pixels
 from firmware_app.profiles import Profile, load_profile
 from firmware_app.profiles.loader import available_profiles
@@ -240,7 +240,7 @@ def test_the_fixation_target_of_a_capture_is_the_gaze_of_its_photograph(target: 
         return
     assert dataset.PatientEyeMovementCommanded == "YES"
     (item,) = dataset.PatientEyeMovementCommandCodeSequence
-    assert (item.CodeValue, item.CodingSchemeDesignator) == (GAZES[target].value, "SCT")
+    assert (item.CodeValue, item.CodingSchemeDesignator) == (GAZES[GAZE_OF_TARGET[target]].value, "SCT")
     for word in target.split("-"):
         assert {"up": "upward", "down": "downward"}.get(word, word) in item.CodeMeaning.lower()
     left = gaze_at(target, 10.0).horizontal_deg
