@@ -16,6 +16,7 @@ from contextlib import suppress
 from firmware_app import __version__
 from firmware_app.services.causes import causes
 from firmware_app.verbs import (
+    calibrate,
     commit,
     configuration,
     conformance,
@@ -45,6 +46,7 @@ VERBS = (
     print_film,
     conformance,
     configuration,
+    calibrate,
     selftest,
 )
 

@@ -18,11 +18,8 @@ from hw.errors import DeviceLost, Refused
 PREFIX: Final = "usb:"
 LISTED_MAX: Final = 8  # devices that a reason names
 WORD_MAX: Final = 64  # characters of a text that a device says of itself
-_LOCATION = r"[0-9]{1,3}-[0-9]{1,3}(?:\.[0-9]{1,3}){0,6}"
-PATTERN: Final = (
-    rf"usb:[0-9A-Fa-f]{{4}}:[0-9A-Fa-f]{{4}}(?::[^\s@\x00-\x1f\x7f]{{1,126}})?"
-    rf"(?:@{_LOCATION}(?::[0-9]{{1,3}}\.[0-9]{{1,3}})?)?"
-)
+_PLACE: Final = r"[0-9]{1,3}-[0-9]{1,3}(?:\.[0-9]{1,3}){0,6}(?::[0-9]{1,3}\.[0-9]{1,3})?"
+PATTERN: Final = rf"usb:[0-9A-Fa-f]{{4}}:[0-9A-Fa-f]{{4}}(?::[^\s@\x00-\x1f\x7f]{{1,126}})?(?:@{_PLACE})?"
 _IDENTITY = re.compile(
     r"usb:(?P<vendor>[0-9A-Fa-f]{4}):(?P<product>[0-9A-Fa-f]{4})(?::(?P<serial>[^@]+))?(?:@(?P<location>.+))?"
 )

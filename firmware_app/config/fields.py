@@ -6,8 +6,6 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from hw.usb_identity import PATTERN as USB_PATTERN
-
 # `\Z`, not `$`: `$` would let one trailing newline through.
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _TEXT = r"\A[^\x00-\x1f\x7f\\]*\Z"
@@ -49,6 +47,9 @@ InterfaceName = Annotated[
 AbsolutePath = Annotated[
     str, Meta(pattern=r"\A/[^\x00-\x1f]*\Z", max_length=4095, description='an absolute path such as "/run/specular"')
 ]
+# That of hw.usb_identity, with which a test compares it: who only reads a configuration imports no driver.
+_PLACE = r"[0-9]{1,3}-[0-9]{1,3}(?:\.[0-9]{1,3}){0,6}(?::[0-9]{1,3}\.[0-9]{1,3})?"
+USB_PATTERN = rf"usb:[0-9A-Fa-f]{{4}}:[0-9A-Fa-f]{{4}}(?::[^\s@\x00-\x1f\x7f]{{1,126}})?(?:@{_PLACE})?"
 DevicePort = Annotated[
     str,
     Meta(

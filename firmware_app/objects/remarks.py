@@ -9,6 +9,7 @@ from firmware_app.objects.picture import Picture
 
 SIMULATED = "SIMULATED INSTRUMENT: computed picture, not a patient."
 NOT_FOR_CLINICAL_USE = "Not for clinical use."
+STATED_SCALE = "Scale as stated, not from a calibration on record."
 MAX_PROBLEMS = 20
 
 
@@ -20,6 +21,8 @@ def image_comments(picture: Picture, problems: Sequence[str]) -> str:
         lines.append(f"Gaze {left_deg:+.1f} deg to the patient's left, {up_deg:+.1f} deg up.")
     if any(exposure.um_per_px is None for exposure in picture.exposures):
         lines.append("Not calibrated: no lengths or densities.")
+    elif any(exposure.calibration is None for exposure in picture.exposures):
+        lines.append(STATED_SCALE)
     lines.append(NOT_FOR_CLINICAL_USE)
     lines += [f"Problem: {problem}" for problem in problems[:MAX_PROBLEMS]]
     return "\r\n".join(lines)

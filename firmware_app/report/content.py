@@ -112,6 +112,8 @@ def warnings_of(eye: EyeReport) -> list[str]:
     warnings = list(numbers.warnings) if numbers else []
     if eye.capture.um_per_px is None:
         warnings.append("not calibrated: no lengths, areas or densities")
+    elif eye.capture.calibration is None:
+        warnings.append("scale as stated, not from a calibration on record")
     return warnings
 
 

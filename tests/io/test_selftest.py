@@ -19,8 +19,8 @@ from dicom_acceptor import STALL, run_acceptor
 from msgspec.structs import replace as replace_struct
 
 from firmware_app.cli import main
-from firmware_app.config import Config
-from firmware_app.config.schema import (
+from firmware_app.config import (
+    Config,
     GrblConfig,
     InstrumentConfig,
     ListenerTlsConfig,

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from firmware_app.config import fields
 from hw.errors import DeviceLost, Refused
 from hw.find_port import find_port, video_ports
-from hw.usb_identity import LISTED_MAX, FoundPort, UsbIdentity, choose, parse_identity
+from hw.usb_identity import LISTED_MAX, PATTERN, FoundPort, UsbIdentity, choose, parse_identity
 
 UNO = FoundPort("/dev/ttyACM1", 0x2341, 0x0043, "95032303837351F0B1D1", "1-1.2:1.0", "Arduino Uno")
 OTHER_UNO = FoundPort("/dev/ttyACM0", 0x2341, 0x0043, "75833353934351E02142", "1-1.4:1.0", "Arduino Uno")
@@ -52,6 +53,10 @@ def test_no_identity(text: str) -> None:
 )
 async def test_the_device_is_found_whatever_its_number_is(port: str, path: str) -> None:
     assert await find_port(port, lambda: [OTHER_UNO, UNO, CH340]) == path
+
+
+def test_the_configuration_takes_what_the_drivers_take() -> None:
+    assert fields.USB_PATTERN == PATTERN
 
 
 def test_none_lists_what_is_there() -> None:
