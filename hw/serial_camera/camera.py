@@ -15,6 +15,7 @@ import trio
 from firmware_app.model import Frame
 from hw.abc import Identity
 from hw.errors import Deadline, DeviceError, DeviceFault, DeviceLost, Refused
+from hw.opening import Step, opening_step
 from hw.serial_camera.codec import (
     Accepted,
     Command,
@@ -265,6 +266,7 @@ async def open_serial_camera(port: str, *, simulated: bool, baud: int = 115200) 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(camera.receive)
             try:
+                opening_step(Step.IDENTIFYING)
                 await camera.identify(simulated)
                 yield camera
             finally:
