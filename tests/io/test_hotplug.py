@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 import pytest
 import trio
@@ -123,4 +124,32 @@ async def test_the_real_socket_opens_binds_and_takes_nothing_from_other_programs
         with trio.move_on_after(0.2):
             await trio.sleep_forever()
         assert not [event for event in seen if event and event.path == "/d/tty/ttyACM0"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_the_kernels_own_event_wakes_a_slot(nursery: trio.Nursery) -> None:
+    """A real uevent of a real kernel: asked for by name in sysfs, which only root may and not every sandbox lets."""
+    slot, service, _ = slot_and_service()
+    console = Path("/sys/class/tty/tty1/uevent")
+    async with kernel_socket() as opened:
+        listening = trio.Event()
+        woken = trio.Event()
+        slot.wake = woken.set  # type: ignore[method-assign]
+
+        async def watch(on_event: Callable[[Uevent | None], None]) -> None:
+            async with trio.open_nursery() as inner:
+                await inner.start(partial(watch_devices, on_event, opened))
+                listening.set()
+
+        nursery.start_soon(service.run, watch)
+        await listening.wait()
+        try:
+            console.write_text("change")
+        except OSError as error:
+            pytest.skip(f"{console}: {error.strerror}")
+        with trio.move_on_after(5) as waiting:
+            await woken.wait()
+        if waiting.cancelled_caught:
+            pytest.skip("this sandbox keeps the kernel's events to itself")
+        assert service.detail.startswith("kernel events")
         nursery.cancel_scope.cancel()
