@@ -26,6 +26,13 @@ def missing_programs(peer: str) -> list[str]:
     return [program for program in PEER_PROGRAMS[peer] if peer_program(program) is None]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("real stage")
+    group.addoption("--port", help="run the stage contract on the stage there, and on no simulated one")
+    group.addoption("--stage-kind", default="grbl", help="which driver of test_stage_contract.DRIVERS (default grbl)")
+    group.addoption("--stage-settings", metavar="FILE", help="TOML: the settings of that driver, by name")
+
+
 def pytest_configure() -> None:
     # A shell lets its background jobs ignore SIGINT, and they their children: then nothing here could be interrupted.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -18,7 +18,7 @@ SIMULATOR_MARK: Final = "SPECULAR-SIM"
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """`stoppable`: v1.0, which answers in motion and has `stop`. `silent_start`: there an `mr` says nothing at first."""
+    """`stoppable`: v1.0, which answers in motion and has `stop`. `silent_start`: there `mr` says nothing at first."""
 
     identity: Identity
     stoppable: bool

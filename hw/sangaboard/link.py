@@ -133,6 +133,11 @@ class SangaboardLink:
         await self._ended.wait()
         return str(self.failure)
 
+    def require_open(self) -> None:
+        """`DeviceLost` when the port is gone."""
+        if self.failure is not None:
+            raise DeviceLost(str(self.failure)) from self.failure
+
     async def identify(self) -> Version:
         """Ask who is there until it answers and has nothing more to say."""
         heard = self.unrecognised
@@ -177,7 +182,7 @@ class SangaboardLink:
 
     # ------------------------------------------------------------------------------------------ inside
 
-    async def _asked(self, line: bytes, kind: type[Event], timeout_s: float) -> list[Event]:
+    async def _asked(self, line: bytes, kind: type[object], timeout_s: float) -> list[Event]:
         name = line.decode("ascii").strip()
         async with self._asking:
             with trio.CancelScope(shield=True):
@@ -190,7 +195,7 @@ class SangaboardLink:
                 self._in_step = False
         raise self._overdue(f"answer to {name!r}", timeout_s, heard)
 
-    async def _collected(self, kind: type[Event], name: str) -> list[Event]:
+    async def _collected(self, kind: type[object], name: str) -> list[Event]:
         """Everything up to the first event of `kind`."""
         before: list[Event] = []
         while True:
@@ -243,20 +248,16 @@ class SangaboardLink:
 
     async def _send(self, data: bytes) -> None:
         with trio.move_on_after(WRITE_S + REPLY_S) as scope:
-            self._require_open()
+            self.require_open()
             await self._outgoing.send(data)
         if scope.cancelled_caught:
             raise Deadline(f"{self.label}: the port took nothing for {WRITE_S + REPLY_S:g} s")
 
     async def _change(self) -> None:
         """Wait for the next thing that happens."""
-        self._require_open()
+        self.require_open()
         await self._changed.wait()
-        self._require_open()
-
-    def _require_open(self) -> None:
-        if self.failure is not None:
-            raise DeviceLost(str(self.failure)) from self.failure
+        self.require_open()
 
     def _overdue(self, what: str, timeout_s: float, heard: int) -> DeviceError:
         if self.unrecognised == heard:

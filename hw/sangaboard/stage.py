@@ -130,6 +130,7 @@ class SangaboardStage:
             return self._place(end)
 
     async def _set_or_seek_origin(self) -> None:
+        self._link.require_open()
         if self.homed:
             return
         if self._origin_was_set:
