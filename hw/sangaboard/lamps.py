@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from hw.errors import DeviceFault, Refused
+from hw.errors import DeviceFault
 from hw.sangaboard import codec
 from hw.sangaboard.codec import CcLed, LedChannels, PwmLeds
 from hw.sangaboard.link import SangaboardLink
@@ -20,14 +20,6 @@ async def lamp_names(link: SangaboardLink) -> tuple[str, ...]:
     """Of a board that has the module `Illumination`."""
     channels = await link.ask(codec.LED_CHANNELS, LedChannels)
     return (("cc",) if channels.cc else ()) + tuple(f"pwm{n}" for n in range(min(channels.pwm, MAX_PWM)))
-
-
-def require_level(label: str, names: tuple[str, ...], name: str, level: float) -> None:
-    """`Refused` before anything is sent; for every kind of stage."""
-    if name not in names:
-        raise Refused(f"{label} has no output {name!r}; there are: {', '.join(names) or 'none'}")
-    if not 0.0 <= level <= 1.0:
-        raise Refused(f"{label}: level {level:g} of {name} is outside 0 to 1")
 
 
 async def set_lamp(link: SangaboardLink, name: str, level: float) -> None:

@@ -26,12 +26,13 @@ from firmware_app.model import Position
 from hw.abc import Identity, StageLimits, StampedPosition
 from hw.approach import SEATED, UNSEATED, Seats, legs
 from hw.errors import Deadline, DeviceError, DeviceFault, Refused
+from hw.lamp_levels import require_level
 from hw.position_stream import position_stream
 from hw.sangaboard import codec
 from hw.sangaboard.board import Board, identify, require_setup
 from hw.sangaboard.codec import Done, MoveAborted, Moving, PositionReset, Steps
 from hw.sangaboard.homing import home_by_board, home_in_slices
-from hw.sangaboard.lamps import require_level, set_lamp
+from hw.sangaboard.lamps import set_lamp
 from hw.sangaboard.link import REPLY_S, Incidents, SangaboardLink
 from hw.sangaboard.settings import SLICE_S as SLICE_S
 from hw.sangaboard.settings import (

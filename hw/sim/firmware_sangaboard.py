@@ -124,6 +124,12 @@ class SangaboardFirmware(ABC):
             self._meet(code - 1)
         return output + self.advance(now_s)
 
+    def lamps(self) -> dict[str, float]:
+        """How bright each LED is, 0..1."""
+        if not self._build.illumination:
+            return {}
+        return {"cc": self._cc} | {f"pwm{channel}": value for channel, value in enumerate(self._pwm)}
+
     # ------------------------------------------------------------------------------------------ of each version
 
     @abstractmethod

@@ -73,6 +73,10 @@ class SimulatedInstrument:
         x, y, z = self._slides.physical_mm(trio.current_time())
         return Position(x * 1000, y * 1000, z * 1000)
 
+    def lamps(self) -> dict[str, float]:
+        """How bright each output of the board is, 0..1."""
+        return self._board.lamps() if self._board is not None else {}
+
     @property
     def moving(self) -> bool:
         return self._slides.speed(trio.current_time()) > 0

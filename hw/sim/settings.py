@@ -31,6 +31,7 @@ class SimSettings:
     pull_off_mm: float = 1.0
     debounce_ms: float = 10.0
     start_mm: Vector | None = None  # where the stage stands at power-up; None: anywhere, by the seed
+    mist: bool = False  # whether the Grbl board has a mist output besides spindle and flood
     stage: str = "grbl"  # one of `stage_kinds.KINDS`
     play_mm: Vector = STILL  # between screw and nut of each axis
     backlash_um: Vector = STILL  # what the configuration says of it

@@ -25,6 +25,10 @@ class BoardFirmware(Protocol):
 
     def inject_alarm(self, code: int, now_s: float) -> bytes: ...
 
+    def lamps(self) -> dict[str, float]:
+        """How bright each output is, 0..1, by the name that its driver gives it."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class StageKind:
@@ -39,7 +43,7 @@ class StageKind:
 
 
 def _grbl(settings: SimSettings, slides: Slides, stored: Any, now_s: float) -> BoardFirmware:
-    return GrblFirmware(slides, stored, build_info=BUILD_INFO, now_s=now_s)
+    return GrblFirmware(slides, stored, build_info=BUILD_INFO, now_s=now_s, mist=settings.mist)
 
 
 def _sangaboard(version: str) -> StageKind:

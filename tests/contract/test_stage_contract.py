@@ -61,7 +61,7 @@ class Bench:
 PLAY = {"play_mm": (0.05, 0.05, 0.05), "backlash_um": (60.0, 60.0, 60.0)}
 BENCHES = {
     "grbl": Bench("grbl", QUICK, "alarm 1"),
-    "grbl-backlash": Bench("grbl", replace(QUICK, **PLAY), "alarm 1"),
+    "grbl-backlash": Bench("grbl", replace(QUICK, mist=True, **PLAY), "alarm 1"),
     "sangaboard-1.0": Bench("sangaboard", replace(QUICK, stage="sangaboard-1.0"), "alarm 1"),
     "sangaboard-1.0-backlash": Bench("sangaboard", replace(QUICK, stage="sangaboard-1.0", **PLAY), "alarm 1"),
     "sangaboard-0.5": Bench("sangaboard", replace(QUICK, stage="sangaboard-0.5"), "alarm 1"),
@@ -103,15 +103,15 @@ async def on_a_pty(bench: Bench, folder: Path) -> AsyncIterator[StageRig]:
             alarm=partial(instrument.command, bench.alarm) if bench.alarm else None,
             unplug=partial(instrument.command, "unplug stage"),
             replug=replug,
+            play_um=max(sim.play_mm) * 1000,
+            lamps=instrument.lamps,
         )
         nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("bench", BENCHES.values(), ids=BENCHES)
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
-async def test_simulated_stage(check: Check, bench: Bench, tmp_path: Path, pytestconfig: pytest.Config) -> None:
-    if pytestconfig.getoption("port") is not None:
-        pytest.skip("--port asks for real hardware alone")
+async def test_simulated_stage(check: Check, bench: Bench, tmp_path: Path) -> None:
     with trio.fail_after(PATIENCE_S):
         await check(partial(on_a_pty, bench, tmp_path))
 
@@ -124,13 +124,16 @@ async def on_a_port(driver: Driver, port: str, settings: Any, simulated: bool) -
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+@pytest.mark.real_stage
 @pytest.mark.timeout(3600)
-async def test_real_stage(check: Check, pytestconfig: pytest.Config) -> None:
-    """With a truthful settings file; a real stage may take minutes for each of its ways."""
-    port = pytestconfig.getoption("port")
-    if port is None:
-        pytest.skip("no --port")
+async def test_real_stage(check: Check, pytestconfig: pytest.Config, real_settings: dict[str, object]) -> None:
+    """A real stage may take minutes for each of its ways."""
     driver = DRIVERS[pytestconfig.getoption("stage_kind")]
+    settings, simulated = settings_of(driver, real_settings), bool(real_settings.get("simulated", False))
+    await check(partial(on_a_port, driver, pytestconfig.getoption("port"), settings, simulated))
+
+
+@pytest.fixture
+def real_settings(pytestconfig: pytest.Config) -> dict[str, object]:
     file = pytestconfig.getoption("stage_settings")
-    table = tomli.loads(Path(file).read_text(encoding="utf-8")) if file else {}
-    await check(partial(on_a_port, driver, port, settings_of(driver, table), bool(table.get("simulated", False))))
+    return tomli.loads(Path(file).read_text(encoding="utf-8")) if file else {}
