@@ -214,7 +214,8 @@ PWM_ONE_PATTERN = re.compile(rf"PWM:(\d{{1,2}}):({LEVEL})")
 CHANNELS_PATTERN = re.compile(r"CC:(\d{1,2}) PWM:(\d{1,2})")
 FREQUENCY_PATTERN = re.compile(r"PWM Frequency:(\d{1,9})Hz")
 ERROR_PATTERN = re.compile(r"Error: (.*)")
-MODULE_PATTERN = re.compile(r"([A-Z][A-Za-z ]{0,30}): ?(.*)")
+# What a board's maker may add is not known; what looks like it and is an answer of another kind is.
+MODULE_PATTERN = re.compile(r"(?!CC |PWM|Endstop hit)([A-Z][A-Za-z ]{0,30}): ?(.*)")
 BOARD_PATTERN = re.compile(r"Sangaboard v\S{1,40}")
 
 

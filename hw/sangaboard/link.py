@@ -85,6 +85,7 @@ class SangaboardLink:
         finally:
             self._tty.close()
             self.failure = self.failure or DeviceLost(f"{self.label}: closed")
+            self._to_write.close()
             self._ended.set()
             self._wake()
 
@@ -249,7 +250,11 @@ class SangaboardLink:
     async def _send(self, data: bytes) -> None:
         with trio.move_on_after(WRITE_S + REPLY_S) as scope:
             self.require_open()
-            await self._outgoing.send(data)
+            try:
+                await self._outgoing.send(data)
+            except trio.BrokenResourceError:  # the port was lost while this waited for its turn
+                self.require_open()
+                raise
         if scope.cancelled_caught:
             raise Deadline(f"{self.label}: the port took nothing for {WRITE_S + REPLY_S:g} s")
 
