@@ -64,6 +64,8 @@ class Profile:
 
     def time_at(self, distance: float) -> float:
         """When `distance` is reached."""
+        if distance <= 0:
+            return 0.0
         if distance >= self.distance:
             return self.duration_s
         up_mm = (self.peak**2 - self.speed0**2) / (2 * self.acceleration)
