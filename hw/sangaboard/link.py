@@ -146,15 +146,20 @@ class SangaboardLink:
             self._answers.clear()
             for _ in range(BOOT_TRIES):
                 await self._send(codec.VERSION)
+                version: Version | None = None
                 with trio.move_on_after(REPLY_S):
                     version = await self._answered_by(Version)
+                if version is not None:
                     await self._quiet()
                     return version
         raise self._overdue("answer to 'version'", BOOT_TRIES * REPLY_S, heard)
 
-    async def ask(self, line: bytes, kind: type[Answer], timeout_s: float = REPLY_S) -> Answer:
-        """Send a line, return its answer. What the board refuses or does not know is a `DeviceFault`."""
-        answers = await self._asked(line, kind, timeout_s)
+    async def ask(self, line: bytes, kind: type[Answer], longer_s: float = 0.0) -> Answer:
+        """Send a line, return its answer, which may take `longer_s` longer than it takes to say it.
+
+        What the board refuses or does not know is a `DeviceFault`.
+        """
+        answers = await self._asked(line, kind, longer_s + REPLY_S)
         answer = answers[-1]
         assert isinstance(answer, kind)
         return answer
@@ -231,8 +236,9 @@ class SangaboardLink:
         await self._send(codec.STEP_DELAY)
         with trio.move_on_after(REPLY_S):
             await self._answered_by(StepDelay)
-            await self._quiet()
             self._in_step = True
+        if self._in_step:
+            await self._quiet()
             return
         raise self._overdue("answer to 'dt?' after one that did not come", REPLY_S, heard)
 

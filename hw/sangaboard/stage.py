@@ -33,7 +33,7 @@ from hw.sangaboard.board import Board, identify, require_setup
 from hw.sangaboard.codec import Done, MoveAborted, Moving, PositionReset, Steps
 from hw.sangaboard.homing import home_by_board, home_in_slices
 from hw.sangaboard.lamps import set_lamp
-from hw.sangaboard.link import REPLY_S, Incidents, SangaboardLink
+from hw.sangaboard.link import Incidents, SangaboardLink
 from hw.sangaboard.settings import SLICE_S as SLICE_S
 from hw.sangaboard.settings import (
     SangaboardSettings as SangaboardSettings,
@@ -220,7 +220,7 @@ class SangaboardStage:
 
     async def _slice(self, at: Steps, part: Steps) -> Steps:
         """v0.4 and v0.5: nothing is answered until it ends, so its planned duration is what the deadline is made of."""
-        await self._link.ask(codec.encode_move(part), Done, motion_seconds(self._settings, part) + REPLY_S)
+        await self._link.ask(codec.encode_move(part), Done, motion_seconds(self._settings, part))
         now = await self._link.count()
         self._check_arrival(now, _plus(at, part))
         return now
@@ -228,7 +228,7 @@ class SangaboardStage:
     async def _slice_of_homing(self, stops: int, part: Steps) -> None:
         """The count changes at the switch, so it is not compared."""
         self._check_not_stopped(stops)
-        await self._link.ask(codec.encode_move(part), Done, motion_seconds(self._settings, part) + REPLY_S)
+        await self._link.ask(codec.encode_move(part), Done, motion_seconds(self._settings, part))
 
     async def _whole_move(self, distance: Steps, stops: int) -> Steps:
         """v1.0: it answers in motion. `notify_on_stop` says when to look; `moving?` says whether it is true."""

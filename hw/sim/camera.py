@@ -44,6 +44,11 @@ class CameraFaults:
     garbage: bytes = b""  # sent before the next frame
     delay_s: float = 0.0  # every frame leaves that much later than it is exposed
 
+    def clear(self) -> None:
+        """As after a replug."""
+        self.corrupt_frames = self.lost_frames = self.half_frames = 0
+        self.silent, self.garbage, self.delay_s = False, b"", 0.0
+
 
 @dataclass(slots=True)
 class CameraState:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -170,7 +171,8 @@ class SimulatedInstrument:
     async def _serve_camera(self, fd: int) -> None:
         from hw.sim.camera import serve_camera  # with numpy, which an instrument without a camera does not need
 
-        assert self._head is not None
+        assert self._head is not None and self._camera_faults is not None
+        self._camera_faults.clear()
         await serve_camera(fd, self._head, self.position, faults=self._camera_faults)
 
     async def _serve_stage(self, fd: int) -> None:
@@ -220,6 +222,7 @@ async def run_instrument(
                 await instrument.command(line)
 
 
+@lru_cache(maxsize=1)  # a head is a function of its seed, and takes seconds to grow
 def _head(seed: int) -> SimulatedHead:
     from hw.sim.eye import SimulatedHead  # with numpy, see above
 
