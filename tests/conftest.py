@@ -26,13 +26,21 @@ def missing_programs(peer: str) -> list[str]:
     return [program for program in PEER_PROGRAMS[peer] if peer_program(program) is None]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("real stage")
+    group.addoption("--port", help="run the stage contract on the stage there, and on no simulated one")
+    group.addoption("--stage-kind", default="grbl", help="which driver of test_stage_contract.DRIVERS (default grbl)")
+    group.addoption("--stage-settings", metavar="FILE", help="TOML: the settings of that driver, by name")
+
+
 def pytest_configure() -> None:
     # A shell lets its background jobs ignore SIGINT, and they their children: then nothing here could be interrupted.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    leave_to_real_hardware(config, items)
     under_ci = os.environ.get("CI") == "true"
     for item in items:
         for marker in item.iter_markers("peer"):
@@ -41,6 +49,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=f"peer {marker.args[0]} is not installed: no {missing[0]}"))
         if item.get_closest_marker("shared_data") and not SHARED.is_dir():
             item.add_marker(pytest.mark.skip(reason=f"reference data is not here: {SHARED}"))
+
+
+def leave_to_real_hardware(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --port only what needs a real stage, without it all but that."""
+    wanted = config.getoption("port") is not None
+    left_out = [item for item in items if (item.get_closest_marker("real_stage") is not None) != wanted]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -368,6 +368,10 @@ VIEW_SETTINGS: Final = b"$$\n"
 VIEW_BUILD_INFO: Final = b"$I\n"
 MILLIMETRES_ABSOLUTE: Final = b"G21 G90\n"
 
+FLOOD_ON: Final = b"M8\n"
+MIST_ON: Final = b"M7\n"
+COOLANT_OFF: Final = b"M9\n"
+
 # They would be taken out of the line and acted upon.
 REALTIME_CHARACTERS: Final = frozenset("?!~")
 
@@ -385,3 +389,8 @@ def encode_jog(target_mm: Vector, feed_mm_per_min: float) -> bytes:
     """Jog to a place in the machine frame. Carries its own modes: whatever was set before does not matter."""
     x, y, z = target_mm
     return encode_line(f"$J=G53G21G90X{x:.3f}Y{y:.3f}Z{z:.3f}F{feed_mm_per_min:.1f}")
+
+
+def encode_spindle(speed: float) -> bytes:
+    """The spindle output at S `speed`, off at 0."""
+    return encode_line(f"M3 S{speed:.1f}") if speed else encode_line("M5")

@@ -74,6 +74,7 @@ class GrblLink:
         finally:
             self._tty.close()
             self.failure = self.failure or DeviceLost(f"{self.label}: closed")
+            self._to_write.close()
             self._ended.set()
             self._wake()
 
@@ -219,7 +220,10 @@ class GrblLink:
     async def _handed_over(self, data: bytes) -> None:
         if self.failure is not None:
             raise DeviceLost(str(self.failure)) from self.failure
-        await self._outgoing.send(data)
+        try:
+            await self._outgoing.send(data)
+        except trio.BrokenResourceError:  # the port was lost while this waited for its turn
+            raise DeviceLost(str(self.failure)) from self.failure
 
     async def _change(self) -> None:
         """Wait for the next thing that happens."""

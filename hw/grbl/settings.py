@@ -33,6 +33,7 @@ class GrblSettings:
     hard_limits: bool = True  # the only limit on the patient's side that does not depend on counting steps
     tolerance_um: float = 5.0
     settle_s: float = 0.05
+    backlash_um: Vector = (0.0, 0.0, 0.0)  # the play of each axis: it is always come to from below
 
 
 def require_settings(device: dict[int, float], settings: GrblSettings, label: str) -> None:
@@ -68,13 +69,16 @@ def require_settings(device: dict[int, float], settings: GrblSettings, label: st
         raise Refused(f"{label} is not set up as configured: {'; '.join(differences)}")
 
 
-def reachable_box(device: dict[int, float]) -> StageLimits:
-    """Grbl's machine space is [-travel, 0]; the end with the home switch is left alone by the pull-off."""
+def reachable_box(device: dict[int, float], backlash_um: Vector = (0.0, 0.0, 0.0)) -> StageLimits:
+    """Grbl's machine space is [-travel, 0]; the end with the home switch is left alone by the pull-off.
+
+    The play is left free at the lower end, so that every place inside can be come to from below.
+    """
     pull_off_um = device[PULL_OFF] * 1000
     low, high = [], []
     for axis in range(3):
         inverted = int(device.get(HOMING_DIRECTION, 0)) >> axis & 1
-        low.append(-device[TRAVEL + axis] * 1000 + (pull_off_um if inverted else 0.0))
+        low.append(-device[TRAVEL + axis] * 1000 + (pull_off_um if inverted else 0.0) + backlash_um[axis])
         high.append(0.0 if inverted else -pull_off_um)
     return StageLimits(Position(*low), Position(*high))
 

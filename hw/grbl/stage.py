@@ -8,7 +8,7 @@ reset Grbl is idle whether or not it knows where it is.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from enum import Enum, auto
 from itertools import chain, repeat
@@ -17,15 +17,19 @@ from typing import Final
 import trio
 
 from firmware_app.model import Position
-from hw.abc import Identity, StageLimits
+from hw.abc import Identity, StageLimits, StampedPosition
+from hw.approach import SEATED, UNSEATED, Seats, legs
 from hw.errors import Deadline, DeviceError, DeviceFault, ProtocolError, Refused
 from hw.grbl import codec
-from hw.grbl.codec import BuildInfo, Setting, State, Status, Vector
+from hw.grbl.codec import BuildInfo, BuildOptions, Setting, State, Status, Vector
 from hw.grbl.dialogue import Phase
+from hw.grbl.lamps import GrblLamps
 from hw.grbl.link import GrblLink, Incidents
 from hw.grbl.settings import GrblSettings as GrblSettings
 from hw.grbl.settings import homing_seconds, motion_seconds, reachable_box, require_settings, top_speed
+from hw.lamp_levels import require_level
 from hw.opening import Step, opening_step
+from hw.position_stream import position_stream
 from hw.tty import Tty
 
 SIMULATOR_MARK: Final = "SPECULAR-SIM"
@@ -45,16 +49,26 @@ class Activity(Enum):
 class GrblStage:
     """Made by `open_grbl`, which also closes it. One motion at a time, others wait for their turn."""
 
-    def __init__(self, link: GrblLink, settings: GrblSettings, identity: Identity, device: dict[int, float]) -> None:
+    def __init__(
+        self,
+        link: GrblLink,
+        settings: GrblSettings,
+        identity: Identity,
+        device: dict[int, float],
+        options: BuildOptions | None = None,
+    ) -> None:
         self._link = link
+        self._lamps = GrblLamps(link, device, options)
         self._settings = settings
         self._identity = identity
         self._device = device
-        self._limits = reachable_box(device)
+        self._limits = reachable_box(device, settings.backlash_um)
         self._turn = trio.Lock()
         self._activity = Activity.NONE
         self._stops = 0
         self._homed_since: Incidents | None = None
+        self._homing_ended: trio.Event | None = None
+        self._seated: Seats = UNSEATED
 
     @property
     def identity(self) -> Identity:
@@ -78,6 +92,27 @@ class GrblStage:
             raise Refused(f"{self.identity.label} is homing: no position until it ends")
         return _position(self._machine_mm(await self._link.status()))
 
+    def positions(self) -> AsyncGenerator[StampedPosition, None]:
+        """Also during jogs; a homing board answers nothing, so nothing comes until it has ended."""
+        return position_stream(self._position_after_homing)
+
+    async def _position_after_homing(self) -> Position:
+        while self._homing_ended is not None:
+            await self._homing_ended.wait()
+        return await self.position()
+
+    # ------------------------------------------------------------------------------------------ lamps
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return self._lamps.names
+
+    async def set_output(self, name: str, level: float) -> None:
+        """Waits for a motion under way: a jogging Grbl takes no other line. A reset and an alarm put all out."""
+        require_level(self.identity.label, self.outputs, name, level)
+        async with self._turn:
+            await self._lamps.set(name, level)
+
     # ------------------------------------------------------------------------------------------ motion
 
     async def home(self) -> Position:
@@ -87,12 +122,19 @@ class GrblStage:
             stops = self._stops
             await self._link.ready()
             incidents = self._link.incidents
-            async with self._in_motion(Activity.HOMING, stops):
-                await self._link.command(codec.HOME, homing_seconds(self._device))
+            self._homing_ended = trio.Event()
+            try:
+                async with self._in_motion(Activity.HOMING, stops):
+                    await self._link.command(codec.HOME, homing_seconds(self._device))
+            finally:
+                ended, self._homing_ended = self._homing_ended, None
+                ended.set()
             await self._link.command(codec.MILLIMETRES_ABSOLUTE)
             at_mm = await self._idle_mm()
-            self._homed_since = incidents
-            return _position(at_mm)
+            self._homed_since, self._seated = incidents, UNSEATED
+            if not any(self._settings.backlash_um):
+                return _position(at_mm)
+            return await self._move(_position(at_mm))  # the pull-off came from above
 
     async def move_to(self, target: Position) -> Position:
         async with self._turn:
@@ -119,16 +161,24 @@ class GrblStage:
     async def _move(self, target: Position) -> Position:
         stops, incidents = self._stops, self._link.incidents
         self._check_target(target)
-        start_mm = await self._idle_mm()
-        target_mm = (target.x_um / 1000, target.y_um / 1000, target.z_um / 1000)
+        at_mm = await self._idle_mm()
+        start_um = _um(_position(at_mm))
+        for leg_um in legs(start_um, _um(target), self._settings.backlash_um, self._seated):
+            self._seated = UNSEATED
+            x_um, y_um, z_um = leg_um
+            at_mm = await self._jog(at_mm, (x_um / 1000, y_um / 1000, z_um / 1000), stops, incidents)
+        self._seated = SEATED
+        await self._link.pause(self._settings.settle_s, incidents)
+        return _position(at_mm)
+
+    async def _jog(self, start_mm: Vector, target_mm: Vector, stops: int, incidents: Incidents) -> Vector:
         jog = codec.encode_jog(target_mm, top_speed(self._settings, start_mm, target_mm))
         async with self._in_motion(Activity.JOGGING, stops):
             await self._link.command(jog)
             self._check_not_stopped(stops)
             end_mm = await self._arrival(motion_seconds(self._settings, start_mm, target_mm), incidents)
         self._check_arrival(target_mm, end_mm)
-        await self._link.pause(self._settings.settle_s, incidents)
-        return _position(end_mm)
+        return end_mm
 
     async def _arrival(self, expected_s: float, since: Incidents) -> Vector:
         """Where the stage stands once it stands."""
@@ -227,6 +277,10 @@ class GrblStage:
         return status.machine_mm
 
 
+def _um(position: Position) -> Vector:
+    return (position.x_um, position.y_um, position.z_um)
+
+
 def _position(machine_mm: Vector) -> Position:
     x, y, z = machine_mm
     return Position(round(x * 1000, 1), round(y * 1000, 1), round(z * 1000, 1))
@@ -259,7 +313,9 @@ async def open_grbl(port: str, settings: GrblSettings, *, simulated: bool) -> As
 async def _identify(link: GrblLink, port: str, settings: GrblSettings, simulated: bool) -> GrblStage:
     opening_step(Step.IDENTIFYING)
     await link.reset()
-    build = next((event for event in await link.command(codec.VIEW_BUILD_INFO) if isinstance(event, BuildInfo)), None)
+    told = await link.command(codec.VIEW_BUILD_INFO)
+    build = next((event for event in told if isinstance(event, BuildInfo)), None)
+    options = next((event for event in told if isinstance(event, BuildOptions)), None)
     if build is None:
         raise ProtocolError(f"{port}: no [VER:] in the answer to $I")
     if (SIMULATOR_MARK in build.info) != simulated:
@@ -273,7 +329,7 @@ async def _identify(link: GrblLink, port: str, settings: GrblSettings, simulated
     if (await link.status()).state is State.IDLE:
         await link.command(codec.MILLIMETRES_ABSOLUTE)  # a locked board would refuse it; homing comes first there
     firmware = f"Grbl {build.version} {build.info}".strip()
-    return GrblStage(link, settings, Identity(link.label, firmware, simulated), device)
+    return GrblStage(link, settings, Identity(link.label, firmware, simulated), device, options)
 
 
 def _numbers(listed: list[Setting], port: str) -> dict[int, float]:

@@ -19,6 +19,7 @@ from typing import Final
 import trio
 
 from hw.sim.instrument import COMMANDS, InstrumentPorts, SimSettings, SimulatedInstrument, stage_config
+from hw.sim.stage_kinds import KINDS
 
 COMMAND_BYTES: Final = 1000
 
@@ -30,8 +31,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--link-dir", type=Path, metavar="DIR", help="put the links `stage` and `camera` here")
     parser.add_argument("--no-camera", action="store_true", help="the stage alone")
+    parser.add_argument("--stage", choices=KINDS, default="grbl", help="whose firmware moves the stage (default grbl)")
     arguments = parser.parse_args(argv)
-    settings = SimSettings(seed=arguments.seed, link_dir=arguments.link_dir, camera=not arguments.no_camera)
+    settings = SimSettings(
+        seed=arguments.seed,
+        link_dir=arguments.link_dir,
+        camera=not arguments.no_camera,
+        stage=arguments.stage,
+    )
     try:
         trio.run(_simulate, settings)
     except OSError as error:

@@ -40,6 +40,14 @@ class CameraFaults:
     corrupt_frames: int = 0  # that many frames leave with a wrong byte
     lost_frames: int = 0  # that many frames are exposed and numbered but never sent
     silent: bool = False  # sends nothing at all
+    half_frames: int = 0  # that many frames end in their middle
+    garbage: bytes = b""  # sent before the next frame
+    delay_s: float = 0.0  # every frame leaves that much later than it is exposed
+
+    def clear(self) -> None:
+        """As after a replug."""
+        self.corrupt_frames = self.lost_frames = self.half_frames = 0
+        self.silent, self.garbage, self.delay_s = False, b"", 0.0
 
 
 @dataclass(slots=True)
@@ -104,6 +112,8 @@ class CameraFirmware:
             packet = await trio.to_thread.run_sync(
                 self._frame, self._position_at(), state.bits_stored, state.exposure_us, state.gain_milli, self._now_us
             )
+            if self._faults.delay_s:
+                await trio.sleep(self._faults.delay_s)
             state.sequence += 1
             state.shots = max(0, state.shots - 1)
             if self._faults.lost_frames > 0:
@@ -116,7 +126,14 @@ class CameraFirmware:
                     + bytes([packet[len(packet) // 2] ^ 0x55])
                     + packet[len(packet) // 2 + 1 :]
                 )
-            await self._send(packet)
+            await self._send(self._spoilt(packet))
+
+    def _spoilt(self, packet: bytes) -> bytes:
+        garbage, self._faults.garbage = self._faults.garbage, b""
+        if self._faults.half_frames > 0:
+            self._faults.half_frames -= 1
+            packet = packet[: len(packet) // 2]
+        return garbage + packet
 
     def _frame(self, position: Position, bits_stored: int, exposure_us: int, gain_milli: int, begun_us: int) -> bytes:
         end_s = (begun_us + exposure_us) / 1e6

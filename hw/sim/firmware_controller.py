@@ -108,6 +108,12 @@ class Controller(ABC):
         output, self._output = bytes(self._output), bytearray()
         return output
 
+    def lamps(self) -> dict[str, float]:
+        """How bright what hangs on the outputs is, 0..1."""
+        full = self.settings[30] or 1.0
+        coolant = self._modal.coolant.split()
+        return {"spindle": self._spindle_rpm / full, "flood": float("M8" in coolant), "mist": float("M7" in coolant)}
+
     # ------------------------------------------------------------------------------------------ alarms
 
     def _alarm(self, code: int) -> None:
@@ -273,9 +279,19 @@ class Controller(ABC):
         self._status_wanted = False
         self._say(self._status.line(self._snapshot(), self.settings))
 
+    def _is_on(self, word: str) -> bool:
+        return word == self._modal.spindle or word in self._modal.coolant.split()
+
+    @property
+    def _spindle_rpm(self) -> float:
+        """Within $31 and $30, whatever S was."""
+        rpm = self._modal.spindle_rpm
+        return 0.0 if self._modal.spindle == "M5" or not rpm else min(self.settings[30], max(self.settings[31], rpm))
+
     def _snapshot(self) -> Snapshot:
         held = {"Hold": int(self._braking), "Door": 2 if self._braking else 0}
-        accessories = {"M3": "S", "M4": "C"}.get(self._modal.spindle, "") + ("F" if self._modal.coolant == "M8" else "")
+        lamps = {"M3": "S", "M4": "C", "M8": "F", "M7": "M"}
+        accessories = "".join(lamps.get(word, "") for word in (self._modal.spindle, "M8", "M7") if self._is_on(word))
         return Snapshot(
             state=f"{self._state}:{held[self._state]}" if self._state in held else self._state,
             busy=self._state in BUSY_STATES,
@@ -284,7 +300,7 @@ class Controller(ABC):
             planner_free=PLANNER_BLOCKS - len(self._planner),
             rx_free=self._rx_free,
             speed_mm_per_min=self.slides.speed(self._now_s) * 60,
-            spindle_rpm=self._modal.spindle_rpm if self._modal.spindle != "M5" else 0.0,
+            spindle_rpm=self._spindle_rpm,
             pins=self.slides.pressed(self._now_s),
             overrides_percent=(self._feed_percent, self._rapid_percent, self._spindle_percent),
             accessories=accessories,

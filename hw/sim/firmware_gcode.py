@@ -31,7 +31,7 @@ GROUPS: Final = {
     **dict.fromkeys(("G4", "G10", "G53", "G92", "G92.1"), "non-modal"),
     **dict.fromkeys(("M0", "M2", "M30"), "program"),
     **dict.fromkeys(("M3", "M4", "M5"), "spindle"),
-    **dict.fromkeys(("M8", "M9"), "coolant"),
+    **dict.fromkeys(("M7", "M8", "M9"), "coolant"),
 }
 JOG_COMMANDS: Final = frozenset({"G20", "G21", "G90", "G91", "G53"})
 VALUE_LETTERS: Final = frozenset("FLNPSTXYZ")
@@ -54,7 +54,7 @@ class Modal:
     units: str = "G21"
     distance: str = "G90"
     spindle: str = "M5"
-    coolant: str = "M9"
+    coolant: str = "M9"  # "M7 M8" where both are on
     tool: int = 0
     feed_mm_per_min: float = 0.0
     spindle_rpm: float = 0.0
@@ -126,7 +126,7 @@ def interpret(line: str, modal: Modal, *, jog: bool = False) -> Block:
         coordinates=commands.get("coordinates", modal.coordinates),
         motion=commands.get("motion", modal.motion),
         spindle=commands.get("spindle", modal.spindle),
-        coolant=commands.get("coolant", modal.coolant),
+        coolant=_coolant(modal.coolant, commands.get("coolant", "")),
     )
     modal = _with_values(modal, values)
     scale = INCH_MM if modal.units == "G20" else 1.0
@@ -142,6 +142,13 @@ def interpret(line: str, modal: Modal, *, jog: bool = False) -> Block:
         commands.get("program", ""),
         not {"spindle", "coolant"}.isdisjoint(commands),
     )
+
+
+def _coolant(before: str, command: str) -> str:
+    """Mist and flood add up, M9 ends both."""
+    if command in ("", "M9"):
+        return command or before
+    return " ".join(sorted({*before.split(), command} - {"M9"}))
 
 
 def _sort(words: list[tuple[str, float]]) -> tuple[dict[str, str], dict[str, float]]:

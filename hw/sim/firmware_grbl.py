@@ -42,14 +42,19 @@ HOMING_DISABLED: Final = 5
 NOT_IDLE: Final = 8
 LOCKED: Final = 9
 LINE_OVERFLOW: Final = 11
+UNSUPPORTED: Final = 20
+MIST: Final = "M"
 TRAVEL_EXCEEDED: Final = 15
 
 
 class GrblFirmware(Controller):
     """Give it every byte with `receive`, call `advance` at `wake_s` at the latest; both return what the board says."""
 
-    def __init__(self, slides: Slides, settings: Settings, *, build_info: str = "", now_s: float = 0.0) -> None:
+    def __init__(
+        self, slides: Slides, settings: Settings, *, build_info: str = "", now_s: float = 0.0, mist: bool = False
+    ) -> None:
         self._build_info = build_info
+        self._options = "VM" if mist else "V"  # ENABLE_M7 is chosen when the firmware is built
         self._coordinates: dict[str, Vector] = {f"G{number}": STILL for number in range(54, 60)}
         self._startup_lines = ["", ""]
         self._rx: deque[int] = deque()
@@ -201,7 +206,9 @@ class GrblFirmware(Controller):
         elif line == "$#":
             self._say_all(offset_lines(self._coordinates, self._g92_mm, self.settings))
         elif line == "$I":
-            self._say_all([f"[VER:1.1h.20190830:{self._build_info}]", f"[OPT:V,{PLANNER_BLOCKS},{RX_BYTES}]"])
+            self._say_all(
+                [f"[VER:1.1h.20190830:{self._build_info}]", f"[OPT:{self._options},{PLANNER_BLOCKS},{RX_BYTES}]"]
+            )
         elif line == "$N":
             self._say_all([f"$N{index}={stored}" for index, stored in enumerate(self._startup_lines)])
         else:
@@ -282,6 +289,8 @@ class GrblFirmware(Controller):
 
     def _gcode(self, line: str) -> Answer:
         block = interpret(line, self._modal)
+        if "M7" in block.modal.coolant and MIST not in self._options:
+            return UNSUPPORTED
         checking = self._state == "Check"
         waits = block.action in ("G4", "G10") or block.changes_spindle or block.program
         if waits and not checking:

@@ -1,4 +1,4 @@
-"""The simulated instrument: a Grbl board and a camera, each on a pty of its own, in front of one pair of eyes.
+"""The simulated instrument: a stage's board and a camera, each on a pty of its own, in front of one pair of eyes.
 
 Moving the stage moves the picture. Faults come as lines of text, the same from a test and from the command line; see
 `COMMANDS`.
@@ -9,25 +9,28 @@ from __future__ import annotations
 import os
 import random
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import trio
 
 from firmware_app.model import Eye, Position
-from hw.sim.firmware_grbl import GrblFirmware
+from hw.sim.fault_commands import COMMANDS as COMMANDS
+from hw.sim.fault_commands import Fault, parse
+from hw.sim.line import Line
 from hw.sim.motion import Slides
 from hw.sim.plug import Device, Plug
-from hw.sim.settings import BUILD_INFO
-from hw.sim.settings import SIM_STAGE_CONFIG as SIM_STAGE_CONFIG
 from hw.sim.settings import SimSettings as SimSettings
-from hw.sim.settings import stage_config as stage_config
+from hw.sim.stage_kinds import KINDS, BoardFirmware
+from hw.sim.stage_kinds import SIM_STAGE_CONFIG as SIM_STAGE_CONFIG
+from hw.sim.stage_kinds import stage_config as stage_config
 
 if TYPE_CHECKING:
+    from hw.sim.camera import CameraFaults
     from hw.sim.eye import SimulatedHead
 
 WRITE_S: Final = 0.2  # how long a host may leave its input full before bytes fall off: a UART has no flow control
 GARBAGE_BYTES: Final = 200
-COMMANDS: Final = "unplug stage|camera, replug stage|camera, silence [on|off], garbage, alarm N"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +46,16 @@ class SimulatedInstrument:
 
     def __init__(self, settings: SimSettings) -> None:
         self.settings = settings
-        self._slides = Slides(settings.power_up_mm(), settings.travel_mm, settings.steps_per_mm)
-        self._grbl = settings.grbl()  # what is stored on the board survives its power
-        self._board: GrblFirmware | None = None
-        self._unsent = bytearray()
+        self._kind = KINDS[settings.stage]
+        steps_per_mm = self._kind.steps_per_mm(settings)
+        self._slides = Slides(self._kind.start_mm(settings), settings.travel_mm, steps_per_mm, settings.play_mm)
+        self._stored = self._kind.memory(settings)  # what is stored on the board survives its power
+        self._board: BoardFirmware | None = None
+        self._line = Line()
         self._wait = trio.CancelScope()
-        self._silent = False
         self._chance = random.Random(settings.seed)
         self._head = _head(settings.seed) if settings.camera else None
+        self._camera_faults = _camera_faults() if settings.camera else None
         folder = settings.link_dir
         self._stage = Device("stage", Plug(folder and folder / "stage", always_open=True), self._serve_stage)
         self._camera = Device("camera", Plug(folder and folder / "camera", always_open=False), self._serve_camera)
@@ -69,6 +74,10 @@ class SimulatedInstrument:
         x, y, z = self._slides.physical_mm(trio.current_time())
         return Position(x * 1000, y * 1000, z * 1000)
 
+    def lamps(self) -> dict[str, float]:
+        """How bright each output of the board is, 0..1."""
+        return self._board.lamps() if self._board is not None else {}
+
     @property
     def moving(self) -> bool:
         return self._slides.speed(trio.current_time()) > 0
@@ -84,69 +93,116 @@ class SimulatedInstrument:
 
     async def command(self, line: str) -> None:
         """One fault; `ValueError` says what is possible."""
-        match line.split():
-            case ["unplug", "stage"]:
-                await self._stage.unplug()
-            case ["replug", "stage"]:
-                await self._stage.replug()
-            case ["unplug", "camera"] if self._head is not None:
-                await self._camera.unplug()
-            case ["replug", "camera"] if self._head is not None:
-                await self._camera.replug()
-            case ["silence"] | ["silence", "on"]:
-                self._silent = True
-            case ["silence", "off"]:
-                self._silent = False
-            case ["garbage"]:
-                self._say(bytes(self._chance.choices(range(256), k=GARBAGE_BYTES)) + b"\n")
-            case ["alarm", number] if number.isdecimal() and 1 <= int(number) <= 10:
-                if self._board is None:
-                    raise ValueError("the stage is not plugged in")
-                self._say(self._board.inject_alarm(int(number), trio.current_time()))
-            case _:
-                raise ValueError(f"unknown command {line.strip()!r}; there are: {COMMANDS}")
+        fault = parse(line)
+        if fault.device == "camera" and self._camera_faults is None:
+            raise ValueError(f"there is no camera for {line.strip()!r}; there are: {COMMANDS}")
+        if fault.verb in ("unplug", "replug", "eio"):
+            device = self._camera if fault.device == "camera" else self._stage
+            await {"unplug": device.unplug, "replug": device.replug, "eio": device.glitch}[fault.verb]()
+        elif fault.device == "camera":
+            self._disturb_camera(fault)
+        elif fault.verb in ("alarm", "restart"):
+            self._disturb_board(fault)
+        elif fault.verb in ("stuck", "free", "lost"):
+            self._disturb_slides(fault)
+        else:
+            self._disturb_line(fault)
+        self._wait.cancel()
         await trio.lowlevel.checkpoint()
+
+    # ------------------------------------------------------------------------------------------ the faults
+
+    def _disturb_line(self, fault: Fault) -> None:
+        match fault.verb:
+            case "silence":
+                self._line.silent = bool(fault.value)
+            case "slow":
+                self._line.delay_s = fault.value
+            case "half":
+                self._line.halve_next()
+            case _:
+                self._line.carry(self._garbage(), trio.current_time())
+
+    def _disturb_slides(self, fault: Fault) -> None:
+        match fault.verb:
+            case "stuck":
+                self._slides.stick(fault.axis, trio.current_time())
+            case "free":
+                self._slides.free(trio.current_time())
+            case _:
+                self._slides.slip(fault.axis, fault.value / 1000)
+
+    def _disturb_board(self, fault: Fault) -> None:
+        if self._board is None:
+            raise ValueError("the stage is not plugged in")
+        now_s = trio.current_time()
+        if fault.verb == "restart":
+            self._slides.power_off(now_s)
+            self._board = self._kind.power_up(self.settings, self._slides, self._stored, now_s)
+            self._line.carry(self._board.advance(now_s), now_s)
+        elif 1 <= fault.value <= self._kind.alarms:
+            self._line.carry(self._board.inject_alarm(int(fault.value), now_s), now_s)
+        else:
+            kind = self.settings.stage
+            raise ValueError(f"alarm {fault.value:g}: {kind} has 1 to {self._kind.alarms}; there are: {COMMANDS}")
+
+    def _disturb_camera(self, fault: Fault) -> None:
+        faults = self._camera_faults
+        assert faults is not None
+        match fault.verb:
+            case "silence":
+                faults.silent = bool(fault.value)
+            case "slow":
+                faults.delay_s = fault.value
+            case "half":
+                faults.half_frames += 1
+            case "drop":
+                faults.lost_frames += int(fault.value)
+            case "corrupt":
+                faults.corrupt_frames += int(fault.value)
+            case _:
+                faults.garbage += self._garbage()
+
+    def _garbage(self) -> bytes:
+        return bytes(self._chance.choices(range(256), k=GARBAGE_BYTES)) + b"\n"
 
     # ------------------------------------------------------------------------------------------ the devices
 
     async def _serve_camera(self, fd: int) -> None:
         from hw.sim.camera import serve_camera  # with numpy, which an instrument without a camera does not need
 
-        assert self._head is not None
-        await serve_camera(fd, self._head, self.position)
+        assert self._head is not None and self._camera_faults is not None
+        self._camera_faults.clear()
+        await serve_camera(fd, self._head, self.position, faults=self._camera_faults)
 
     async def _serve_stage(self, fd: int) -> None:
         """From power-up to the moment the plug is pulled, which also takes the motors' power."""
-        self._silent = False
-        self._unsent.clear()
-        board = GrblFirmware(self._slides, self._grbl, build_info=BUILD_INFO, now_s=trio.current_time())
-        self._board = board
-        self._say(board.advance(trio.current_time()))
+        self._line.clear()
+        if self._board is None:
+            self._board = self._kind.power_up(self.settings, self._slides, self._stored, trio.current_time())
+        self._line.carry(self._board.advance(trio.current_time()), trio.current_time())
         try:
             while True:
                 await self._transmit(fd)
-                with trio.move_on_at(board.wake_s) as self._wait:
-                    if not self._unsent:
-                        await trio.lowlevel.wait_readable(fd)
+                with trio.move_on_at(min(self._board.wake_s, self._line.due_s)) as self._wait:
+                    await trio.lowlevel.wait_readable(fd)
                 data = _waiting(fd)
                 now_s = trio.current_time()
-                self._say(board.advance(now_s) if self._silent else board.receive(data, now_s))
+                board = self._board
+                self._line.carry(board.advance(now_s) if self._line.silent else board.receive(data, now_s), now_s)
         finally:
-            self._board = None
-            self._slides.power_off(trio.current_time())
-
-    def _say(self, data: bytes) -> None:
-        self._unsent += data
-        self._wait.cancel()
+            if not self._stage.glitching:
+                self._board = None
+                self._slides.power_off(trio.current_time())
 
     async def _transmit(self, fd: int) -> None:
+        unsent = self._line.arrived(trio.current_time())
         with trio.move_on_after(WRITE_S):
-            while self._unsent and not self._silent:
+            while unsent:
                 try:
-                    del self._unsent[: os.write(fd, self._unsent)]
+                    unsent = unsent[os.write(fd, unsent) :]
                 except BlockingIOError:
                     await trio.lowlevel.wait_writable(fd)
-        self._unsent.clear()
         await trio.lowlevel.checkpoint()
 
 
@@ -166,10 +222,17 @@ async def run_instrument(
                 await instrument.command(line)
 
 
+@lru_cache(maxsize=1)  # a head is a function of its seed, and takes seconds to grow
 def _head(seed: int) -> SimulatedHead:
     from hw.sim.eye import SimulatedHead  # with numpy, see above
 
     return SimulatedHead(seed)
+
+
+def _camera_faults() -> CameraFaults:
+    from hw.sim.camera import CameraFaults  # with numpy, see above
+
+    return CameraFaults()
 
 
 def _waiting(fd: int) -> bytes:

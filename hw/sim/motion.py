@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Vector = tuple[float, float, float]
 
@@ -64,6 +64,8 @@ class Profile:
 
     def time_at(self, distance: float) -> float:
         """When `distance` is reached."""
+        if distance <= 0:
+            return 0.0
         if distance >= self.distance:
             return self.duration_s
         up_mm = (self.peak**2 - self.speed0**2) / (2 * self.acceleration)
@@ -125,14 +127,19 @@ def limited(per_axis: Vector, direction: Vector) -> float:
 class Slides:
     """Three slides, their switches, and where they truly are.
 
-    The controller counts steps from wherever it was switched on; `physical = machine + offset`. The home switches are
-    at physical 0, the far ones just beyond the travel. A slide pushed past a switch jams and loses steps.
+    The controller counts steps from wherever it was switched on; `physical = machine + offset + lag`. The home switches
+    are at physical 0, the far ones just beyond the travel. A slide pushed past a switch jams and loses steps. `lag` is
+    the play between screw and nut: 0 while the nut pushes upwards, `play_mm` while it pulls downwards.
     """
 
-    def __init__(self, physical_mm: Vector, travel_mm: Vector, steps_per_mm: Vector) -> None:
+    def __init__(self, physical_mm: Vector, travel_mm: Vector, steps_per_mm: Vector, play_mm: Vector = STILL) -> None:
         self.travel_mm = travel_mm
         self.steps_per_mm = steps_per_mm
+        self.play_mm = play_mm
         self._offset_mm = physical_mm
+        self._lag_mm: Vector = STILL
+        self._lag_from_mm: Vector = STILL  # what the controller counted when the lag was that
+        self._stuck_mm: dict[int, float] = {}  # the axes that do not follow their motor, and where they stand
         self._rest_mm: Vector = STILL
         self._motions: tuple[Motion, ...] = ()
 
@@ -146,14 +153,26 @@ class Slides:
 
     def start(self, *motions: Motion) -> None:
         """Motions at the same time add up: homing drives axes side by side."""
+        if motions:
+            now_s = max(motion.start_s for motion in motions)
+            self._lag_mm, self._lag_from_mm = self._lag(now_s), self.machine_mm(now_s)
         self._motions = motions
 
     def brake(self, now_s: float) -> None:
         self._motions = tuple(motion.braked(now_s) for motion in self._motions)
 
+    def cut(self, axis: int | None, now_s: float) -> None:
+        """End the motion along one axis, or all of them, here and now."""
+        self._motions = tuple(
+            replace(motion, cut_s=min(motion.cut_s, now_s)) if axis is None or motion.direction[axis] else motion
+            for motion in self._motions
+        )
+
     def halt(self, now_s: float) -> None:
         """Rest where the slides are now. What was pushed past a hard stop has lost steps."""
+        lag = self._lag(now_s)
         self._rest_mm = self.machine_mm(now_s)
+        self._lag_mm, self._lag_from_mm = lag, self._rest_mm
         self._motions = ()
         clamped = self._clamped(self._rest_mm)
         x, y, z = (p - m for p, m in zip(clamped, self._rest_mm, strict=True))
@@ -162,7 +181,7 @@ class Slides:
     def power_off(self, now_s: float) -> None:
         """The count is gone, the slides stay."""
         self.halt(now_s)
-        self._offset_mm, self._rest_mm = self.physical_mm(now_s), STILL
+        self.redefine(STILL)
 
     def redefine(self, machine_mm: Vector) -> None:
         """Call the place where the slides rest `machine_mm`."""
@@ -170,6 +189,23 @@ class Slides:
         self._rest_mm = self._stepped(machine_mm)
         x, y, z = (p - m for p, m in zip(physical, self._rest_mm, strict=True))
         self._offset_mm = (x, y, z)
+        self._lag_from_mm = self._rest_mm
+
+    def stick(self, axis: int, now_s: float) -> None:
+        """The motor turns and the slide stays: a blocked screw, a loose coupling."""
+        self._stuck_mm.setdefault(axis, self.physical_mm(now_s)[axis])
+
+    def free(self, now_s: float) -> None:
+        """Everything follows its motor again, from where it stands."""
+        while self._stuck_mm:
+            axis, at_mm = self._stuck_mm.popitem()
+            self.slip(axis, at_mm - self.physical_mm(now_s)[axis])
+
+    def slip(self, axis: int, mm: float) -> None:
+        """The slide is `mm` elsewhere, and the controller does not know: steps were lost, or it was pushed by hand."""
+        offset = list(self._offset_mm)
+        offset[axis] += mm
+        self._offset_mm = (offset[0], offset[1], offset[2])
 
     def machine_mm(self, now_s: float) -> Vector:
         """Where the controller believes the slides to be: whole steps."""
@@ -183,7 +219,9 @@ class Slides:
         return self._stepped((x, y, z))
 
     def physical_mm(self, now_s: float) -> Vector:
-        return self._clamped(self.machine_mm(now_s))
+        places = zip(self._clamped(self.machine_mm(now_s)), self._lag(now_s), strict=True)
+        x, y, z = (self._stuck_mm.get(axis, at + lag) for axis, (at, lag) in enumerate(places))
+        return (x, y, z)
 
     def speed(self, now_s: float) -> float:
         return math.hypot(*(motion.speed(now_s) for motion in self._motions))
@@ -202,17 +240,28 @@ class Slides:
         """When `motion` runs into the first switch that is not pressed yet; infinity if it does not."""
         times = [math.inf]
         for axis, u in enumerate(motion.direction):
-            if u == 0:
+            if u == 0 or axis in self._stuck_mm:
                 continue
-            switch = 0.0 if u > 0 else -self.travel_mm[axis] - FAR_SWITCH_MM
-            distance = (switch - self._offset_mm[axis] - motion.start_mm[axis]) / u
+            distance = (self._switch_mm(axis, u) - motion.start_mm[axis]) / u
             if 0 < distance <= motion.profile.distance:
                 times.append(motion.start_s + motion.profile.time_at(distance))
         return min(times)
 
     def distance_to_switch(self, axis: int, sign: int) -> float:
-        switch = 0.0 if sign > 0 else -self.travel_mm[axis] - FAR_SWITCH_MM
-        return max(0.0, (switch - self._offset_mm[axis] - self._rest_mm[axis]) * sign)
+        if axis in self._stuck_mm:
+            return math.inf
+        return max(0.0, (self._switch_mm(axis, sign) - self._rest_mm[axis]) * sign)
+
+    def _switch_mm(self, axis: int, sign: float) -> float:
+        """What the controller counts when the slide, moving that way, meets the switch."""
+        if sign > 0:
+            return -self._offset_mm[axis]
+        return -self.travel_mm[axis] - FAR_SWITCH_MM - self.play_mm[axis] - self._offset_mm[axis]
+
+    def _lag(self, now_s: float) -> Vector:
+        lags = zip(self._lag_mm, self._lag_from_mm, self.machine_mm(now_s), self.play_mm, strict=True)
+        x, y, z = (min(play, max(0.0, lag + begun - now)) for lag, begun, now, play in lags)
+        return (x, y, z)
 
     def _stepped(self, position: Vector) -> Vector:
         x, y, z = (round(p * steps) / steps for p, steps in zip(position, self.steps_per_mm, strict=True))

@@ -65,6 +65,7 @@ class Device:
         self._plugged = trio.Event()
         self._unplugged = trio.Event()
         self._replug = trio.Event()
+        self.glitching = False  # it will be back at once, and its board keeps its power
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         while True:
@@ -80,13 +81,24 @@ class Device:
                 self.plug.pull()
             self._plugged = trio.Event()
             self._unplugged.set()
-            await self._replug.wait()
+            if not self.glitching:
+                await self._replug.wait()
+            self.glitching = False
 
     async def unplug(self) -> None:
         if not self._plugged.is_set():
             raise ValueError(f"the {self.name} is not plugged in")
         self._power.cancel()
         await self._unplugged.wait()
+
+    async def glitch(self) -> None:
+        """The USB bridge starts anew: whoever has the port open gets EIO, what is behind it goes on."""
+        if not self._plugged.is_set():
+            raise ValueError(f"the {self.name} is not plugged in")
+        self.glitching = True
+        self._power.cancel()
+        await self._unplugged.wait()
+        await self._plugged.wait()
 
     async def replug(self) -> None:
         if self._plugged.is_set():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from hw.sim.firmware_settings import Settings
-from hw.sim.motion import Vector
+from hw.sim.motion import STILL, Vector
 
 BUILD_INFO: Final = "SPECULAR-SIM"
 
@@ -31,6 +31,16 @@ class SimSettings:
     pull_off_mm: float = 1.0
     debounce_ms: float = 10.0
     start_mm: Vector | None = None  # where the stage stands at power-up; None: anywhere, by the seed
+    mist: bool = False  # whether the Grbl board has a mist output besides spindle and flood
+    stage: str = "grbl"  # one of `stage_kinds.KINDS`
+    play_mm: Vector = STILL  # between screw and nut of each axis
+    backlash_um: Vector = STILL  # what the configuration says of it
+    # A Sangaboard drives coarser and slower stages than this; here nobody wants to wait for them.
+    um_per_step: Vector = (5.0, 5.0, 1.25)
+    min_step_delay_us: int = 100
+    ramp_time_us: int = 0
+    retreat_steps: int = 200
+    slow_delay_us: int = 400
 
     def grbl(self) -> Settings:
         """What the board's owner has stored on it."""
@@ -54,9 +64,9 @@ class SimSettings:
         return (x, y, z)
 
 
-def stage_config(settings: SimSettings) -> dict[str, object]:
-    """The `[stage]` table for a simulated stage, without its port."""
-    return {
+def grbl_config(settings: SimSettings) -> dict[str, object]:
+    """The `[stage]` table for a simulated Grbl stage, without its port."""
+    table: dict[str, object] = {
         "kind": "grbl",
         "simulated": True,
         "baud": 115200,
@@ -67,6 +77,4 @@ def stage_config(settings: SimSettings) -> dict[str, object]:
         "tolerance_um": 5.0,
         "settle_s": 0.01,
     }
-
-
-SIM_STAGE_CONFIG: Final = stage_config(SimSettings())
+    return table | ({"backlash_um": list(settings.backlash_um)} if any(settings.backlash_um) else {})

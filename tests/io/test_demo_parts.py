@@ -20,7 +20,7 @@ from firmware_app.demo import folder
 from firmware_app.demo.configuration import DemoPaths, configuration_text
 from firmware_app.demo.console_link import CommandRefused, answers, connected
 from firmware_app.demo.processes import DemoFailed, running, signals_as_interrupts, tail
-from hw.sim.settings import SimSettings, stage_config
+from hw.sim.instrument import SimSettings, stage_config
 
 INSTRUMENT = {"stage": "/tmp/x/stage", "camera": "/tmp/x/camera", "stage_config": stage_config(SimSettings())}
 HOSPITAL = {

@@ -16,7 +16,15 @@ import trio
 
 from firmware_app.model import Position
 from hw.errors import DeviceLost
-from hw.sim.instrument import SIM_STAGE_CONFIG, InstrumentPorts, SimSettings, SimulatedInstrument, run_instrument
+from hw.sim.instrument import (
+    SIM_STAGE_CONFIG,
+    InstrumentPorts,
+    SimSettings,
+    SimulatedInstrument,
+    run_instrument,
+    stage_config,
+)
+from hw.sim.stage_kinds import KINDS
 from hw.tty import Tty
 
 STAGE_ONLY = SimSettings(camera=False, start_mm=(-50.0, -20.0, -20.0))
@@ -183,6 +191,19 @@ def test_the_program_says_where_it_is_obeys_and_ends_cleanly(simulator: subproce
     simulator.send_signal(signal.SIGTERM)
     assert simulator.wait(10) == 0
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("stage", KINDS)
+def test_the_program_is_any_of_its_stages(stage: str) -> None:
+    command = [sys.executable, "-m", "hw.sim", "--no-camera", "--stage", stage]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        ready = said(process)
+        assert ready["stage_config"] == stage_config(SimSettings(stage=stage))
+        tell(process, "alarm 1\nlost x 5\nslow 0.1\nalarm 99")
+        answers = [said(process) for _ in range(4)]
+        assert [answer["ok"] for answer in answers] == [True, True, True, False]
+        assert f"{stage} has 1 to {KINDS[stage].alarms}" in str(answers[3]["reason"])
+        process.kill()
 
 
 def test_the_program_runs_without_a_stdin_and_ends_on_an_interrupt(tmp_path: Path) -> None:

@@ -235,6 +235,29 @@ def test_lamp_lines_show_in_the_status() -> None:
     assert board.status().endswith("|FS:0,0|Ov:100,100,100>")
 
 
+def test_mist_is_an_option_of_the_build_and_adds_to_flood() -> None:
+    assert homed().send(b"M7\n") == ["error:20"]
+    board = homed()
+    board.firmware = GrblFirmware(board.firmware.slides, Settings(HOMING_ON), mist=True)
+    board.wait(0.0)
+    assert board.send(b"$I\n")[1] == "[OPT:VM,15,128]"
+    board.send(b"$X\nM7\nM8\n")
+    assert board.status().endswith("|Ov:100,100,100|A:FM>") or board.status().endswith("|A:FM>")
+    assert "M7 M8 T0" in board.send(b"$G\n")[0]
+    assert board.firmware.lamps() == {"spindle": 0.0, "flood": 1.0, "mist": 1.0}
+    board.send(b"M9\n")
+    assert board.firmware.lamps() == {"spindle": 0.0, "flood": 0.0, "mist": 0.0}
+
+
+def test_the_spindle_keeps_within_its_range() -> None:
+    board = homed()
+    board.send(b"$30=500\n$31=100\nM3S9\n")
+    assert "|FS:0,100|" in board.status()
+    board.send(b"S9000\nM3\n")
+    assert "|FS:0,500|" in board.status()
+    assert board.firmware.lamps()["spindle"] == 1.0
+
+
 def test_check_mode_moves_nothing_and_ends_in_a_reset() -> None:
     board = homed()
     assert board.send(b"$C\n") == ["[MSG:Enabled]", "ok"]

@@ -93,3 +93,83 @@ def test_power_off_forgets_the_count_and_not_the_place() -> None:
     assert stage.physical_mm(9.0) == pytest.approx(before)
     assert stage.machine_mm(9.0) == (0.0, 0.0, 0.0)
     assert not stage.moving
+
+
+def with_play(at_mm: float = -5.0) -> Slides:
+    return Slides((at_mm, -5.0, -5.0), (20.0, 10.0, 10.0), (800.0, 800.0, 800.0), (0.05, 0.0, 0.0))
+
+
+def go(stage: Slides, mm: float, start_s: float) -> float:
+    """Along x and to rest; returns when."""
+    way = Profile(abs(mm), 1.0, 1000.0)
+    stage.start(Motion(start_s, stage.machine_mm(start_s), (math.copysign(1.0, mm), 0.0, 0.0), way))
+    end_s = stage.end_s
+    stage.halt(end_s)
+    return end_s
+
+
+def test_a_nut_with_play_pushes_from_below_and_hangs_from_above() -> None:
+    stage = with_play()
+    end_s = go(stage, 1.0, 0.0)
+    assert stage.physical_mm(end_s)[0] == pytest.approx(-4.0)
+    end_s = go(stage, -0.02, end_s)
+    assert stage.physical_mm(end_s)[0] == pytest.approx(-4.0), "within the play the slide stays"
+    end_s = go(stage, -0.98, end_s)
+    assert stage.physical_mm(end_s)[0] == pytest.approx(-4.95)
+    end_s = go(stage, 0.05, end_s)
+    assert stage.physical_mm(end_s)[0] == pytest.approx(-4.95)
+    end_s = go(stage, 0.95, end_s)
+    assert stage.physical_mm(end_s)[0] == pytest.approx(-4.0)
+
+
+def test_power_and_a_new_name_for_the_place_leave_the_hanging_slide_where_it_is() -> None:
+    stage = with_play()
+    end_s = go(stage, -1.0, 0.0)
+    place = stage.physical_mm(end_s)
+    stage.redefine((-3.0, 0.0, 0.0))
+    assert stage.physical_mm(end_s) == pytest.approx(place)
+    stage.power_off(end_s)
+    assert stage.physical_mm(end_s) == pytest.approx(place)
+    end_s = go(stage, 1.0, end_s)
+    assert stage.physical_mm(end_s)[0] == pytest.approx(-5.0)
+
+
+def test_a_switch_behind_the_play_is_met_when_the_slide_gets_there() -> None:
+    stage = with_play(-19.0)
+    go(stage, 0.1, 0.0)
+    far_mm = stage.distance_to_switch(0, -1)
+    assert far_mm == pytest.approx(2.1 + 0.05)
+    go(stage, -far_mm, 1.0)
+    assert stage.pressed(99.0) == "X"
+
+
+def test_a_stuck_slide_stays_and_follows_again_when_it_is_free() -> None:
+    stage = slides((-5.0, -5.0, -5.0))
+    stage.stick(0, 0.0)
+    assert stage.distance_to_switch(0, 1) == math.inf
+    end_s = go(stage, 3.0, 0.0)
+    assert stage.machine_mm(end_s)[0] == pytest.approx(3.0)
+    assert stage.physical_mm(end_s)[0] == pytest.approx(-5.0)
+    stage.free(end_s)
+    assert stage.physical_mm(end_s)[0] == pytest.approx(-5.0)
+    end_s = go(stage, 1.0, end_s)
+    assert stage.physical_mm(end_s)[0] == pytest.approx(-4.0)
+
+
+def test_lost_steps_move_the_slide_and_not_the_count() -> None:
+    stage = slides((-5.0, -5.0, -5.0))
+    stage.slip(1, -0.25)
+    assert stage.machine_mm(0.0)[1] == 0.0
+    assert stage.physical_mm(0.0)[1] == pytest.approx(-5.25)
+
+
+def test_a_motion_can_be_cut_along_one_axis() -> None:
+    stage = slides((-5.0, -5.0, -5.0))
+    way = Profile(2.0, 1.0, 1000.0)
+    stage.start(Motion(0.0, (0.0, 0.0, 0.0), (1.0, 0.0, 0.0), way), Motion(0.0, (0.0, 0.0, 0.0), (0.0, 1.0, 0.0), way))
+    stage.cut(0, 1.0)
+    x, y, _ = stage.machine_mm(99.0)
+    assert x == pytest.approx(1.0, abs=0.01)
+    assert y == pytest.approx(2.0)
+    stage.cut(None, 0.5)
+    assert stage.end_s == 0.5
