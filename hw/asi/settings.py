@@ -1,0 +1,148 @@
+"""What an ASI controller must be set to for this instrument, and what follows from it. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from firmware_app.model import Position
+from hw.abc import StageLimits
+from hw.asi.codec import UNITS_PER_MM
+from hw.errors import Refused
+
+Vector = tuple[float, float, float]
+End = Literal["low", "high"]
+
+# 9600 is what an MS-2000 leaves the factory with; its DIP switches choose, a Tiger has 115200 only.
+BAUDS: Final = (9600, 19200, 28800, 115200)
+# The controller rounds a speed or a ramp to what its servo loop can count: S X=5.745 is told as 5.745920.
+RELATIVE_TOLERANCE: Final = 0.01
+# Printed with three decimals or more.
+MM_TOLERANCE: Final = 0.0006
+SEARCH_FACTOR: Final = 1.1  # homing goes this much further than the travel before it gives up
+
+
+@dataclass(frozen=True, slots=True)
+class AsiSettings:
+    """The stage as the configuration describes it. Vectors are x, y, z."""
+
+    baud: int = 115200
+    axes: str = "XYZ"  # the controller's letters for them
+    speed_mm_per_s: Vector = (5.0, 5.0, 1.0)  # S
+    ramp_ms: Vector = (100.0, 100.0, 100.0)  # AC: from rest to full speed
+    board_backlash_mm: Vector = (0.0, 0.0, 0.0)  # B: the controller's own anti-backlash move
+    backlash_um: Vector = (0.0, 0.0, 0.0)  # ours, for axes where the controller has none
+    travel_mm: Vector = (100.0, 40.0, 40.0)
+    home_ends: tuple[End, End, End] = ("high", "high", "high")  # where the controller's own HOME goes, too
+    pull_off_mm: float = 1.0
+    tolerance_um: float = 5.0
+    settle_s: float = 0.05
+
+
+def require_sound(settings: AsiSettings, label: str) -> None:
+    """`Refused` where the settings contradict themselves."""
+    problems = []
+    if settings.baud not in BAUDS:
+        problems.append(f"baud {settings.baud} is none of {', '.join(map(str, BAUDS))}")
+    if len(set(settings.axes)) != 3 or not all("A" <= letter <= "Z" for letter in settings.axes):
+        problems.append(f"axes {settings.axes!r} are not three different letters")
+    for ours_um, boards_mm, name in zip(settings.backlash_um, settings.board_backlash_mm, "xyz", strict=True):
+        if ours_um < 0 or boards_mm < 0:
+            problems.append(f"the backlash of {name} is negative")
+        if ours_um and boards_mm:
+            problems.append(f"the backlash of {name} would be taken up twice, by the controller and by the driver")
+    if min(*settings.speed_mm_per_s, *settings.ramp_ms, *settings.travel_mm, settings.pull_off_mm) <= 0:
+        problems.append("speed, ramp, travel and pull-off must be above 0")
+    if problems:
+        raise Refused(f"{label}: {'; '.join(problems)}")
+
+
+def expected_settings(settings: AsiSettings) -> dict[tuple[str, str], tuple[float, str]]:
+    """(command, axis letter) -> what it must say, in words: everything that is compared axis by axis."""
+    expected = {}
+    for i, letter in enumerate(settings.axes):
+        expected["UM", letter] = (UNITS_PER_MM, "units per mm")
+        expected["S", letter] = (settings.speed_mm_per_s[i], "speed in mm/s")
+        expected["AC", letter] = (settings.ramp_ms[i], "ramp in ms")
+        expected["B", letter] = (settings.board_backlash_mm[i], "anti-backlash in mm")
+    return expected
+
+
+def require_settings(device: Mapping[tuple[str, str], float], settings: AsiSettings, label: str) -> None:
+    """`Refused` with every difference at once. Nothing on the controller is ever changed by us."""
+    differences = [
+        f"{command} {letter}={device[command, letter]:g} ({name}), expected {value:g}"
+        for (command, letter), (value, name) in expected_settings(settings).items()
+        if not math.isclose(device[command, letter], value, rel_tol=RELATIVE_TOLERANCE, abs_tol=MM_TOLERANCE)
+    ]
+    for letter, travel_mm in zip(settings.axes, settings.travel_mm, strict=True):
+        room_mm = device["SU", letter] - device["SL", letter]
+        if room_mm < travel_mm:
+            differences.append(
+                f"SL {letter} to SU {letter} leaves {room_mm:g} mm (firmware limits), expected {travel_mm:g}"
+            )
+    if differences:
+        raise Refused(f"{label} is not set up as configured: {'; '.join(differences)}")
+
+
+def require_limits_outside(
+    limits: StageLimits, firmware_mm: Mapping[tuple[str, str], float], settings: AsiSettings, label: str
+) -> None:
+    """Only after homing do the firmware limits mean anything; they must not cut our reach short."""
+    low, high = as_vector(limits.low), as_vector(limits.high)
+    short = [
+        f"{letter}: SL {firmware_mm['SL', letter]:g} to SU {firmware_mm['SU', letter]:g} mm,"
+        f" travel {low[i] / 1000:g} to {high[i] / 1000:g} mm"
+        for i, letter in enumerate(settings.axes)
+        if firmware_mm["SL", letter] > low[i] / 1000 + MM_TOLERANCE
+        or firmware_mm["SU", letter] < high[i] / 1000 - MM_TOLERANCE
+    ]
+    if short:
+        raise Refused(f"{label}: the controller's limits cut the configured travel short: {'; '.join(short)}")
+
+
+def reachable_box(settings: AsiSettings) -> StageLimits:
+    """0 is at the home switch of each axis; the pull-off, and at the low end the way to come from below, are left."""
+    low, high = [], []
+    for i, end in enumerate(settings.home_ends):
+        pull_off_um, travel_um = settings.pull_off_mm * 1000, settings.travel_mm[i] * 1000
+        low.append((pull_off_um if end == "low" else -travel_um) + settings.backlash_um[i])
+        high.append(travel_um if end == "low" else -pull_off_um)
+    return StageLimits(Position(*low), Position(*high))
+
+
+def motion_seconds(settings: AsiSettings, start_um: Vector, end_um: Vector) -> float:
+    """How long the slowest axis takes: a trapezoid of speed, or a triangle when it is short."""
+    longest_s = 0.0
+    for i, (start, end) in enumerate(zip(start_um, end_um, strict=True)):
+        distance_mm = abs(end - start) / 1000
+        speed, ramp_s = settings.speed_mm_per_s[i], settings.ramp_ms[i] / 1000
+        if distance_mm >= speed * ramp_s:
+            seconds = distance_mm / speed + ramp_s
+        else:
+            seconds = 2 * math.sqrt(distance_mm * ramp_s / speed)
+        if distance_mm and (backlash_mm := settings.board_backlash_mm[i]):
+            seconds += 2 * (2 * math.sqrt(backlash_mm * ramp_s / speed))  # past the target and back
+        longest_s = max(longest_s, seconds)
+    return longest_s
+
+
+def search_um(settings: AsiSettings, axis: int) -> float:
+    """How far homing goes to find the switch of one axis, with its sign."""
+    sign = 1 if settings.home_ends[axis] == "high" else -1
+    return sign * (settings.travel_mm[axis] * SEARCH_FACTOR + settings.pull_off_mm) * 1000
+
+
+def from_below(start_um: Vector, target_um: Vector, backlash_um: Vector) -> list[Vector]:
+    """The places to go one after the other so that every axis that moves ends upwards."""
+    past = tuple(
+        target - backlash if target < start else target
+        for start, target, backlash in zip(start_um, target_um, backlash_um, strict=True)
+    )
+    return [target_um] if past == target_um else [(past[0], past[1], past[2]), target_um]
+
+
+def as_vector(position: Position) -> Vector:
+    return (position.x_um, position.y_um, position.z_um)
