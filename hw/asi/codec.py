@@ -108,7 +108,7 @@ Event = Reply | Unrecognised
 
 NUMBER = r"-?\d{1,9}(?:\.\d{1,9})?"
 FAILED_PATTERN = re.compile(r":N(-\d{1,3})")
-VALUES_PATTERN = re.compile(rf":A((?: {NUMBER})+)")
+VALUES_PATTERN = re.compile(rf":A( ?{NUMBER}(?: {NUMBER})*)")
 ASSIGNMENTS = rf"((?:[A-Z]={NUMBER} ?)+)"
 ASSIGNMENTS_PATTERNS = tuple(
     re.compile(pattern) for pattern in (rf":A {ASSIGNMENTS}", rf":{ASSIGNMENTS}A", rf"{ASSIGNMENTS}:A", ASSIGNMENTS)

@@ -96,20 +96,26 @@ def require_limits_outside(
         f"{letter}: SL {firmware_mm['SL', letter]:g} to SU {firmware_mm['SU', letter]:g} mm,"
         f" travel {low[i] / 1000:g} to {high[i] / 1000:g} mm"
         for i, letter in enumerate(settings.axes)
-        if firmware_mm["SL", letter] > low[i] / 1000 + MM_TOLERANCE
+        if firmware_mm["SL", letter] > (low[i] - settings.backlash_um[i]) / 1000 + MM_TOLERANCE
         or firmware_mm["SU", letter] < high[i] / 1000 - MM_TOLERANCE
     ]
     if short:
         raise Refused(f"{label}: the controller's limits cut the configured travel short: {'; '.join(short)}")
 
 
+def homed_um(settings: AsiSettings, axis: int) -> float:
+    """Where homing leaves an axis: off its switch, and at the low end also high enough to be reached from below."""
+    pull_off_um = settings.pull_off_mm * 1000
+    return -pull_off_um if settings.home_ends[axis] == "high" else pull_off_um + settings.backlash_um[axis]
+
+
 def reachable_box(settings: AsiSettings) -> StageLimits:
     """0 is at the home switch of each axis; the pull-off, and at the low end the way to come from below, are left."""
     low, high = [], []
-    for i, end in enumerate(settings.home_ends):
-        pull_off_um, travel_um = settings.pull_off_mm * 1000, settings.travel_mm[i] * 1000
-        low.append((pull_off_um if end == "low" else -travel_um) + settings.backlash_um[i])
-        high.append(travel_um if end == "low" else -pull_off_um)
+    for axis, end in enumerate(settings.home_ends):
+        rest_um, travel_um = homed_um(settings, axis), settings.travel_mm[axis] * 1000
+        low.append(rest_um if end == "low" else -travel_um + settings.backlash_um[axis])
+        high.append(travel_um if end == "low" else rest_um)
     return StageLimits(Position(*low), Position(*high))
 
 

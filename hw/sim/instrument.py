@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from firmware_app.model import Eye, Position
+from hw.sim.asi_board import asi_firmware, asi_memory
+from hw.sim.firmware_asi import AsiFirmware
 from hw.sim.firmware_grbl import GrblFirmware
 from hw.sim.motion import Slides
 from hw.sim.plug import Device, Plug
@@ -45,7 +47,8 @@ class SimulatedInstrument:
         self.settings = settings
         self._slides = Slides(settings.power_up_mm(), settings.travel_mm, settings.steps_per_mm)
         self._grbl = settings.grbl()  # what is stored on the board survives its power
-        self._board: GrblFirmware | None = None
+        self._asi = asi_memory(settings)
+        self._board: GrblFirmware | AsiFirmware | None = None
         self._unsent = bytearray()
         self._wait = trio.CancelScope()
         self._silent = False
@@ -119,7 +122,7 @@ class SimulatedInstrument:
         """From power-up to the moment the plug is pulled, which also takes the motors' power."""
         self._silent = False
         self._unsent.clear()
-        board = GrblFirmware(self._slides, self._grbl, build_info=BUILD_INFO, now_s=trio.current_time())
+        board = self._new_board(trio.current_time())
         self._board = board
         self._say(board.advance(trio.current_time()))
         try:
@@ -134,6 +137,11 @@ class SimulatedInstrument:
         finally:
             self._board = None
             self._slides.power_off(trio.current_time())
+
+    def _new_board(self, now_s: float) -> GrblFirmware | AsiFirmware:
+        if self.settings.controller != "grbl":
+            return asi_firmware(self._slides, self._asi, self.settings, now_s)
+        return GrblFirmware(self._slides, self._grbl, build_info=BUILD_INFO, now_s=now_s)
 
     def _say(self, data: bytes) -> None:
         self._unsent += data

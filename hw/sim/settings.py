@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from hw.sim.firmware_settings import Settings
 from hw.sim.motion import Vector
@@ -22,6 +22,7 @@ class SimSettings:
         None  # where the links `stage` and `camera` go; they survive a replug, a pty's name does not
     )
     camera: bool = True
+    controller: Literal["grbl", "ms2000", "tiger"] = "grbl"
     steps_per_mm: Vector = (800.0, 800.0, 800.0)
     max_rate_mm_per_min: Vector = (6000.0, 6000.0, 4800.0)
     acceleration_mm_per_s2: Vector = (1000.0, 1000.0, 500.0)
