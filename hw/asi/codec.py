@@ -41,7 +41,12 @@ ERRORS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """`:A`, or the empty line of the Tiger reply syntax."""
+    """`:A`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """Nothing but the end of a line: success in the Tiger reply syntax, and otherwise nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,7 @@ class Unrecognised:
     line: bytes
 
 
-Reply = Done | Failed | Motors | Values | Assignments | Text | Banner
+Reply = Done | Empty | Failed | Motors | Values | Assignments | Text | Banner
 Event = Reply | Unrecognised
 
 
@@ -150,15 +155,16 @@ class Decoder:
 
 def decode_reply(reply: bytes) -> Event:
     """One reply without its LF; its CR and the blanks before it are optional."""
+    reply = reply.rstrip(b"\r ")
     if not all(0x20 <= byte < 0x7F or byte == 0x0D for byte in reply):
         return Unrecognised(reply)
-    lines = tuple(line.strip(" ") for line in reply.decode("ascii").rstrip("\r ").split("\r"))
+    lines = tuple(line.strip(" ") for line in reply.decode("ascii").split("\r"))
     return _decode_line(lines[0]) if len(lines) == 1 else _decode_lines(lines)
 
 
 def _decode_line(line: str) -> Event:
     if line in ("", ":A"):
-        return Done()
+        return Done() if line else Empty()
     if line in ("B", "N"):
         return Motors(line == "B")
     if match := FAILED_PATTERN.fullmatch(line):

@@ -43,6 +43,7 @@ async def identify(link: AsiLink, port: str, settings: AsiSettings, simulated: b
     except (Deadline, ProtocolError) as error:
         raise type(error)(f"{error}; asked for its build at {settings.baud} baud") from error
     tiger = build_name.startswith("TIGER_COMM")
+    link.bare_replies = tiger
     version = (await link.text(codec.TIGER_VERSION if tiger else codec.VERSION))[0]
     if (SIMULATOR_MARK in version) != simulated:
         what = "the simulator" if not simulated else "not the simulator"

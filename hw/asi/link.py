@@ -14,7 +14,20 @@ from typing import Final
 import trio
 
 from hw.asi import codec
-from hw.asi.codec import Assignments, AxisStatus, Banner, Done, Event, Failed, Motors, Reply, Text, Unrecognised, Values
+from hw.asi.codec import (
+    Assignments,
+    AxisStatus,
+    Banner,
+    Done,
+    Empty,
+    Event,
+    Failed,
+    Motors,
+    Reply,
+    Text,
+    Unrecognised,
+    Values,
+)
 from hw.errors import Deadline, DeviceError, DeviceFault, DeviceLost, ProtocolError
 from hw.tty import Tty
 
@@ -40,6 +53,7 @@ class AsiLink:
     def __init__(self, tty: Tty, label: str) -> None:
         self.label = label
         self.restarts = 0  # how often the controller said unasked who it is: it has lost its coordinates then
+        self.bare_replies = False  # a Tiger may be set to the reply syntax in which an empty line is a success
         self.unrecognised = 0
         self.failure: DeviceError | None = None
         self._tty = tty
@@ -95,6 +109,8 @@ class AsiLink:
             case Unrecognised():
                 self._last_unrecognised = event.line
                 self.unrecognised += 1
+            case Empty() if not self.bare_replies:
+                pass
             case Banner():
                 self._restarted()
             case Text() if not self._queue and not self._out_of_step:
@@ -125,7 +141,7 @@ class AsiLink:
     async def do(self, line: bytes) -> None:
         """A command that says no more than that it was accepted. Its refusal is a `DeviceFault`."""
         reply = await self._ask(line)
-        if not isinstance(reply, Done):
+        if not isinstance(reply, Done | Empty):
             raise self._misfit(reply, line)
 
     async def moving(self) -> bool:

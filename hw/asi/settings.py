@@ -21,6 +21,8 @@ BAUDS: Final = (9600, 19200, 28800, 115200)
 RELATIVE_TOLERANCE: Final = 0.01
 # Printed with three decimals or more.
 MM_TOLERANCE: Final = 0.0006
+# A limit of the firmware stops an axis as a switch does; so far beyond the home switch it cannot have been that.
+BEYOND_SWITCH_MM: Final = 0.1
 SEARCH_FACTOR: Final = 1.1  # homing goes this much further than the travel before it gives up
 
 
@@ -90,15 +92,21 @@ def require_settings(device: Mapping[tuple[str, str], float], settings: AsiSetti
 def require_limits_outside(
     limits: StageLimits, firmware_mm: Mapping[tuple[str, str], float], settings: AsiSettings, label: str
 ) -> None:
-    """Only after homing do the firmware limits mean anything; they must not cut our reach short."""
+    """`Refused` where the firmware limits cut our reach short, or lie where homing thinks it found a switch.
+
+    They follow the coordinates, so only after homing do they mean anything.
+    """
     low, high = as_vector(limits.low), as_vector(limits.high)
-    short = [
-        f"{letter}: SL {firmware_mm['SL', letter]:g} to SU {firmware_mm['SU', letter]:g} mm,"
-        f" travel {low[i] / 1000:g} to {high[i] / 1000:g} mm"
-        for i, letter in enumerate(settings.axes)
-        if firmware_mm["SL", letter] > (low[i] - settings.backlash_um[i]) / 1000 + MM_TOLERANCE
-        or firmware_mm["SU", letter] < high[i] / 1000 - MM_TOLERANCE
-    ]
+    short = []
+    for i, (letter, end) in enumerate(zip(settings.axes, settings.home_ends, strict=True)):
+        low_mm, high_mm = (low[i] - settings.backlash_um[i]) / 1000, high[i] / 1000
+        if end == "high":
+            high_mm = BEYOND_SWITCH_MM
+        else:
+            low_mm = -BEYOND_SWITCH_MM
+        if firmware_mm["SL", letter] > low_mm + MM_TOLERANCE or firmware_mm["SU", letter] < high_mm - MM_TOLERANCE:
+            have = f"SL {firmware_mm['SL', letter]:g} to SU {firmware_mm['SU', letter]:g} mm"
+            short.append(f"{letter}: {have}, needed {low_mm:g} to {high_mm:g}")
     if short:
         raise Refused(f"{label}: the controller's limits cut the configured travel short: {'; '.join(short)}")
 

@@ -31,6 +31,7 @@ from hw.sim.motion import Slides
 LETTERS: Final = "XYZ"
 LINE_BYTES: Final = 200
 UNITS_PER_MM: Final = 10000
+MAX_SPEED_MM_PER_S: Final = 400.0
 UNKNOWN, BAD_AXIS, MISSING, OUT_OF_RANGE, FAILED, UNDEFINED, BAD_CARD, HALTED = -1, -2, -3, -4, -5, -6, -7, -21
 AXIS_PARAMETERS: Final = ("UM", "S", "AC", "B", "E", "PC", "SL", "SU", "HM")
 TRAILING_A: Final = ("UM", "AC", "B")  # `:X=50 A`; the others `:A X=50`
@@ -207,7 +208,7 @@ class AsiFirmware:
         axes = sorted(self._axis(parameter) for parameter in self._required(command))
         units = [f"{self._axes.at_mm(axis, self._now_s) * UNITS_PER_MM:.{self._memory.decimals}f}" for axis in axes]
         if self._tiger_replies:
-            return self._ended(" ".join(f"{LETTERS[axis]}={unit}" for axis, unit in zip(axes, units, strict=True)))
+            units = [f"{LETTERS[axis]}={unit}" for axis, unit in zip(axes, units, strict=True)]
         return self._ended(f":A {' '.join(units)} ")
 
     def _motor_control(self, command: Command) -> bytes:
@@ -232,7 +233,7 @@ class AsiFirmware:
             elif parameter.sign == "+":
                 words.append("M" if busy else " ")
             else:
-                words.append(str(self._status_byte(axis)))
+                words.append(f"{LETTERS[axis]}=" * self._tiger_replies + str(self._status_byte(axis)))
         return self._ended(f":A {' '.join(words)}")
 
     def _status_bytes(self, command: Command) -> bytes:
@@ -282,15 +283,14 @@ class AsiFirmware:
             value = parameter.value or 0.0
             if name in ("UM", "S", "AC", "B") and value < 0:
                 raise CommandError(OUT_OF_RANGE)
-            self._axes.parameters[name, letter] = value
+            # A speed above the motor's is told as the motor's own.
+            self._axes.parameters[name, letter] = min(value, MAX_SPEED_MM_PER_S) if name == "S" else value
             if name in REMEMBERED:
                 self._memory.parameters[name, letter] = value
         if not asked:
             return self._done()
         pairs = " ".join(asked)
-        if self._tiger_replies:
-            return self._ended(pairs)
-        return self._ended(f":{pairs} A" if name in TRAILING_A else f":A {pairs}")
+        return self._ended(f":{pairs} A" if name in TRAILING_A and not self._tiger_replies else f":A {pairs}")
 
     def _save(self, _: Command) -> bytes:
         kept = {key: value for key, value in self._axes.parameters.items() if key[0] not in REMEMBERED}
@@ -373,8 +373,10 @@ class AsiFirmware:
         return self.dialect is Dialect.TIGER and self._memory.tiger_replies
 
     def _done(self) -> bytes:
-        return self._ended("" if self._tiger_replies else ":A ")
+        return self._ended(":A ")
 
     def _ended(self, text: str) -> bytes:
+        if self._tiger_replies:
+            text = text.removeprefix(":A").removesuffix(":A").strip()
         bare = self.dialect is Dialect.MS2000 and self._memory.verbose & 8
         return text.encode("ascii") + (b"\r" if bare else b"\r\n")

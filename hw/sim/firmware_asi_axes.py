@@ -47,8 +47,9 @@ class Axes:
 
     def switch(self, axis: int, now_s: float) -> int:
         """Which limit switch of the axis is pressed: `UPPER`, `LOWER` or 0."""
-        if axis in self._forced:
-            return self._forced[axis]
+        return self._forced.get(axis) or self._reached(axis, now_s)
+
+    def _reached(self, axis: int, now_s: float) -> int:
         if "XYZ"[axis] not in self.slides.pressed(now_s):
             return 0
         return UPPER if self.slides.physical_mm(now_s)[axis] > -self.slides.travel_mm[axis] / 2 else LOWER
@@ -105,7 +106,8 @@ class Axes:
             way_mm = place_mm - start_mm[axis]
             x, y, z = (unit if way_mm >= 0 else -unit for unit in UNITS[axis])
             motion = Motion(start_s, start_mm, (x, y, z), Profile(abs(way_mm), speed, speed / max(ramp_s, 0.001)))
-            motion = replace(motion, cut_s=self.slides.switch_s(motion))
+            against = way_mm * self._reached(axis, now_s) > 0
+            motion = replace(motion, cut_s=start_s if against else self.slides.switch_s(motion))
             motions.append(motion)
             if motion.cut_s < motion.start_s + motion.profile.duration_s:
                 break
