@@ -238,6 +238,7 @@ class AsiLink:
             self._require_port()
             await self._outgoing.send((line, due))
         if scope.cancelled_caught:
+            self._require_port()
             raise Deadline(f"{self.label}: the port took nothing for {WRITE_S + REPLY_S:g} s")
         return due
 

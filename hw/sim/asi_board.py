@@ -29,9 +29,11 @@ def asi_firmware(slides: Slides, memory: Memory, settings: SimSettings, now_s: f
 
 
 def asi_stage_config(settings: SimSettings) -> dict[str, object]:
-    """What `hw.asi.stage.AsiSettings` must say for a stage that was made of these settings."""
+    """The `[stage]` table for a simulated stage of these settings, without its port."""
     parameters = asi_memory(settings).parameters
     return {
+        "driver": "asi",
+        "simulated": True,
         "baud": 115200,
         "axes": "XYZ",
         "speed_mm_per_s": [parameters["S", letter] for letter in "XYZ"],

@@ -27,7 +27,8 @@ QUICK = SimSettings(
 
 def asi_settings(settings: SimSettings, **changed: Any) -> AsiSettings:
     table = asi_stage_config(settings) | {"settle_s": 0.0} | changed
-    return AsiSettings(**{key: tuple(value) if isinstance(value, list) else value for key, value in table.items()})
+    fields = {key: value for key, value in table.items() if key in AsiSettings.__slots__}
+    return AsiSettings(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
 
 
 @asynccontextmanager

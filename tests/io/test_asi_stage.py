@@ -38,7 +38,8 @@ MIDDLE = Position(-10000.0, -5000.0, -5000.0)
 
 def fitting(settings: SimSettings, **changed: Any) -> AsiSettings:
     table = asi_stage_config(settings) | {"settle_s": 0.0} | changed
-    return AsiSettings(**{key: tuple(value) if isinstance(value, list) else value for key, value in table.items()})
+    fields = {key: value for key, value in table.items() if key in AsiSettings.__slots__}
+    return AsiSettings(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
 
 
 @asynccontextmanager
@@ -392,6 +393,7 @@ class ScriptedController:
     def __init__(self, replies: dict[str, str | list[str] | bytes]) -> None:
         self.replies = dict(replies)
         self.heard: list[str] = []
+        self.deaf = False
         self.fd, self._host_fd = os.openpty()
         tty.setraw(self._host_fd)
         os.set_blocking(self.fd, False)
@@ -401,6 +403,8 @@ class ScriptedController:
         line = b""
         while True:
             await trio.lowlevel.wait_readable(self.fd)
+            if self.deaf:
+                return
             for byte in os.read(self.fd, 4096):
                 if byte != 0x0D:
                     line += bytes([byte])
@@ -595,4 +599,51 @@ async def test_a_reply_that_its_caller_gave_up_is_nobody_elses() -> None:
             await stage.position()
         board.replies["W X Y Z"] = ":A 20 20 20 "
         os.write(board.fd, b":A 10 10 10 \r\n")
+        assert await stage.position() == Position(2.0, 2.0, 2.0)
+
+
+async def test_an_empty_line_from_an_ms2000_is_no_reply() -> None:
+    async with scripted() as board, open_asi(board.port, SCRIPTED, simulated=False) as stage:
+        board.replies["W X Y Z"] = b"\r\n:A 10 10 10 \r\n"
+        assert await stage.position() == Position(1.0, 1.0, 1.0)
+
+
+async def test_where_it_is_already_nothing_is_sent_that_moves() -> None:
+    async with scripted() as board, open_asi(board.port, SCRIPTED, simulated=False) as stage:
+        at = await stage.home()
+        board.heard.clear()
+        assert await stage.move_to(at) == at
+        assert not any(line.startswith(("M ", "R ")) for line in board.heard)
+
+
+async def test_whoever_supervises_is_told_of_the_loss() -> None:
+    async with simulated() as (instrument, stage):
+        await instrument.command("unplug stage")
+        with trio.fail_after(5):
+            assert "stage" in await stage.wait_lost() or "dev" in await stage.wait_lost()
+        assert not stage.homed
+
+
+async def test_a_board_that_takes_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asi_link, "WRITE_S", 0.05)
+    monkeypatch.setattr(asi_link, "REPLY_S", 0.05)
+    async with scripted() as board, open_asi(board.port, SCRIPTED, simulated=False) as stage:
+        host_fd = os.open(board.port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        board.deaf = True
+        try:
+            while True:
+                os.write(host_fd, b"x" * 4096)
+        except BlockingIOError:
+            os.close(host_fd)
+        with pytest.raises(DeviceError):
+            await stage.stop()
+        assert not stage.homed
+
+
+async def test_a_reply_that_nobody_waits_for_and_that_never_comes_takes_no_other_with_it(short_waits: None) -> None:
+    async with scripted() as board, open_asi(board.port, SCRIPTED, simulated=False) as stage:
+        board.replies["W X Y Z"] = b""
+        with trio.move_on_after(0.01):
+            await stage.position()
+        board.replies["W X Y Z"] = ":A 20 20 20 "
         assert await stage.position() == Position(2.0, 2.0, 2.0)
