@@ -65,7 +65,7 @@ class AsiLink:
         self._turn = trio.Lock()
         self._queue: deque[Due] = deque()
         self._out_of_step = True  # what was sent before the port was opened may still be answered
-        self._heard_s = 0.0
+        self._heard_s = trio.current_time()
         self._last_unrecognised = b""
 
     # ------------------------------------------------------------------------------------------ the owner

@@ -39,7 +39,7 @@ from hw.errors import Deadline, DeviceError, DeviceFault, ProtocolError, Refused
 from hw.tty import Tty
 
 POLL_S: Final = (0.01, 0.02, 0.04)  # after the planned end of a motion
-SLOW_POLL_S: Final = 0.1
+SLOW_POLL_S: Final = 0.05  # a question and its reply take 5 ms at 9600 baud
 LATE_S: Final = 2.0  # how much later than planned a motion may end: the final approach of the servo is not documented
 HALT_S: Final = 1.0  # the axes stop within their ramps, tenths of a second
 STREAM_S: Final = 0.1
