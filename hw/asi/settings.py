@@ -149,14 +149,5 @@ def search_um(settings: AsiSettings, axis: int) -> float:
     return sign * (settings.travel_mm[axis] * SEARCH_FACTOR + settings.pull_off_mm) * 1000
 
 
-def from_below(start_um: Vector, target_um: Vector, backlash_um: Vector) -> list[Vector]:
-    """The places to go one after the other so that every axis that moves ends upwards."""
-    past = tuple(
-        target - backlash if target < start else target
-        for start, target, backlash in zip(start_um, target_um, backlash_um, strict=True)
-    )
-    return [target_um] if past == target_um else [(past[0], past[1], past[2]), target_um]
-
-
 def as_vector(position: Position) -> Vector:
     return (position.x_um, position.y_um, position.z_um)

@@ -10,7 +10,6 @@ limit switch anywhere but in homing means that the frame is not where it was tho
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import chain, repeat
@@ -20,6 +19,7 @@ import trio
 
 from firmware_app.model import Position
 from hw.abc import Identity, StageLimits, StampedPosition
+from hw.approach import UNSEATED, Seats, legs
 from hw.asi import codec
 from hw.asi.controller import Controller, firmware_limits_mm, identify, require_set_up
 from hw.asi.link import AsiLink
@@ -27,7 +27,6 @@ from hw.asi.settings import AsiSettings as AsiSettings
 from hw.asi.settings import (
     Vector,
     as_vector,
-    from_below,
     homed_um,
     motion_seconds,
     reachable_box,
@@ -36,15 +35,17 @@ from hw.asi.settings import (
     search_um,
 )
 from hw.errors import Deadline, DeviceError, DeviceFault, ProtocolError, Refused
+from hw.lamp_levels import require_level
+from hw.position_stream import position_stream
 from hw.tty import Tty
 
 POLL_S: Final = (0.01, 0.02, 0.04)  # after the planned end of a motion
 SLOW_POLL_S: Final = 0.05  # a question and its reply take 5 ms at 9600 baud
 LATE_S: Final = 2.0  # how much later than planned a motion may end: the final approach of the servo is not documented
 HALT_S: Final = 1.0  # the axes stop within their ramps, tenths of a second
-STREAM_S: Final = 0.1
 LEVEL_TOLERANCE: Final = 0.006  # the LED command takes whole percents
 SMALLEST_STEP_UM: Final = 0.05  # below half a unit of the wire an axis is where it should be
+SEATED_UM: Final = 0.5  # what a servo at rest may wander
 RESTART_MARK: Final = 21331  # any number but the 0 that BU Z has after power-up or a reset
 
 
@@ -59,9 +60,10 @@ class AsiStage:
         self._limits = reachable_box(settings)
         self._turn = trio.Lock()
         self._in_motion_now = False
-        self._homing = False
+        self._homing_ended: trio.Event | None = None
         self._stops = 0
         self._homed_since: int | None = None
+        self._seated_um: Vector | None = None  # where the last move came to from below
         self._marked = False
 
     @property
@@ -86,26 +88,23 @@ class AsiStage:
         return await self._link.wait_lost()
 
     async def position(self) -> Position:
-        if self._homing:
+        if self._homing_ended is not None:
             raise Refused(f"{self.identity.label} is homing: no position until it ends")
         return _position(await self._at_um())
 
-    async def positions(self) -> AsyncGenerator[StampedPosition, None]:
-        """Ten times a second, motions included; silent while homing, when there is no frame."""
-        while True:
-            next_s = trio.current_time() + STREAM_S
-            if not self._homing:
-                at_um = await self._at_um()
-                yield StampedPosition(_position(at_um), time.monotonic_ns())
-            await trio.sleep_until(next_s)
+    def positions(self) -> AsyncGenerator[StampedPosition, None]:
+        """Also during moves; none while homing, when there is no frame."""
+        return position_stream(self._position_after_homing)
+
+    async def _position_after_homing(self) -> Position:
+        while self._homing_ended is not None:
+            await self._homing_ended.wait()
+        return await self.position()
 
     async def set_output(self, name: str, level: float) -> None:
         """In whole percents, and read back."""
-        lamp = next((lamp for lamp in self._controller.lamps if lamp.name == name), None)
-        if lamp is None:
-            raise Refused(f"{self.identity.label} has no output {name!r}; it has {', '.join(self.outputs) or 'none'}")
-        if not 0 <= level <= 1:
-            raise Refused(f"{self.identity.label}: level {level:g} of {name} is outside 0 to 1")
+        require_level(self.identity.label, self.outputs, name, level)
+        lamp = self._controller.lamps[self.outputs.index(name)]
         await self._link.do(codec.encode_led(lamp.letter, round(level * 100), card=lamp.card))
         is_level = await self._link.setting("LED", lamp.letter, card=lamp.card) / 100
         if abs(is_level - level) > LEVEL_TOLERANCE:
@@ -119,20 +118,21 @@ class AsiStage:
             self._homed_since = None
             stops, restarts = self._stops, self._link.restarts
             await require_set_up(self._link, self._settings)
-            self._homing = True
+            self._homing_ended = trio.Event()
             try:
                 async with self._in_motion(stops):
                     for axes in ((2,), (0, 1)):
                         await self._home_axes(axes, stops, restarts)
-                limits_mm = await firmware_limits_mm(self._link, self._settings)
-                require_limits_outside(self._limits, limits_mm, self._settings, self.identity.label)
-                await self._mark_power()
-                at_um = await self._at_um()
             finally:
-                self._homing = False
+                ended, self._homing_ended = self._homing_ended, None
+                ended.set()
+            limits_mm = await firmware_limits_mm(self._link, self._settings)
+            require_limits_outside(self._limits, limits_mm, self._settings, self.identity.label)
+            await self._mark_power()
+            at = _position(await self._at_um())
             self._link.require_not_restarted(restarts)
-            self._homed_since = restarts
-            return _position(at_um)
+            self._homed_since, self._seated_um = restarts, None
+            return await self._move(at) if any(self._settings.backlash_um) else at
 
     async def move_to(self, target: Position) -> Position:
         async with self._turn:
@@ -161,8 +161,9 @@ class AsiStage:
         self._check_target(target)
         await self._require_same_power()
         target_um, at_um = as_vector(target), await self._at_um()
+        seats, self._seated_um = self._seats(at_um), None
         async with self._in_motion(stops):
-            for place_um in from_below(at_um, target_um, self._settings.backlash_um):
+            for place_um in legs(at_um, target_um, self._settings.backlash_um, seats):
                 if changed := self._changed(at_um, place_um):
                     await self._link.do(codec.encode_move(changed))
                     self._check_not_stopped(stops)
@@ -172,6 +173,7 @@ class AsiStage:
             end_um = await self._at_um()
             await self._require_clear_of_limits()
         self._check_arrival(target_um, end_um)
+        self._seated_um = end_um
         await self._link.pause(self._settings.settle_s, restarts)
         return _position(end_um)
 
@@ -314,6 +316,13 @@ class AsiStage:
     async def _at_um(self) -> Vector:
         at_um = await self._link.positions_um(self._controller.letters)
         x, y, z = (at_um[letter] for letter in self._settings.axes)
+        return (x, y, z)
+
+    def _seats(self, at_um: Vector) -> Seats:
+        """An axis that was moved since - by the joystick, by a stopped move - may have been come to from above."""
+        if self._seated_um is None:
+            return UNSEATED
+        x, y, z = (abs(at - was) <= SEATED_UM for at, was in zip(at_um, self._seated_um, strict=True))
         return (x, y, z)
 
     def _changed(self, at_um: Vector, place_um: Vector) -> dict[str, float]:

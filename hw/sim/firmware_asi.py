@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -21,6 +21,7 @@ from hw.sim.firmware_asi_words import (
     LED_CHANNELS,
     SHORTCUTS,
     TIGER_BUILD_DETAILS,
+    TIGER_LEDS,
     Command,
     CommandError,
     Parameter,
@@ -60,13 +61,6 @@ def factory_parameters(speed_mm_per_s: float = 5.745920, ramp_ms: float = 100.0)
     return {(command, letter): value for command, value in one.items() for letter in LETTERS}
 
 
-@dataclass(slots=True)
-class Leds:
-    """Percent by card and channel."""
-
-    percent: dict[tuple[int, str], int] = field(default_factory=dict)
-
-
 class AsiFirmware:
     """Give it every byte with `receive`, call `advance` at `wake_s` at the latest; both return what it says."""
 
@@ -74,12 +68,12 @@ class AsiFirmware:
         self, slides: Slides, memory: Memory, *, dialect: Dialect, build_info: str = "", now_s: float = 0.0
     ) -> None:
         self.dialect = dialect
-        self.leds = Leds()
         self._memory = memory
         self._build_info = build_info
         self._now_s = now_s
         self._line = bytearray()
         self._mark = 0  # BU Z
+        self._percent: dict[tuple[int, str], int] = {}  # of the LEDs, by card and channel
         self._axes = Axes(slides, LETTERS, dict(memory.parameters))
         self._unasked = b""
         if dialect is Dialect.TIGER:
@@ -109,6 +103,11 @@ class AsiFirmware:
         if was_moving and not self._axes.slides.moving and self.dialect is Dialect.MS2000 and self._memory.verbose & 1:
             said += b"N"
         return said
+
+    def lamps(self) -> dict[str, float]:
+        """How bright each LED is, 0..1, by the name that the driver gives it."""
+        names = {(0, "X"): "led"} if self.dialect is Dialect.MS2000 else TIGER_LEDS
+        return {name: self._percent.get(key, 0) / 100 for key, name in names.items()}
 
     def inject_alarm(self, code: int, now_s: float) -> bytes:
         """1 to 6: upper and lower switch of X, Y, Z; 7 to 9: their motors disabled; 10: restarts, coordinates lost."""
@@ -321,12 +320,12 @@ class AsiFirmware:
                 raise CommandError(BAD_AXIS)
             key = card, parameter.letter
             if parameter.sign == "?":
-                asked.append(f"{parameter.letter}={self.leds.percent.get(key, 50)}")
+                asked.append(f"{parameter.letter}={self._percent.get(key, 0)}")
                 continue
             percent = parameter.value or 0.0
             if not 0 <= percent <= 100:
                 raise CommandError(OUT_OF_RANGE)
-            self.leds.percent[key] = int(percent)
+            self._percent[key] = int(percent)
         return self._ended(f"{' '.join(asked)} :A") if asked else self._done()
 
     def _led_card(self, command: Command) -> int:
@@ -349,7 +348,7 @@ class AsiFirmware:
         self._axes = Axes(self._axes.slides, LETTERS, dict(self._memory.parameters))
         self._mark = 0
         self._line.clear()
-        self.leds = Leds()
+        self._percent.clear()
         return self._who(Command(None, "N", ())) if self.dialect is Dialect.TIGER else b""
 
     # ------------------------------------------------------------------------------------------ words

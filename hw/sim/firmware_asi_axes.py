@@ -29,6 +29,7 @@ class Axes:
         self.parameters = parameters
         self.disabled: set[int] = set()
         self._forced: dict[int, int] = {}  # switches that are pressed although no slide is there
+        self._motions: list[Motion] = []
         self._ends_s: dict[int, float] = {}
 
     def settle(self, now_s: float) -> None:
@@ -58,22 +59,24 @@ class Axes:
         """A new command ends the one before. A disabled axis does not move, and nobody is told."""
         self.slides.halt(now_s)
         self._ends_s.clear()
-        motions: list[Motion] = []
+        self._motions = []
         for axis, target_mm in targets_mm.items():
             self._forced.pop(axis, None)
             if axis not in self.disabled:
-                motions += self._ways(axis, target_mm, now_s)
-        self.slides.start(*motions)
+                self._motions += self._ways(axis, target_mm, now_s)
+        self.slides.start(*self._motions)
 
     def brake(self, now_s: float) -> None:
         if not self.slides.moving:
             return
         at_mm = self.slides.machine_mm(now_s)
-        moving = [replace(motion.braked(now_s), start_mm=at_mm) for motion in self.slides.motions]
+        self._motions = [replace(motion.braked(now_s), start_mm=at_mm) for motion in self._motions]
         self.slides.halt(now_s)
         for axis in self._ends_s:
-            self._ends_s[axis] = max((m.end_s for m in moving if m.direction[axis]), default=now_s)
-        self.slides.start(*moving)
+            self._ends_s[axis] = max(
+                (motion.end_s for motion in self._motions if motion.direction[axis]), default=now_s
+            )
+        self.slides.start(*self._motions)
 
     def stop_dead(self, now_s: float) -> None:
         self.slides.halt(now_s)

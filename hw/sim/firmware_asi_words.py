@@ -37,6 +37,7 @@ SHORTCUTS: Final = {
 CARDS: Final = (0, 1, 2, 3)
 BUILDS: Final = {0: "TIGER_COMM", 1: "STD_XY", 2: "STD_ZF", 3: "TGLED_4"}
 LED_CHANNELS: Final = {0: "X", 3: "XYZF"}  # by card; an MS-2000 has one on its TTL output
+TIGER_LEDS: Final = {(3, channel): f"led{number}@L" for number, channel in enumerate("XYZF", start=1)}
 TIGER_BUILD_DETAILS: Final = (
     "Motor Axes: X Y Z L",
     "Axis Types: x x z i",

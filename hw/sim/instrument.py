@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from firmware_app.model import Eye, Position
-from hw.sim.asi_board import asi_firmware, asi_memory
+from hw.sim import asi_kind
 from hw.sim.firmware_asi import AsiFirmware
 from hw.sim.firmware_grbl import GrblFirmware
 from hw.sim.motion import Slides
@@ -47,7 +47,7 @@ class SimulatedInstrument:
         self.settings = settings
         self._slides = Slides(settings.power_up_mm(), settings.travel_mm, settings.steps_per_mm)
         self._grbl = settings.grbl()  # what is stored on the board survives its power
-        self._asi = asi_memory(settings)
+        self._asi = asi_kind.memory(settings)
         self._board: GrblFirmware | AsiFirmware | None = None
         self._unsent = bytearray()
         self._wait = trio.CancelScope()
@@ -139,8 +139,9 @@ class SimulatedInstrument:
             self._slides.power_off(trio.current_time())
 
     def _new_board(self, now_s: float) -> GrblFirmware | AsiFirmware:
-        if self.settings.controller != "grbl":
-            return asi_firmware(self._slides, self._asi, self.settings, now_s)
+        kind, _, dialect = self.settings.stage.partition("-")
+        if kind == "asi":
+            return asi_kind.power_up(dialect, self.settings, self._slides, self._asi, now_s)
         return GrblFirmware(self._slides, self._grbl, build_info=BUILD_INFO, now_s=now_s)
 
     def _say(self, data: bytes) -> None:

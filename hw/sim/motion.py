@@ -141,10 +141,6 @@ class Slides:
         return bool(self._motions)
 
     @property
-    def motions(self) -> tuple[Motion, ...]:
-        return self._motions
-
-    @property
     def end_s(self) -> float:
         return max((motion.end_s for motion in self._motions), default=-math.inf)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from hw.sim.firmware_settings import Settings
-from hw.sim.motion import Vector
+from hw.sim.motion import STILL, Vector
 
 BUILD_INFO: Final = "SPECULAR-SIM"
 
@@ -22,7 +22,6 @@ class SimSettings:
         None  # where the links `stage` and `camera` go; they survive a replug, a pty's name does not
     )
     camera: bool = True
-    controller: Literal["grbl", "ms2000", "tiger"] = "grbl"
     steps_per_mm: Vector = (800.0, 800.0, 800.0)
     max_rate_mm_per_min: Vector = (6000.0, 6000.0, 4800.0)
     acceleration_mm_per_s2: Vector = (1000.0, 1000.0, 500.0)
@@ -32,6 +31,8 @@ class SimSettings:
     pull_off_mm: float = 1.0
     debounce_ms: float = 10.0
     start_mm: Vector | None = None  # where the stage stands at power-up; None: anywhere, by the seed
+    stage: str = "grbl"  # one of `stage_kinds.KINDS`
+    backlash_um: Vector = STILL  # what the configuration says of it
 
     def grbl(self) -> Settings:
         """What the board's owner has stored on it."""

@@ -14,7 +14,7 @@ import trio
 from stage_contract import CHECKS, Check, StageRig
 
 from hw.asi.stage import AsiSettings, open_asi
-from hw.sim.asi_board import asi_stage_config
+from hw.sim import asi_kind
 from hw.sim.instrument import SimSettings, SimulatedInstrument
 
 QUICK = SimSettings(
@@ -26,14 +26,14 @@ QUICK = SimSettings(
 
 
 def asi_settings(settings: SimSettings, **changed: Any) -> AsiSettings:
-    table = asi_stage_config(settings) | {"settle_s": 0.0} | changed
+    table = asi_kind.config(settings) | {"settle_s": 0.0} | changed
     fields = {key: value for key, value in table.items() if key in AsiSettings.__slots__}
     return AsiSettings(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
 
 
 @asynccontextmanager
 async def asi_on_a_pty(controller: str, folder: Path) -> AsyncIterator[StageRig]:
-    settings = replace(QUICK, link_dir=folder, controller=controller)
+    settings = replace(QUICK, link_dir=folder, stage=f"asi-{controller}")
     instrument = SimulatedInstrument(settings)
     async with trio.open_nursery() as nursery:
         ports = await nursery.start(instrument.run)

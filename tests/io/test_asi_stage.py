@@ -19,7 +19,7 @@ from hw.asi import link as asi_link
 from hw.asi import stage as asi_stage
 from hw.asi.stage import AsiSettings, AsiStage, open_asi
 from hw.errors import Deadline, DeviceError, DeviceFault, DeviceLost, ProtocolError, Refused
-from hw.sim.asi_board import asi_stage_config
+from hw.sim import asi_kind
 from hw.sim.instrument import SimSettings, SimulatedInstrument
 from hw.tty import Tty
 
@@ -28,16 +28,16 @@ QUICK = SimSettings(
     travel_mm=(20.0, 10.0, 10.0),
     max_rate_mm_per_min=(12000.0, 12000.0, 12000.0),
     acceleration_mm_per_s2=(4000.0, 4000.0, 4000.0),
-    controller="ms2000",
+    stage="asi-ms2000",
 )
-TIGER = replace(QUICK, controller="tiger")
+TIGER = replace(QUICK, stage="asi-tiger")
 SLOW = replace(QUICK, max_rate_mm_per_min=(1200.0, 1200.0, 1200.0))
 KINDS = pytest.mark.parametrize("settings", [QUICK, TIGER], ids=["ms2000", "tiger"])
 MIDDLE = Position(-10000.0, -5000.0, -5000.0)
 
 
 def fitting(settings: SimSettings, **changed: Any) -> AsiSettings:
-    table = asi_stage_config(settings) | {"settle_s": 0.0} | changed
+    table = asi_kind.config(settings) | {"settle_s": 0.0} | changed
     fields = {key: value for key, value in table.items() if key in AsiSettings.__slots__}
     return AsiSettings(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
 
@@ -359,7 +359,7 @@ async def test_the_lamps_of_a_tiger() -> None:
     async with simulated(TIGER) as (_, stage):
         assert stage.outputs == ("led1@L", "led2@L", "led3@L", "led4@L")
         await stage.set_output("led4@L", 0.25)
-        with pytest.raises(Refused, match="it has led1@L, led2@L"):
+        with pytest.raises(Refused, match="there are: led1@L, led2@L"):
             await stage.set_output("led5@L", 0.25)
 
 

@@ -14,7 +14,6 @@ from hw.asi.settings import (
     AsiSettings,
     Vector,
     expected_settings,
-    from_below,
     homed_um,
     motion_seconds,
     reachable_box,
@@ -74,18 +73,6 @@ def test_motion_times_are_the_simulated_axes_own(start: Vector, end: Vector, bac
 
 def test_going_nowhere_takes_no_time() -> None:
     assert motion_seconds(replace(SETTINGS, board_backlash_mm=(0.04,) * 3), (1.0, 2.0, 3.0), (1.0, 2.0, 3.0)) == 0
-
-
-@given(PLACE, PLACE, st.tuples(*[st.sampled_from([0.0, 25.0])] * 3))
-def test_every_axis_ends_upwards(start: Vector, target: Vector, backlash: Vector) -> None:
-    places = from_below(start, target, backlash)
-    assert places[-1] == target
-    for axis in range(3):
-        way = [start[axis], *(place[axis] for place in places)]
-        if backlash[axis] and target[axis] < start[axis]:
-            assert way[-2] == target[axis] - backlash[axis]
-        else:
-            assert way[-2] in (start[axis], target[axis])
 
 
 def test_a_controller_that_is_set_up_as_configured_passes() -> None:

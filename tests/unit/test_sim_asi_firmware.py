@@ -218,12 +218,14 @@ def test_lamps() -> None:
     assert board.ask("TTL Y?") == ":A 9"
     assert board.ask("LED X=40") == ":A"
     assert board.ask("LED X?") == "X=40 :A"
+    assert board.firmware.lamps() == {"led": 0.4}
     board.ask("TTL Y=0")
     assert board.ask("TTL Y?") == ":A 0"
     tiger = Board(Dialect.TIGER)
     assert tiger.ask("3LED X=10 F=0") == ":A"
-    assert tiger.ask("3LED X? Y? Z? F?") == "X=10 Y=50 Z=50 F=0 :A"
-    assert tiger.firmware.leds.percent == {(3, "X"): 10, (3, "F"): 0}
+    assert tiger.ask("3LED Z=50") == ":A"
+    assert tiger.ask("3LED X? Y? Z? F?") == "X=10 Y=0 Z=50 F=0 :A"
+    assert tiger.firmware.lamps() == {"led1@L": 0.1, "led2@L": 0.0, "led3@L": 0.5, "led4@L": 0.0}
 
 
 def test_tiger_reply_syntax() -> None:
@@ -235,7 +237,7 @@ def test_tiger_reply_syntax() -> None:
     assert tiger.ask("W Z Y X") == "X=40000.0 Y=0.0 Z=20.0"
     assert tiger.ask("B X?") == "X=0.000000"
     assert tiger.ask("RS X") == "X=10"
-    assert tiger.ask("3LED X?") == "X=50"
+    assert tiger.ask("3LED X?") == "X=0"
     assert tiger.ask("W Q") == ":N-2"
 
 
