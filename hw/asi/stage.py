@@ -169,9 +169,9 @@ class AsiStage:
                     self._check_not_stopped(stops)
                     await self._until_still(motion_seconds(self._settings, at_um, place_um), restarts)
                     self._check_not_stopped(stops)
+                await self._require_clear_of_limits()
                 at_um = place_um
             end_um = await self._at_um()
-            await self._require_clear_of_limits()
         self._check_arrival(target_um, end_um)
         self._seated_um = end_um
         await self._link.pause(self._settings.settle_s, restarts)

@@ -647,3 +647,19 @@ async def test_a_reply_that_nobody_waits_for_and_that_never_comes_takes_no_other
             await stage.position()
         board.replies["W X Y Z"] = ":A 20 20 20 "
         assert await stage.position() == Position(2.0, 2.0, 2.0)
+
+
+async def test_a_switch_on_the_way_past_the_target_ends_the_move() -> None:
+    async with simulated(SLOW, backlash_um=(200.0, 200.0, 200.0)) as (instrument, stage):
+        await stage.home()
+        async with trio.open_nursery() as nursery:
+
+            async def move() -> None:
+                with pytest.raises(DeviceFault, match="axis X is on its upper limit switch"):
+                    await stage.move_to(MIDDLE)
+
+            nursery.start_soon(move)
+            while not instrument.moving:
+                await trio.lowlevel.checkpoint()
+            await instrument.command("alarm 1")
+        assert not stage.homed
