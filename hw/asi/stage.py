@@ -40,6 +40,7 @@ from hw.position_stream import position_stream
 from hw.tty import Tty
 
 POLL_S: Final = (0.01, 0.02, 0.04)  # after the planned end of a motion
+WATCH_S: Final = 0.25  # on the way: a switch, or whoever stops it, may end a motion of minutes at any time
 SLOW_POLL_S: Final = 0.05  # a question and its reply take 5 ms at 9600 baud
 LATE_S: Final = 2.0  # how much later than planned a motion may end: the final approach of the servo is not documented
 HALT_S: Final = 1.0  # the axes stop within their ramps, tenths of a second
@@ -131,6 +132,7 @@ class AsiStage:
             await self._mark_power()
             at = _position(await self._at_um())
             self._link.require_not_restarted(restarts)
+            self._check_not_stopped(stops)
             self._homed_since, self._seated_um = restarts, None
             return await self._move(at) if any(self._settings.backlash_um) else at
 
@@ -200,7 +202,9 @@ class AsiStage:
 
     async def _until_still(self, expected_s: float, restarts: int, *, at_any_time: bool = False) -> None:
         deadline_s = trio.current_time() + expected_s + LATE_S
-        for pause_s in chain(() if at_any_time else (expected_s,), POLL_S, repeat(SLOW_POLL_S)):
+        watched = int(expected_s / WATCH_S)
+        planned = () if at_any_time else (*repeat(WATCH_S, watched), expected_s - watched * WATCH_S)
+        for pause_s in chain(planned, POLL_S, repeat(SLOW_POLL_S)):
             await self._link.pause(pause_s, restarts)
             if not await self._link.moving():
                 return

@@ -392,6 +392,7 @@ class ScriptedController:
 
     def __init__(self, replies: dict[str, str | list[str] | bytes]) -> None:
         self.replies = dict(replies)
+        self.after: dict[str, dict[str, Any]] = {}  # hearing the key changes the replies
         self.heard: list[str] = []
         self.deaf = False
         self.fd, self._host_fd = os.openpty()
@@ -411,6 +412,7 @@ class ScriptedController:
                     continue
                 self.heard.append(line.decode())
                 os.write(self.fd, self._reply(line.decode()))
+                self.replies |= self.after.get(line.decode(), {})
                 line = b""
 
     def _reply(self, line: str) -> bytes:
@@ -663,3 +665,24 @@ async def test_a_switch_on_the_way_past_the_target_ends_the_move() -> None:
                 await trio.lowlevel.checkpoint()
             await instrument.command("alarm 1")
         assert not stage.homed
+
+
+async def test_who_is_stopped_in_a_long_move_is_told_at_once() -> None:
+    long_way = replace(SCRIPTED, travel_mm=(1000.0, 10.0, 10.0))
+    wide = {"SL X?": ":A X=-2000", "SU X?": ":A X=2000"}
+    async with scripted(wide) as board, open_asi(board.port, long_way, simulated=False) as stage:
+        await stage.home()
+        board.after = {"M X=-9000000.0": {"/": "B"}, "\\": {"/": "N"}}
+        with trio.fail_after(20):  # of the 179 s that the way takes
+            async with trio.open_nursery() as nursery:
+
+                async def move() -> None:
+                    with pytest.raises(DeviceFault) as raised:
+                        await stage.move_to(Position(-900000.0, -1000.0, -1000.0))
+                    assert raised.value.code == "stopped"
+
+                nursery.start_soon(move)
+                while "M X=-9000000.0" not in board.heard:
+                    await trio.lowlevel.checkpoint()
+                await stage.stop()
+        assert stage.homed
