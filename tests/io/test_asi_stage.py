@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import trio
 import trio.lowlevel
+import trio.testing
 
 from firmware_app.model import Position
 from hw.asi import link as asi_link
@@ -684,5 +685,6 @@ async def test_who_is_stopped_in_a_long_move_is_told_at_once() -> None:
                 nursery.start_soon(move)
                 while "M X=-9000000.0" not in board.heard:
                     await trio.lowlevel.checkpoint()
+                await trio.testing.wait_all_tasks_blocked(0.05)  # on its way
                 await stage.stop()
         assert stage.homed
