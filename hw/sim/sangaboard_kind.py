@@ -43,7 +43,7 @@ def power_up(version: str, settings: SimSettings, slides: Slides, stored: Memory
 def config(version: str, settings: SimSettings) -> dict[str, object]:
     """The `[stage]` table for it, without its port."""
     table: dict[str, object] = {
-        "driver": "sangaboard",
+        "kind": "sangaboard",
         "simulated": True,
         "baud": 115200,
         "um_per_step": [-um for um in settings.um_per_step],

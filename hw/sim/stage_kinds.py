@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
 
-from hw.sim import sangaboard_kind
+from hw.sim import asi_kind, sangaboard_kind
 from hw.sim.firmware_grbl import GrblFirmware
 from hw.sim.motion import Slides, Vector
 from hw.sim.settings import BUILD_INFO, SimSettings, grbl_config
@@ -57,6 +57,17 @@ def _sangaboard(version: str) -> StageKind:
     )
 
 
+def _asi(dialect: str) -> StageKind:
+    return StageKind(
+        memory=asi_kind.memory,
+        power_up=partial(asi_kind.power_up, dialect),
+        config=asi_kind.config,
+        steps_per_mm=lambda settings: settings.steps_per_mm,
+        start_mm=SimSettings.power_up_mm,
+        alarms=asi_kind.ALARMS,
+    )
+
+
 KINDS: Final[dict[str, StageKind]] = {
     "grbl": StageKind(
         SimSettings.grbl, _grbl, grbl_config, lambda settings: settings.steps_per_mm, SimSettings.power_up_mm, 10
@@ -64,6 +75,8 @@ KINDS: Final[dict[str, StageKind]] = {
     "sangaboard-1.0": _sangaboard("1.0"),
     "sangaboard-0.5": _sangaboard("0.5"),
     "sangaboard-0.4": _sangaboard("0.4"),
+    "asi-ms2000": _asi("ms2000"),
+    "asi-tiger": _asi("tiger"),
 }
 
 

@@ -20,6 +20,7 @@ from stage_contract import CHECKS, PATIENCE_S, Check, StageRig
 
 from firmware_app.model import Position
 from hw.abc import Stage
+from hw.asi.stage import AsiSettings, open_asi
 from hw.grbl.stage import GrblSettings, open_grbl
 from hw.sangaboard.stage import SangaboardSettings, open_sangaboard
 from hw.sim.instrument import SimSettings, SimulatedInstrument, stage_config
@@ -46,7 +47,11 @@ class Driver:
     open: Open
 
 
-DRIVERS = {"grbl": Driver(GrblSettings, open_grbl), "sangaboard": Driver(SangaboardSettings, open_sangaboard)}
+DRIVERS = {
+    "grbl": Driver(GrblSettings, open_grbl),
+    "sangaboard": Driver(SangaboardSettings, open_sangaboard),
+    "asi": Driver(AsiSettings, open_asi),
+}
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,9 @@ BENCHES = {
     "sangaboard-1.0-backlash": Bench("sangaboard", replace(QUICK, stage="sangaboard-1.0", **PLAY), "alarm 1"),
     "sangaboard-0.5": Bench("sangaboard", replace(QUICK, stage="sangaboard-0.5"), "alarm 1"),
     "sangaboard-0.4": Bench("sangaboard", replace(QUICK, stage="sangaboard-0.4")),
+    "asi-ms2000": Bench("asi", replace(QUICK, stage="asi-ms2000"), "alarm 1"),
+    "asi-tiger": Bench("asi", replace(QUICK, stage="asi-tiger"), "alarm 1"),
+    "asi-tiger-backlash": Bench("asi", replace(QUICK, stage="asi-tiger", **PLAY), "alarm 1"),
 }
 
 
