@@ -82,7 +82,7 @@ class LatestFrame:
         return str(self._failure or f"{self.name}: the camera was closed")
 
     async def frames(self, called_ns: int, limit_s: float) -> AsyncGenerator[Frame, None]:
-        """The newest frame each time, of those that began at `called_ns` or later; `Deadline` after `limit_s` without."""
+        """The newest frame each time, of those begun at `called_ns` or later; `Deadline` after `limit_s` without."""
         seen = 0
         while True:
             arrival, frame = await self._next(seen, called_ns, limit_s)

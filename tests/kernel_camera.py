@@ -13,7 +13,7 @@ import os
 import tty
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from time import monotonic_ns
 from types import SimpleNamespace
@@ -61,6 +61,7 @@ class KernelCamera:
         self.master, self._slave = os.openpty()
         tty.setraw(self._slave)
         os.set_blocking(self.master, False)
+        os.set_blocking(self._slave, False)
         self.path = os.ttyname(self._slave)
         self.present = True
         self.streaming = False
@@ -222,7 +223,7 @@ class KernelCamera:
         assert all(memory.closed for memory in self.maps), "buffers are given back while they are mapped"
         self.count, self.maps = count, []
         self.queued.clear()
-        self.filled.clear()
+        self._forget()
 
     def _querybuf(self, raw: bytearray) -> None:
         index = abi.BUFFER.unpack(raw)[0]
@@ -247,9 +248,12 @@ class KernelCamera:
 
     def _streamoff(self, raw: bytearray) -> None:
         self.streaming = False
-        while self.filled:
-            self.filled.popleft()
-            os.read(self._slave, 1)
+        self._forget()
+
+    def _forget(self) -> None:
+        self.filled.clear()
+        with suppress(BlockingIOError):
+            os.read(self._slave, 4096)
 
     def _query_control(self, raw: bytearray) -> None:
         after = abi.QUERY_CONTROL.unpack(raw)[0] & ~abi.NEXT_CONTROL

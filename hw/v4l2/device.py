@@ -241,7 +241,7 @@ class VideoDevice:
         found: list[Control] = []
         identity = 0
         for _ in range(MAX_CONTROLS):
-            raw = bytearray(abi.QUERY_CONTROL.pack(identity | abi.NEXT_CONTROL, 0, b"", *([0] * 9)))
+            raw = bytearray(abi.QUERY_CONTROL.pack(identity | abi.NEXT_CONTROL, 0, b"", *([0] * 8)))
             try:
                 self._ioctl(abi.QUERY_EXT_CTRL, raw, "QUERY_EXT_CTRL")
             except DeviceFault:
