@@ -63,7 +63,7 @@ class KernelCamera:
         os.set_blocking(self.master, False)
         os.set_blocking(self._slave, False)
         self.path = os.ttyname(self._slave)
-        self.present = True
+        self.present, self.gone = True, 0
         self.streaming = False
         self.sequence = 0
         self.rate = camera.rates[-1]
@@ -105,11 +105,17 @@ class KernelCamera:
         high = (1 << BY_FOURCC[self.fourcc].bits_stored) - 1
         return np.arange(level, level + line * self.height // 2).clip(0, high).astype("<u2").tobytes()
 
-    def unplug(self) -> None:
-        """As the USB core does: everybody who polls is woken, every call is ENODEV."""
+    def unplug(self, code: int = errno.ENODEV) -> None:
+        """As the USB core does: everybody who polls is woken, every call is ENODEV (or EIO)."""
         if self.present:
-            self.present = False
+            self.present, self.gone = False, code
             os.write(self.master, b"x" * 64)
+
+    def replug(self) -> None:
+        """The same camera at the same node, knowing nothing of what was."""
+        assert all(memory.closed for memory in self.maps), "left mapped"
+        self.present, self.streaming, self.count, self.maps = True, False, 0, []
+        self._forget()
 
     def close(self) -> None:
         for fd in (self.master, self._slave):
@@ -123,7 +129,7 @@ class KernelCamera:
         if isinstance(answer, int):
             raise OSError(answer, os.strerror(answer))
         if not self.present:
-            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+            raise OSError(self.gone, os.strerror(self.gone))
         handlers = {
             abi.QUERYCAP: self._querycap,
             abi.ENUM_FMT: self._enum_fmt,

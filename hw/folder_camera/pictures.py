@@ -67,9 +67,9 @@ def read_pixels(path: Path, bits_stored: int) -> Pixels:
     low, high = int(pixels.min()), int(pixels.max())
     if low < 0 or high >> bits_stored:
         raise PictureError(f"pixel values of {low} to {high}, {bits_stored} bits are configured")
-    pixels = pixels.astype(np.uint16 if shape.is_deep else np.uint8, copy=False)
-    pixels.flags.writeable = False
-    return pixels
+    kept: Pixels = pixels.astype(np.uint16, copy=False) if shape.is_deep else pixels.astype(np.uint8, copy=False)
+    kept.flags.writeable = False
+    return kept
 
 
 def _read(path: Path, *, decode: bool) -> tuple[Pixels, Shape]:

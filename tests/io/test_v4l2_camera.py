@@ -282,16 +282,15 @@ async def test_a_lost_camera_is_lost_once_and_closed(
             async with open_v4l2(kernel.path, V4l2Settings(), simulated=False) as camera:
                 if when == "waiting":
                     await one(camera)
-                kernel.camera.answers = dict.fromkeys(
-                    (abi.QUERYCAP, abi.DQBUF, abi.STREAMON, abi.STREAMOFF, abi.QBUF, abi.REQBUFS), code
-                )
+                kernel.unplug(code)
                 if when == "idle":
                     await camera.wait_lost()
                 else:
                     async with aclosing(camera.frames()) as stream:
                         async for _ in stream:
                             pass
-        kernel.camera.answers, kernel.count, calls = {}, 0, len(kernel.calls)
+        kernel.replug()
+        calls = len(kernel.calls)
         async with open_v4l2(kernel.path, V4l2Settings(), simulated=False) as camera:
             await one(camera)
             assert abi.S_FMT in kernel.calls[calls:]
