@@ -189,8 +189,16 @@ async def test_pixels_and_stamps_are_the_drivers(monkeypatch: pytest.MonkeyPatch
     assert np.array_equal(frame.pixels, np.minimum(500 + line + 19 * np.arange(8)[:, None], 1023))
 
 
-async def take_into(camera: V4l2Camera, frames: list[Frame]) -> None:
-    frames.append(await one(camera))
+async def take_into(camera: V4l2Camera, frames: list[Frame], count: int = 1) -> None:
+    async with aclosing(camera.frames()) as stream:
+        for _ in range(count):
+            frames.append(await anext(stream))
+
+
+async def shoot_and_settle(kernel: KernelCamera, **how: int) -> None:
+    """One exposure, and all that the driver does with it."""
+    kernel.shoot(**how)
+    await until(lambda: len(kernel.queued) == 4)
 
 
 async def test_motion_jpeg(monkeypatch: pytest.MonkeyPatch, nursery: trio.Nursery) -> None:
@@ -202,15 +210,15 @@ async def test_motion_jpeg(monkeypatch: pytest.MonkeyPatch, nursery: trio.Nurser
         kernel._image_bytes = lambda: 4096  # type: ignore[method-assign]
         pictures = [whole, whole[:-40], b"", whole]
         kernel.picture = lambda level: pictures.pop(0) if pictures else whole  # type: ignore[method-assign]
-        nursery.start_soon(shoot_for_ever, kernel)
-        async with (
-            open_v4l2(kernel.path, V4l2Settings(), simulated=False) as camera,
-            aclosing(camera.frames()) as stream,
-        ):
-            numbers = [(await anext(stream)).sequence for _ in range(2)]
-            frame = await anext(stream)
-            assert np.abs(frame.pixels.astype(int) - ramp).max() < 24
-            assert numbers == [0, 3]
+        async with open_v4l2(kernel.path, V4l2Settings(), simulated=False) as camera:
+            frames: list[Frame] = []
+            nursery.start_soon(take_into, camera, frames, 2)
+            await until(lambda: kernel.streaming)
+            for _ in range(4):
+                await shoot_and_settle(kernel)
+            await until(lambda: len(frames) == 2)
+            assert [frame.sequence for frame in frames] == [0, 3]
+            assert all(np.abs(frame.pixels.astype(int) - ramp).max() < 24 for frame in frames)
             assert camera.corrupt == 2
 
 
@@ -222,11 +230,9 @@ async def test_frames_that_are_none_are_counted_and_not_shown(
             frames: list[Frame] = []
             nursery.start_soon(take_into, camera, frames)
             await until(lambda: kernel.streaming)
-            kernel.shoot(used=255)  # 16 x 8 pixels of two bytes are 256
-            await trio.testing.wait_all_tasks_blocked(0.01)
+            await shoot_and_settle(kernel, used=255)  # 16 x 8 pixels of two bytes are 256
             kernel.picture = lambda level: b"\xff" * 256  # type: ignore[method-assign]
-            kernel.shoot()
-            await trio.testing.wait_all_tasks_blocked(0.01)
+            await shoot_and_settle(kernel)
             assert camera.corrupt == 2
             assert not frames
             del kernel.picture
