@@ -59,7 +59,7 @@ def unpack(package: Path) -> Kernel:
         raise KernelError(f"{package.name} has no {missing}")
     modules: dict[str, bytes] = {}
     for wanted in WANTED:
-        _add_with_needs(wanted, files, modules)
+        add_with_needs(wanted, files, modules)
     return Kernel(version, image, modules)
 
 
@@ -76,12 +76,12 @@ def needs_of(module: bytes) -> list[str]:
     return [word.replace("-", "_") for word in words.split(",") if word]
 
 
-def _add_with_needs(name: str, files: dict[str, bytes], ordered: dict[str, bytes]) -> None:
+def add_with_needs(name: str, files: dict[str, bytes], ordered: dict[str, bytes]) -> None:
     if name in ordered or name not in files:  # built into the kernel
         return
     module = lzma.decompress(files[name]) if files[name].startswith(b"\xfd7zXZ") else files[name]
     for needed in needs_of(module):
-        _add_with_needs(needed, files, ordered)
+        add_with_needs(needed, files, ordered)
     ordered[name] = module
 
 
