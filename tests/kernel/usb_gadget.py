@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import time
 import tty
@@ -34,35 +35,40 @@ def make_gadget() -> None:
     (GADGET / "configs/c.1/acm.usb0").symlink_to(GADGET / "functions/acm.usb0")
 
 
-def wait_for(path: Path, *, there: bool) -> None:
-    """The bus does it in its own time, whatever our event loop does."""
-    late_s = time.monotonic() + PLUG_S
-    while path.exists() is not there:
-        if time.monotonic() > late_s:
-            raise TimeoutError(f"{path} is {'not ' if there else ''}there")
-        time.sleep(0.005)
-
-
 class UsbPlug(Plug):
-    """Plugged in, the board's end is open and the host has found the device; pulled, both are gone."""
+    """Plugged in, the board's end is open and the host has found the device; pulled, both are gone.
+
+    The kernel makes the node before the port behind it works (opening it then is ENXIO): its announcement counts.
+    """
 
     def __init__(self) -> None:
         super().__init__(HOST_END, always_open=False)
         make_gadget()
 
     def insert(self) -> None:
-        (GADGET / "UDC").write_text(CONTROLLER)
-        wait_for(HOST_END, there=True)
+        with kernel_events() as events:
+            (GADGET / "UDC").write_text(CONTROLLER)
+            wait_until_said(events, "add@")
         self.fd = os.open(BOARD_END, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY)
         tty.setraw(self.fd)
 
     def pull(self) -> None:
         if self.fd == -1:
             return
-        (GADGET / "UDC").write_text("\n")
-        wait_for(HOST_END, there=False)
+        with kernel_events() as events:
+            (GADGET / "UDC").write_text("\n")
+            wait_until_said(events, "remove@")
         os.close(self.fd)
         self.fd = -1
+
+
+def wait_until_said(events: socket.socket, what: str) -> None:
+    """The bus does it in its own time, whatever our event loop does."""
+    late_s = time.monotonic() + PLUG_S
+    while not any(head.startswith(what) and head.endswith(f"/tty/{HOST_END.name}") for head in announced(events)):
+        left_s = late_s - time.monotonic()
+        if left_s < 0 or not select.select([events], [], [], left_s)[0]:
+            raise TimeoutError(f"the kernel has not said {what} of {HOST_END} within {PLUG_S:g} s")
 
 
 @contextmanager
