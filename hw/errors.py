@@ -36,3 +36,17 @@ class Deadline(DeviceError):
 
 class ProtocolError(DeviceError):
     pass
+
+
+def single_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What a group stands for: a lost device, which reader and callers all report, is one error and not a group."""
+    leaves: list[BaseException] = [group]
+    while any(isinstance(error, BaseExceptionGroup) for error in leaves):
+        leaves = [
+            leaf
+            for error in leaves
+            for leaf in (error.exceptions if isinstance(error, BaseExceptionGroup) else [error])
+        ]
+    if len(leaves) == 1 or all(isinstance(error, DeviceError) for error in leaves):
+        return min(leaves, key=lambda error: not isinstance(error, DeviceLost))
+    return group

@@ -14,7 +14,7 @@ import trio
 
 from firmware_app.model import Frame
 from hw.abc import Identity
-from hw.errors import Deadline, DeviceError, DeviceFault, DeviceLost, Refused
+from hw.errors import Deadline, DeviceError, DeviceFault, DeviceLost, Refused, single_error
 from hw.opening import Step, opening_step
 from hw.serial_camera.codec import (
     Accepted,
@@ -276,17 +276,3 @@ async def open_serial_camera(port: str, *, simulated: bool, baud: int = 115200) 
         raise single_error(group) from None
     finally:
         tty.close()
-
-
-def single_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What a group stands for: a lost device, which reader and callers all report, is one error and not a group."""
-    leaves: list[BaseException] = [group]
-    while any(isinstance(error, BaseExceptionGroup) for error in leaves):
-        leaves = [
-            leaf
-            for error in leaves
-            for leaf in (error.exceptions if isinstance(error, BaseExceptionGroup) else [error])
-        ]
-    if len(leaves) == 1 or all(isinstance(error, DeviceError) for error in leaves):
-        return min(leaves, key=lambda error: not isinstance(error, DeviceLost))
-    return group

@@ -6,8 +6,10 @@ that cannot be disturbed (real hardware) leaves those means None and the checks 
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +21,8 @@ from hw.abc import Camera
 from hw.errors import DeviceError, DeviceFault, DeviceLost, Refused
 
 PATIENCE_S = 20
+RATE_FRAMES = 10
+AHEAD_NS = 500_000_000  # vivid's stamps are up to 0.2 s ahead of now
 
 
 @dataclass
@@ -26,7 +30,9 @@ class CameraRig:
     camera: Camera
     depths: tuple[int, ...]
     spoil_frames: Callable[[int], None] | None = None  # the next n frames arrive damaged
+    lose_frames: Callable[[int], None] | None = None  # at least n frames are exposed and never arrive
     unplug: Callable[[], None] | None = None
+    nominal_frames_per_s: float | None = None
 
 
 Make = Callable[[], AbstractAsyncContextManager[CameraRig]]
@@ -62,6 +68,26 @@ async def check_sequence_and_stamps(make: Make) -> None:
             assert frame.pixels.ndim == 2
             assert min(frame.rows, frame.columns) > 0
             assert not frame.pixels.flags.writeable
+
+
+async def check_frame_rate(make: Make) -> None:
+    """On the camera's own stamps and numbers; generous, for the machine may be busy: a third to three times."""
+    async with make() as rig:
+        frames = await take(rig.camera, RATE_FRAMES)
+        if rig.nominal_frames_per_s is None:
+            return
+        counted = frames[-1].sequence - frames[0].sequence
+        rate_per_s = counted / ((frames[-1].monotonic_ns - frames[0].monotonic_ns) / 1e9)
+        assert rig.nominal_frames_per_s / 3 < rate_per_s < rig.nominal_frames_per_s * 3
+
+
+async def check_stamps_are_of_the_monotonic_clock(make: Make) -> None:
+    """A frame was complete after it was asked for, and not later than now."""
+    async with make() as rig:
+        for _ in range(3):
+            asked_ns = time.monotonic_ns()
+            (frame,) = await take(rig.camera, 1)
+            assert asked_ns <= frame.monotonic_ns <= time.monotonic_ns() + AHEAD_NS
 
 
 async def check_depth(make: Make) -> None:
@@ -107,6 +133,24 @@ async def check_two_consumers(make: Make) -> None:
         assert seen["capture"] == seen["view"]
 
 
+async def check_lost_frames(make: Make) -> None:
+    """What is missing between two frames is in their numbers, and all of it is counted."""
+    async with make() as rig:
+        if rig.lose_frames is None:
+            return
+        camera = rig.camera
+        async with aclosing(camera.frames()) as stream:
+            first = await anext(stream)
+            before = camera.dropped
+            rig.lose_frames(3)
+            missing, last = 0, first
+            while missing < 3:
+                frame = await anext(stream)
+                missing += frame.sequence - last.sequence - 1
+                last = frame
+            assert camera.dropped - before == missing
+
+
 async def check_spoilt_frames(make: Make) -> None:
     """Damaged frames are counted and never shown; the next good one is."""
     async with make() as rig:
@@ -128,6 +172,30 @@ async def check_stop(make: Make) -> None:
         await rig.camera.aclose()
         with pytest.raises(DeviceLost):
             await take(rig.camera, 1)
+
+
+async def check_nothing_is_left_open(make: Make) -> None:
+    """Neither by a clean stop nor by one in the middle of a wait."""
+    async with make() as rig:  # whatever is opened once and for all
+        await take(rig.camera, 1)
+    before = open_files()
+    for frames in (0, 2):
+        async with make() as rig, aclosing(rig.camera.frames()) as stream:
+            for _ in range(frames):
+                await anext(stream)
+            await rig.camera.aclose()
+            with pytest.raises(DeviceLost):
+                await anext(stream)
+    assert open_files() == before
+
+
+def open_files() -> list[str]:
+    """What this process has open, by name where it has one."""
+    names = []
+    for fd in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):  # that of the listing itself
+            names.append(os.readlink(f"/proc/self/fd/{fd}").partition(":[")[0])
+    return sorted(names)
 
 
 async def check_unplug_while_waiting(make: Make) -> None:
@@ -155,11 +223,15 @@ async def check_unplug_while_waiting(make: Make) -> None:
 CHECKS: list[Check] = [
     check_identity,
     check_sequence_and_stamps,
+    check_frame_rate,
+    check_stamps_are_of_the_monotonic_clock,
     check_depth,
     check_latest_frame,
     check_two_consumers,
+    check_lost_frames,
     check_spoilt_frames,
     check_stop,
+    check_nothing_is_left_open,
     check_unplug_while_waiting,
 ]
 

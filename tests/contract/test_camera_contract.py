@@ -17,6 +17,8 @@ from hw.serial_camera.camera import open_serial_camera
 from hw.sim.camera import DEPTHS, CameraFaults, serve_camera
 from hw.sim.eye import SimulatedHead
 
+FRAMES_PER_S = 30.0
+
 
 @pytest.fixture(scope="module")
 def head() -> SimulatedHead:
@@ -35,17 +37,20 @@ async def simulated_camera(head: SimulatedHead, nursery: trio.Nursery) -> AsyncI
     def spoil(frames: int) -> None:
         faults.corrupt_frames = frames
 
+    def lose(frames: int) -> None:
+        faults.lost_frames = frames
+
     def unplug() -> None:
         while plugged:
             trio.lowlevel.notify_closing(master)
             os.close(plugged.pop())
 
     nursery.start_soon(
-        partial(serve_camera, master, head, lambda: head.focus(Eye.RIGHT), frames_per_s=100, faults=faults)
+        partial(serve_camera, master, head, lambda: head.focus(Eye.RIGHT), frames_per_s=FRAMES_PER_S, faults=faults)
     )
     try:
         async with open_serial_camera(os.ttyname(slave), simulated=True) as camera:
-            yield CameraRig(camera, DEPTHS, spoil, unplug)
+            yield CameraRig(camera, DEPTHS, spoil, lose, unplug, FRAMES_PER_S)
     finally:
         unplug()
         os.close(slave)

@@ -144,7 +144,7 @@ async def test_the_kernels_own_event_wakes_a_slot(nursery: trio.Nursery) -> None
         nursery.start_soon(service.run, watch)
         await listening.wait()
         try:
-            console.write_text("change")
+            await trio.Path(console).write_text("change")
         except OSError as error:
             pytest.skip(f"{console}: {error.strerror}")
         with trio.move_on_after(5) as waiting:

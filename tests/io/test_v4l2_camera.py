@@ -1,0 +1,369 @@
+"""The V4L2 driver before a kernel that does what real ones rarely do; the contract itself is in tests/contract."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import struct
+from collections.abc import Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import trio
+import trio.testing
+from kernel_camera import CLASS, EXPOSURE, EXPOSURE_AUTO, GAIN, Camera, KernelCamera, kernel_camera
+from PIL import Image
+
+from firmware_app.model import Frame
+from hw.errors import DeviceError, DeviceFault, DeviceLost, Refused
+from hw.v4l2 import abi
+from hw.v4l2 import camera as driver
+from hw.v4l2.camera import V4l2Camera, V4l2Settings, open_v4l2
+
+PERIOD_S = 0.005
+
+
+async def shoot_for_ever(kernel: KernelCamera) -> None:
+    while True:
+        await trio.sleep(PERIOD_S)
+        kernel.shoot()
+
+
+async def until(true: Callable[[], bool]) -> None:
+    while not true():  # noqa: ASYNC110 - what is waited for happens in a thread
+        await trio.sleep(0.001)
+
+
+async def one(camera: V4l2Camera) -> Frame:
+    async with aclosing(camera.frames()) as stream:
+        return await anext(stream)
+
+
+async def opened_and_closed(kernel: KernelCamera, settings: V4l2Settings, *, simulated: bool = False) -> None:
+    async with open_v4l2(kernel.path, settings, simulated=simulated):
+        pass
+
+
+async def test_who_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    with kernel_camera(Camera(), monkeypatch) as kernel:
+        async with open_v4l2(kernel.path, V4l2Settings(), simulated=False) as camera:
+            assert camera.identity.label == f"v4l2:{kernel.path}"
+            assert camera.identity.firmware == "Test Camera (uvcvideo 6.1.57)"
+            assert camera.depths == (8, 10, 12, 16)
+            assert camera.frames_per_s == 100
+
+
+async def test_a_simulator_is_declared_and_a_declared_one_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    with kernel_camera(Camera(driver="vivid"), monkeypatch) as kernel:
+        with pytest.raises(Refused, match="driver vivid is a simulator, but the configuration has simulated = false"):
+            await opened_and_closed(kernel, V4l2Settings())
+        async with open_v4l2(kernel.path, V4l2Settings(), simulated=True) as camera:
+            assert camera.identity.label == f"sim+v4l2:{kernel.path}"
+    with (
+        kernel_camera(Camera(), monkeypatch) as kernel,
+        pytest.raises(Refused, match="driver uvcvideo is not a simulator"),
+    ):
+        await opened_and_closed(kernel, V4l2Settings(), simulated=True)
+
+
+def put(offset: int, value: int) -> Callable[[bytearray], None]:
+    return lambda raw: struct.pack_into("=I", raw, offset, value)
+
+
+UNUSABLE: list[tuple[dict[str, Any], V4l2Settings, type[DeviceError], str]] = [
+    ({"capabilities": abi.Capability.STREAMING}, V4l2Settings(), Refused, "takes no pictures"),
+    ({"capabilities": abi.Capability.VIDEO_CAPTURE_MPLANE}, V4l2Settings(), Refused, "has several planes"),
+    ({"capabilities": abi.Capability.VIDEO_CAPTURE}, V4l2Settings(), Refused, "does not stream"),
+    ({"answers": {abi.QUERYCAP: errno.ENOTTY}}, V4l2Settings(), DeviceLost, "not a video device"),
+    ({"answers": {abi.S_FMT: errno.EBUSY}}, V4l2Settings(), DeviceFault, "another program is using the camera"),
+    ({"answers": {abi.S_FMT: errno.EIO}}, V4l2Settings(), DeviceLost, "the camera is gone"),
+    ({"answers": {abi.TRY_FMT: put(24, 2**31)}}, V4l2Settings(), Refused, "lines of 2147483648 bytes"),
+    ({"answers": {abi.S_FMT: put(28, 2**32 - 1)}}, V4l2Settings(), Refused, "pictures of 4294967295 bytes"),
+    ({"interlace": 7}, V4l2Settings(), Refused, "half pictures"),
+    ({}, V4l2Settings(bits_stored=14), Refused, r"no format of 14 bits: the camera offers 8 \(GREY\)"),
+    (
+        {},
+        V4l2Settings(width_px=64, height_px=48),
+        Refused,
+        "no pictures of 64x48 px in GREY: the camera has 16x8, 32x24",
+    ),
+    ({}, V4l2Settings(width_px=10_000), Refused, "a picture of 10000x8 px"),
+    ({}, V4l2Settings(frames_per_s=60), Refused, "no 60 frames/s at 16x8 px in GREY: the camera has 5, 30, 100"),
+    ({}, V4l2Settings(gain=256), Refused, "Gain = 256: 0 to 255 can be set"),
+    ({}, V4l2Settings(exposure_us=100), Refused, "Exposure Time, Absolute = 100 us: 300 to 204700 us can be set"),
+    ({}, V4l2Settings(controls={"Focus": 1}), Refused, "no control 'Focus'; there are: Gain, Automatic, Gain, Int"),
+    ({"controls": ()}, V4l2Settings(gain=1), Refused, "no gain; its controls are: none"),
+    ({"controls": (GAIN,)}, V4l2Settings(exposure_us=8000), Refused, "no exposure time; its controls are: Gain"),
+    ({}, V4l2Settings(buffers=1), Refused, "1 buffers: 2 to 32"),
+]
+
+
+@pytest.mark.parametrize(("what", "settings", "error", "message"), UNUSABLE)
+async def test_what_cannot_be_used_is_said(
+    what: dict[str, Any],
+    settings: V4l2Settings,
+    error: type[DeviceError],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with kernel_camera(Camera(**what), monkeypatch) as kernel:
+        with pytest.raises(error, match=message) as told:
+            await opened_and_closed(kernel, settings)
+        assert kernel.path in str(told.value)
+
+
+async def test_a_port_that_is_no_camera(tmp_path: Path) -> None:
+    with pytest.raises(DeviceLost, match="/dev/no-such-video: cannot open: no such device"):
+        async with open_v4l2("/dev/no-such-video", V4l2Settings(), simulated=False):
+            pytest.fail("opened")
+    file = tmp_path / "file"
+    file.write_bytes(b"")
+    for path in (str(file), "/dev/null"):
+        with pytest.raises(DeviceLost, match="not a video device"):
+            async with open_v4l2(path, V4l2Settings(), simulated=False):
+                pytest.fail("opened")
+
+
+async def test_the_profile_is_applied_at_every_opening(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = V4l2Settings(
+        bits_stored=12,
+        width_px=32,
+        height_px=24,
+        frames_per_s=30,
+        exposure_us=8040,
+        gain=7,
+        controls={"Integer 64 Bits": 2**40, "auto_exposure": "Aperture Priority Mode"},
+    )
+    with kernel_camera(Camera(), monkeypatch) as kernel:
+        for _ in range(2):
+            async with open_v4l2(kernel.path, settings, simulated=False) as camera:
+                assert (kernel.width, kernel.height, kernel.rate) == (32, 24, 30)
+                assert abi.fourcc_name(kernel.fourcc) == "Y12"
+                named = {control.name: kernel.values[control.identity] for control in camera.controls}
+                assert named == {
+                    "Gain, Automatic": 0,
+                    "Gain": 7,
+                    "Integer 64 Bits": 2**40,
+                    "Auto Exposure": abi.EXPOSURE_MANUAL,
+                    "Exposure Time, Absolute": 80,
+                }
+            kernel.values = {entry.identity: entry.default for entry in kernel.camera.controls}
+            kernel.width, kernel.height, kernel.rate, kernel.fourcc = 16, 8, 5, abi.fourcc_code("YUYV")
+
+
+async def test_controls_by_name(monkeypatch: pytest.MonkeyPatch, nursery: trio.Nursery) -> None:
+    with kernel_camera(Camera(), monkeypatch) as kernel:
+        nursery.start_soon(shoot_for_ever, kernel)
+        async with open_v4l2(kernel.path, V4l2Settings(), simulated=False) as camera:
+            await one(camera)  # also while it streams
+            await camera.set_control("Gain", 200)
+            await camera.set_control("integer_64_bits", -(2**40))
+            await camera.set_control("Auto Exposure", "Manual Mode")
+            assert await camera.get_control("Gain") == 200
+            assert await camera.get_control("Integer 64 Bits") == -(2**40)
+            assert await camera.get_control("Auto Exposure") == 1
+            with pytest.raises(Refused, match=r"Auto Exposure = 2: 1 \(Manual Mode\), 3 \(Aperture"):
+                await camera.set_control("Auto Exposure", 2)
+            kernel.camera.answers[abi.S_EXT_CTRLS] = errno.EPIPE
+            with pytest.raises(DeviceFault, match="S_EXT_CTRLS of Gain: the camera refuses"):
+                await camera.set_control("Gain", 3)
+        assert CLASS.name not in [control.name for control in camera.controls]
+
+
+async def test_pixels_and_stamps_are_the_drivers(monkeypatch: pytest.MonkeyPatch) -> None:
+    with kernel_camera(Camera(formats=("Y10",), padding=6), monkeypatch) as kernel:
+        async with open_v4l2(kernel.path, V4l2Settings(bits_stored=10), simulated=False) as camera:
+            frames: list[Frame] = []
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(lambda: take_into(camera, frames))
+                await until(lambda: kernel.streaming)
+                stamp_ns = driver.time.monotonic_ns() // 1000 * 1000
+                kernel.shoot(500, stamp_ns=stamp_ns)
+    (frame,) = frames
+    assert frame.monotonic_ns == stamp_ns
+    line = np.arange(16, dtype=np.uint16)
+    assert np.array_equal(frame.pixels, np.minimum(500 + line + 19 * np.arange(8)[:, None], 1023))
+
+
+async def take_into(camera: V4l2Camera, frames: list[Frame], count: int = 1) -> None:
+    async with aclosing(camera.frames()) as stream:
+        while len(frames) < count:
+            frames.append(await anext(stream))
+
+
+async def shoot_and_settle(kernel: KernelCamera, **how: int) -> None:
+    """One exposure, and all that the driver does with it."""
+    kernel.shoot(**how)
+    await until(lambda: len(kernel.queued) == 4)
+
+
+async def test_motion_jpeg(monkeypatch: pytest.MonkeyPatch, nursery: trio.Nursery) -> None:
+    ramp = np.add.outer(8 * np.arange(8, dtype=np.uint8), 8 * np.arange(16, dtype=np.uint8))
+    data = io.BytesIO()
+    Image.fromarray(ramp).save(data, "JPEG", quality=60)
+    whole = data.getvalue()
+    with kernel_camera(Camera(formats=("MJPG",)), monkeypatch) as kernel:
+        kernel._image_bytes = lambda: 4096  # type: ignore[method-assign]
+        pictures = [whole, whole[:-40], b"", whole]
+        kernel.picture = lambda level: pictures.pop(0) if pictures else whole  # type: ignore[method-assign]
+        async with open_v4l2(kernel.path, V4l2Settings(), simulated=False) as camera:
+            frames: list[Frame] = []
+            nursery.start_soon(take_into, camera, frames, 2)
+            await until(lambda: kernel.streaming)
+            for _ in range(4):
+                await shoot_and_settle(kernel)
+            await until(lambda: len(frames) == 2)
+            assert [frame.sequence for frame in frames] == [0, 3]
+            assert all(np.abs(frame.pixels.astype(int) - ramp).max() < 24 for frame in frames)
+            assert camera.corrupt == 2
+
+
+async def test_frames_that_are_none_are_counted_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, nursery: trio.Nursery
+) -> None:
+    with kernel_camera(Camera(formats=("Y12",)), monkeypatch) as kernel:
+        async with open_v4l2(kernel.path, V4l2Settings(bits_stored=12), simulated=False) as camera:
+            frames: list[Frame] = []
+            nursery.start_soon(take_into, camera, frames)
+            await until(lambda: kernel.streaming)
+            await shoot_and_settle(kernel, used=255)  # 16 x 8 pixels of two bytes are 256
+            kernel.picture = lambda level: b"\xff" * 256  # type: ignore[method-assign]
+            await shoot_and_settle(kernel)
+            assert camera.corrupt == 2
+            assert not frames
+            del kernel.picture
+            kernel.shoot(used=2**32 - 1)  # more than there is: what there is counts
+            await until(lambda: bool(frames))
+            assert frames[0].sequence == 2
+            assert camera.corrupt == 2
+
+
+async def test_buffers_that_waited_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop was busy: of what piled up only the newest is shown, and the others are dropped."""
+    with kernel_camera(Camera(), monkeypatch) as kernel:
+        async with (
+            open_v4l2(kernel.path, V4l2Settings(), simulated=False) as camera,
+            aclosing(camera.frames()) as stream,
+        ):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(anext, stream)
+                await until(lambda: kernel.streaming)
+                kernel.shoot()
+            for _ in range(3):
+                kernel.shoot()
+            frame = await anext(stream)
+            assert frame.sequence == 3
+            assert camera.dropped == 2
+            assert len(kernel.queued) == 4
+
+
+async def test_it_streams_only_while_somebody_looks(monkeypatch: pytest.MonkeyPatch, nursery: trio.Nursery) -> None:
+    monkeypatch.setattr(driver, "IDLE_S", 0.02)
+    with kernel_camera(Camera(), monkeypatch) as kernel:
+        nursery.start_soon(shoot_for_ever, kernel)
+        async with open_v4l2(kernel.path, V4l2Settings(), simulated=False) as camera:
+            assert not kernel.streaming
+            first = await one(camera)
+            await until(lambda: not kernel.streaming)
+            await until(lambda: not kernel.count)  # nor is a buffer held
+            second = await one(camera)
+            assert second.sequence > first.sequence
+            assert second.monotonic_ns > first.monotonic_ns
+            assert camera.dropped == 0
+
+
+@pytest.mark.parametrize("code", [errno.ENODEV, errno.EIO])
+@pytest.mark.parametrize("when", ["waiting", "idle", "starting"])
+async def test_a_lost_camera_is_lost_once_and_closed(
+    code: int, when: str, monkeypatch: pytest.MonkeyPatch, nursery: trio.Nursery
+) -> None:
+    monkeypatch.setattr(driver, "ALIVE_S", 0.01)
+    with kernel_camera(Camera(), monkeypatch) as kernel:
+        nursery.start_soon(shoot_for_ever, kernel)
+        with pytest.raises(DeviceLost, match=f"{kernel.path}: the camera is gone"):
+            async with open_v4l2(kernel.path, V4l2Settings(), simulated=False) as camera:
+                if when == "waiting":
+                    await one(camera)
+                kernel.unplug(code)
+                if when == "idle":
+                    await camera.wait_lost()
+                else:
+                    async with aclosing(camera.frames()) as stream:
+                        async for _ in stream:
+                            pass
+        kernel.replug()
+        calls = len(kernel.calls)
+        async with open_v4l2(kernel.path, V4l2Settings(), simulated=False) as camera:
+            await one(camera)
+            assert abi.S_FMT in kernel.calls[calls:]
+            assert abi.REQBUFS in kernel.calls[calls:]
+
+
+async def test_a_driver_that_signals_and_has_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    with kernel_camera(Camera(), monkeypatch) as kernel:
+        kernel.camera.answers[abi.STREAMON] = lambda raw: os.write(kernel.master, b"!")
+        with pytest.raises(DeviceLost, match="signals frames and has none"):
+            async with open_v4l2(kernel.path, V4l2Settings(), simulated=False) as camera:
+                kernel.camera.answers[abi.DQBUF] = errno.EAGAIN
+                await one(camera)
+
+
+async def test_silence_is_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "FRAME_S", 0.05)
+    with kernel_camera(Camera(), monkeypatch) as kernel:
+        async with open_v4l2(kernel.path, V4l2Settings(), simulated=False) as camera:
+            with pytest.raises(
+                driver.DeviceError, match=r"no frame for 0\.05 s although the camera was told to stream"
+            ):
+                await one(camera)
+            assert await camera.get_control("Gain") == GAIN.default
+
+
+async def test_no_room_on_the_bus_is_a_fault_with_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        kernel_camera(Camera(answers={abi.STREAMON: errno.ENOSPC}), monkeypatch) as kernel,
+        pytest.raises(DeviceError, match="STREAMON: the USB bus has no room"),
+    ):
+        async with open_v4l2(kernel.path, V4l2Settings(), simulated=False) as camera:
+            await one(camera)
+
+
+async def test_a_depth_that_this_size_has_not_got_leaves_all_as_it_was(
+    monkeypatch: pytest.MonkeyPatch, nursery: trio.Nursery
+) -> None:
+    with kernel_camera(Camera(), monkeypatch) as kernel:
+        nursery.start_soon(shoot_for_ever, kernel)
+        async with open_v4l2(kernel.path, V4l2Settings(), simulated=False) as camera:
+            await one(camera)
+            kernel.camera.answers[abi.TRY_FMT] = put(8, 15)
+            with pytest.raises(Refused, match="no pictures of 16x8 px in Y16"):
+                await camera.configure(bits_stored=16)
+            assert (await one(camera)).bits_stored == 8
+            with pytest.raises(Refused, match="Exposure Time"):
+                await camera.configure(bits_stored=8, exposure_us=10**6)
+            await camera.configure(bits_stored=8, exposure_us=2000)
+            assert kernel.values[EXPOSURE.identity] == 20
+            assert kernel.values[EXPOSURE_AUTO.identity] == abi.EXPOSURE_MANUAL
+
+
+async def test_a_frame_begun_before_the_call_is_not_yielded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 5 frames/s a frame that ends within 0.4 s of the call may have begun before it."""
+    with kernel_camera(Camera(rates=(5,)), monkeypatch) as kernel:
+        async with open_v4l2(kernel.path, V4l2Settings(), simulated=False) as camera, aclosing(camera.frames()) as fast:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(anext, fast)
+                await until(lambda: kernel.streaming)
+                kernel.shoot()
+            called_ns = driver.time.monotonic_ns()
+            frames: list[Frame] = []
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(take_into, camera, frames)
+                await trio.testing.wait_all_tasks_blocked()
+                for after_ms in (10, 390, 450):
+                    kernel.shoot(stamp_ns=called_ns + after_ms * 1_000_000)
+                    assert (await anext(fast)).pixels.shape == (8, 16)
+            assert (frames[0].monotonic_ns - called_ns) // 1_000_000 in range(449, 451)

@@ -1,0 +1,67 @@
+"""What builds the virtual machine of deploy/kernel-bench: the archive as the kernel reads it, modules in order."""
+
+from __future__ import annotations
+
+import io
+import stat
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[2]))
+
+from deploy.kernel_bench.archive import Initramfs
+from deploy.kernel_bench.kernel import add_with_needs, module_name, needs_of
+
+
+def entries(data: bytes) -> dict[str, tuple[int, tuple[int, int], bytes]]:
+    """Name to (mode, device, content), by the format's description alone."""
+    found, place = {}, 0
+    while True:
+        head = data[place : place + 110]
+        assert head[:6] == b"070701"
+        fields = [int(head[6 + 8 * field : 14 + 8 * field], 16) for field in range(13)]
+        mode, size, device, name_size = fields[1], fields[6], (fields[9], fields[10]), fields[11]
+        name = data[place + 110 : place + 110 + name_size - 1].decode()
+        place += (110 + name_size + 3) // 4 * 4
+        if name == "TRAILER!!!":
+            assert place == len(data)
+            return found
+        assert name not in found
+        found[name] = (mode, device, data[place : place + size])
+        place += (size + 3) // 4 * 4
+
+
+def test_files_folders_links_and_devices_each_once() -> None:
+    file = io.BytesIO()
+    with Initramfs(file) as archive:
+        archive.add("/a/b/odd", b"12345", 0o755)
+        archive.add("/a/b/odd", b"again")
+        archive.add("a/four", b"1234")
+        archive.link("a/link", "b/odd")
+        archive.character_device("dev/console", 5, 1)
+    found = entries(file.getvalue())
+    assert list(found) == ["a", "a/b", "a/b/odd", "a/four", "a/link", "dev", "dev/console"]
+    assert found["a/b/odd"] == (stat.S_IFREG | 0o755, (0, 0), b"12345")
+    assert found["a/link"] == (stat.S_IFLNK | 0o777, (0, 0), b"b/odd")
+    assert found["dev/console"] == (stat.S_IFCHR | 0o600, (5, 1), b"")
+    assert stat.S_ISDIR(found["a/b"][0])
+    assert archive.size == len(file.getvalue())
+
+
+def module(*needs: str) -> bytes:
+    return b"\x7fELF...\0license=GPL\0depends=" + ",".join(needs).encode() + b"\0name=x\0"
+
+
+def test_a_module_comes_after_what_it_needs_and_without_what_is_built_in() -> None:
+    files = {
+        "vivid": module("videodev", "v4l2-tpg", "cec"),
+        "videodev": module("mc"),
+        "v4l2_tpg": module("videodev"),
+        "mc": module(),
+        "other": module(),
+    }
+    ordered: dict[str, bytes] = {}
+    add_with_needs("vivid", files, ordered)
+    assert list(ordered) == ["mc", "videodev", "v4l2_tpg", "vivid"]
+    assert needs_of(b"no modinfo") == []
+    assert module_name(Path("drivers/usb/class/cdc-acm.ko.xz")) == "cdc_acm"
