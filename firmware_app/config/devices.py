@@ -10,7 +10,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta, Struct
 
-from firmware_app.config.fields import DevicePort, PositionVector, PositiveVector
+from firmware_app.config.fields import AbsolutePath, DevicePort, PositionVector, PositiveVector
 
 StageKind = Literal["grbl", "sangaboard", "asi"]
 CameraKind = Literal["serial", "v4l2", "folder"]
@@ -77,7 +77,8 @@ class GrblConfig(StageConfig, frozen=True, forbid_unknown_fields=True):
     @property
     def reach(self) -> Reach:
         """After homing the machine space is [-travel, 0] on each axis."""
-        return Reach(_below(self.travel_mm), (0.0, 0.0, 0.0), ("stage.travel_mm",))
+        low_um = _above(_below(self.travel_mm), self.backlash_um)
+        return Reach(low_um, (0.0, 0.0, 0.0), ("stage.travel_mm", "stage.backlash_um"))
 
 
 class SangaboardConfig(StageConfig, frozen=True, forbid_unknown_fields=True):
@@ -181,9 +182,11 @@ class V4l2Config(CameraConfig, frozen=True, forbid_unknown_fields=True):
 
 
 class FolderCameraConfig(CameraConfig, frozen=True, forbid_unknown_fields=True):
-    """Images of a folder, for service work: `port` is the folder."""
+    """Images of a folder, for service work: `port` is the folder, and it is never a real camera."""
 
     kind: CameraKind = "folder"
+    port: AbsolutePath = "/dev/specular-camera"
+    simulated: bool = True
     frames_per_s: Annotated[float, Meta(gt=0, le=1000, description="a rate above 0, at most 1000")] = 10.0
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from firmware_app.config.devices import StageConfig
+from firmware_app.config.devices import FolderCameraConfig, StageConfig
 from firmware_app.config.schema import Config, NodeConfig, NodeTlsConfig, PrintConfig
 
 # Grbl 1.1: M3 S dims, M8 and M7 switch; M7 only where it was compiled in.
@@ -137,6 +137,9 @@ def _is_host(address: str) -> bool:
 
 def _simulated(config: Config) -> Iterator[Finding]:
     """A simulated instrument never sends to a clinical node."""
+    if isinstance(config.camera, FolderCameraConfig) and not config.camera.simulated:
+        text = "is false, and a folder of images is no camera: its pictures are no patient's"
+        yield Finding("camera.simulated", text, ("camera.kind",))
     simulated = [
         f"{name}.simulated"
         for name, device in (("stage", config.stage), ("camera", config.camera))

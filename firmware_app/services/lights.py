@@ -140,7 +140,8 @@ class LightService:
             text = f"{stage.identity.label} has no output for {', '.join(missing)}; it has: {there}"
             self._publish(Event("light.missing", f"lights: {text}", level="warning"))
         async with self._turn:
-            await self._settle(stage)
+            # A board in alarm takes no line: that dark lamps cannot be told to be dark is no news; `run` goes on.
+            await self._settle(stage, is_news=any(self._wanted.values()))
         if self._trouble:
             self._changed.set()
 
@@ -154,7 +155,7 @@ class LightService:
             async with self._turn:
                 await self._settle(stage)
 
-    async def _settle(self, stage: Stage) -> None:
+    async def _settle(self, stage: Stage, *, is_news: bool = True) -> None:
         troubles = []
         for lamp, level in self._wanted.items():
             if self._shown.get(lamp) == level:
@@ -163,7 +164,7 @@ class LightService:
                 await self._tell(stage, lamp, level)
             except DeviceError as error:
                 troubles.append(f"{lamp}: {in_one_line(error)}")
-        self._note("; ".join(troubles))
+        self._note("; ".join(troubles), is_news=is_news)
 
     async def _set_now(self, lamp: str, level: float) -> None:
         async with self._turn:
@@ -187,8 +188,8 @@ class LightService:
         await stage.set_output(self._outputs[lamp], level)
         self._shown[lamp] = level
 
-    def _note(self, trouble: str) -> None:
-        if trouble and trouble != self._trouble:
+    def _note(self, trouble: str, *, is_news: bool = True) -> None:
+        if is_news and trouble and trouble != self._trouble:
             self._publish(Event("light.failed", f"lights: {trouble}", level="warning"))
         self._trouble = trouble
 

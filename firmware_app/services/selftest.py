@@ -291,7 +291,8 @@ async def check_device(
     """The port, then who answers on it. A device that the service holds is left alone."""
     if config is None:
         return skipped("not fitted: the configuration has no such table")
-    trouble = "" if config.port.startswith(PREFIX) else _port_trouble(config.port)
+    is_searched = config.port.startswith(PREFIX) or config.kind == "folder"  # what there is no node of is opened
+    trouble = "" if is_searched else _port_trouble(config.port)
     if trouble:
         return failed(trouble)
     if bench.service is not None:

@@ -10,6 +10,7 @@ from hw.asi.codec import Axis, Build
 from hw.asi.link import LISTING_S, AsiLink
 from hw.asi.settings import AsiSettings, expected_settings, require_settings
 from hw.errors import Deadline, DeviceFault, ProtocolError, Refused
+from hw.opening import Step, opening_step
 
 SIMULATOR_MARK: Final = "SPECULAR-SIM"
 MS2000_ORDER: Final = "XYZF"  # how it sorts its axes where it does not list them
@@ -38,6 +39,7 @@ class Controller:
 
 async def identify(link: AsiLink, port: str, settings: AsiSettings, simulated: bool) -> Controller:
     """`Refused` for the wrong sort of controller or one that is set up otherwise; says the baud when none answers."""
+    opening_step(Step.IDENTIFYING)
     try:
         build_name = (await link.text(codec.BUILD))[0]
     except (Deadline, ProtocolError) as error:
@@ -56,6 +58,7 @@ async def identify(link: AsiLink, port: str, settings: AsiSettings, simulated: b
     letters = _letters(build, settings, link.label)
     if not tiger:
         await _require_quiet(link)
+    opening_step(Step.APPLYING)
     await require_set_up(link, settings)
     lamps = await (_tiger_lamps if tiger else _ms2000_lamps)(link, build, letters)
     kind = "Tiger" if tiger else "MS-2000"

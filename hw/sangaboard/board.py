@@ -7,6 +7,7 @@ from typing import Final
 
 from hw.abc import Identity
 from hw.errors import Refused
+from hw.opening import Step, opening_step
 from hw.sangaboard import codec
 from hw.sangaboard.codec import BlockingMoves, Module, RampTime, StepDelay, Triple, Version
 from hw.sangaboard.lamps import MODULE, lamp_names
@@ -33,6 +34,7 @@ class Board:
 
 async def identify(link: SangaboardLink, port: str, settings: SangaboardSettings, *, simulated: bool) -> Board:
     """`Refused` when it is not the board that the configuration describes. Changes nothing on it."""
+    opening_step(Step.IDENTIFYING)
     version = await link.identify()
     if version.number not in FIRMWARES:
         raise Refused(f"{port}: {version.text} is none of the firmwares that this driver knows: v0.4, v0.5 and v1.0")
@@ -40,6 +42,7 @@ async def identify(link: SangaboardLink, port: str, settings: SangaboardSettings
     modules = {module.name: module for module in await link.modules()}
     endstops = frozenset(modules.get("Endstops", Module("Endstops", "")).details.split())
     stoppable = version.number >= (1, 0)
+    opening_step(Step.APPLYING)
     await require_setup(link, settings, endstops, stoppable=stoppable)
     return Board(
         Identity(link.label, version.text, simulated),

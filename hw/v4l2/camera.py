@@ -18,6 +18,7 @@ from firmware_app.model import Frame
 from hw.abc import Identity
 from hw.errors import DeviceError, DeviceLost, Refused, single_error
 from hw.latest import LatestFrame
+from hw.opening import Step, opening_step
 from hw.v4l2.abi import Buffer
 from hw.v4l2.controls import Control
 from hw.v4l2.device import MAX_BUFFERS
@@ -217,6 +218,7 @@ async def open_v4l2(path: str, settings: V4l2Settings, *, simulated: bool) -> As
     if settings.buffers not in range(2, MAX_BUFFERS + 1):
         raise Refused(f"{path}: {settings.buffers} buffers: 2 to {MAX_BUFFERS} can be used")
     calls = trio.CapacityLimiter(1)
+    opening_step(Step.IDENTIFYING)
     session = await trio.to_thread.run_sync(Session.open, path, settings, simulated, limiter=calls)
     found = session.description
     label = f"{'sim+' if simulated else ''}v4l2:{path}"

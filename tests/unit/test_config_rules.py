@@ -56,6 +56,12 @@ REFUSED = [
         "stage.right_eye_um",
         "x = 500 um is outside the travel, 1000 to 100000",
     ),
+    ("[camera]\nkind = 'folder'\nsimulated = false", "camera.simulated", "a folder of images is no camera"),
+    (
+        "[camera]\nkind = 'folder'\n[storage]\nip_address = '10.0.0.1'\nport = 104\nae_title = 'PACS'",
+        "storage.ip_address",
+        "camera.simulated is true: a simulated instrument never sends to a real node",
+    ),
     # lamps
     ("[light.flash]\noutput = 'mist'", "light", "is given, and no stage is"),
     ("[stage]\n[light.flash]\nlevel = 0.5", "light.flash.output", "is missing"),

@@ -214,7 +214,7 @@ async def test_a_board_in_alarm_gets_its_light_once_it_obeys_and_says_so_once_un
 
 async def test_an_output_that_the_board_has_not_got_costs_one_lamp_and_not_the_stage() -> None:
     made = await bench(board=Board(outputs=("spindle", "mist")))
-    assert [event.kind for event in made.events] == ["light.missing", "light.failed"]
+    assert [event.kind for event in made.events] == ["light.missing"]
     assert "no output for illumination on flood; it has: spindle, mist" in made.events[0].text
     assert (await made.lights.show_target("up")).lit
 
