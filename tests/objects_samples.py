@@ -12,18 +12,8 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 
-from firmware_app.model import (
-    Calibration,
-    Capture,
-    Code,
-    Equipment,
-    Exam,
-    Eye,
-    Patient,
-    Position,
-    ReferencedInstance,
-    WorklistItem,
-)
+from firmware_app.calibration import Calibration
+from firmware_app.model import Capture, Code, Equipment, Exam, Eye, Patient, Position, ReferencedInstance, WorklistItem
 from firmware_app.objects.encoding import encode_part10
 from firmware_app.objects.instance import Instance, build_instance
 from firmware_app.objects.picture import Exposure, Loss, Picture, camera_picture, report_picture

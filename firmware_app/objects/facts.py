@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from firmware_app.model import Calibration, Equipment, Exam, Eye
+from firmware_app.calibration import Calibration
+from firmware_app.model import Equipment, Exam, Eye
 from firmware_app.objects import requests
 from firmware_app.objects.compose import Fact
 from firmware_app.objects.identifiers import derived_uid

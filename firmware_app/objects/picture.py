@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from firmware_app.model import Calibration, Capture, Code, Eye, Measurement, ReferencedInstance
+from firmware_app.calibration import Calibration
+from firmware_app.model import Capture, Code, Eye, Measurement, ReferencedInstance
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 

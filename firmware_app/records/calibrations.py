@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from firmware_app.model import Calibration, StageCheck
+from firmware_app.calibration import Calibration, StageCheck
 from firmware_app.records import files
 from firmware_app.records.errors import StorageFault
 

@@ -8,9 +8,10 @@ import sqlite3
 from dataclasses import asdict
 from datetime import datetime
 
+from firmware_app.calibration import Calibration
 from firmware_app.endothelium.history import EditRecord
 from firmware_app.gaze import Gaze
-from firmware_app.model import Calibration, Capture, Exam, Eye, Frame, Measurement, Position
+from firmware_app.model import Capture, Exam, Eye, Frame, Measurement, Position
 from firmware_app.records import documents, files
 from firmware_app.records.database import Database
 from firmware_app.records.errors import UnknownRecord

@@ -17,10 +17,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from firmware_app.calibration import Calibration
 from firmware_app.endothelium.history import EditRecord
 from firmware_app.gaze import Gaze
 from firmware_app.model import (
-    Calibration,
     Capture,
     Exam,
     FoundPatient,

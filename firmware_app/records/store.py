@@ -21,19 +21,10 @@ from typing import TypeVar
 
 import trio
 
+from firmware_app.calibration import Calibration
 from firmware_app.endothelium.history import EditRecord
 from firmware_app.gaze import Gaze
-from firmware_app.model import (
-    Calibration,
-    Capture,
-    Delivery,
-    DeliveryState,
-    Exam,
-    Eye,
-    Frame,
-    Measurement,
-    Position,
-)
+from firmware_app.model import Capture, Delivery, DeliveryState, Exam, Eye, Frame, Measurement, Position
 from firmware_app.records import files
 from firmware_app.records.captures import CaptureTable
 from firmware_app.records.commitments import CommitmentRecords, CommitmentTable

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import trio
 
+from firmware_app.calibration import Calibration, StageCheck
 from firmware_app.config import Config
 from firmware_app.endothelium.graticule import (
     FloatArray,
@@ -27,7 +28,7 @@ from firmware_app.endothelium.graticule import (
     pattern_phases,
     pattern_shift,
 )
-from firmware_app.model import Calibration, Event, Frame, Position, StageCheck
+from firmware_app.model import Event, Frame, Position
 from firmware_app.records.calibrations import Entry, Journal, append, read_journal
 from firmware_app.records.errors import StorageFault
 from firmware_app.services.capture import CaptureService, Progress, next_frames

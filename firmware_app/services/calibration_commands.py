@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from firmware_app.calibration import Calibration
 from firmware_app.console.commands import Argument, Command, CommandContext, number
 from firmware_app.console.protocol import Reply
 from firmware_app.console.text import format_table
-from firmware_app.model import Calibration
 from firmware_app.services.calibration import CalibrationService, Target
 
 PATTERNS = ("grid", "dots", "lines")

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from firmware_app.calibration import Calibration, StageCheck
 from firmware_app.config.schema import CalibrationConfig
-from firmware_app.model import Calibration, StageCheck
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from objects_samples import CALIBRATION
 
+from firmware_app.calibration import StageCheck
 from firmware_app.config.schema import CalibrationConfig
-from firmware_app.model import StageCheck
 from firmware_app.records.calibrations import JOURNAL_NAME, READ_MAX_BYTES, Entry, append, read_journal
 from firmware_app.records.errors import StorageFault
 from firmware_app.services.scale import camera_warnings, scale_of, stage_warnings
