@@ -67,6 +67,7 @@ class Calibrations:
         self._limits = config.calibration
         self._camera, self._stage = config.camera, config.stage
         self._now = now
+        self._size_px: tuple[int, int] | None = None
         self.journal, self._trouble = _read(self._folder)
 
     @property
@@ -74,8 +75,11 @@ class Calibrations:
         return self._camera.um_per_px if self._camera else 0.0
 
     def latest_camera(self) -> Calibration | None:
-        """At whatever size; of the kind of camera that is configured: a simulator, or none."""
+        """At the size of the last frame, any while there was none; a simulator's where one is configured, or none's."""
         simulated = self._camera is not None and self._camera.simulated
+        if self._size_px is not None:
+            rows, columns = self._size_px
+            return self.journal.camera(simulated=simulated, rows=rows, columns=columns)
         return next((each for each in reversed(self.journal.cameras) if each.simulated == simulated), None)
 
     def latest_stage(self) -> StageCheck | None:
@@ -83,6 +87,7 @@ class Calibrations:
 
     def scale(self, frame: Frame, *, simulated: bool) -> Scale:
         """Of a frame that this camera took now."""
+        self._size_px = frame.rows, frame.columns
         on_record = self.journal.camera(simulated=simulated, rows=frame.rows, columns=frame.columns)
         return scale_of(on_record, self.nominal_um_per_px)
 

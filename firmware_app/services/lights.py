@@ -46,6 +46,7 @@ class LightService:
         self._outputs = config.outputs()
         self._wanted = dict.fromkeys(self._outputs, 0.0)
         self._shown: dict[str, float] = {}
+        self._maybe_lit: set[str] = set()
         self._trouble = ""
         self._changed = trio.Event()
         self._turn = trio.Lock()
@@ -140,8 +141,7 @@ class LightService:
             text = f"{stage.identity.label} has no output for {', '.join(missing)}; it has: {there}"
             self._publish(Event("light.missing", f"lights: {text}", level="warning"))
         async with self._turn:
-            # A board in alarm takes no line: that dark lamps cannot be told to be dark is no news; `run` goes on.
-            await self._settle(stage, is_news=any(self._wanted.values()))
+            await self._settle(stage)
         if self._trouble:
             self._changed.set()
 
@@ -155,8 +155,9 @@ class LightService:
             async with self._turn:
                 await self._settle(stage)
 
-    async def _settle(self, stage: Stage, *, is_news: bool = True) -> None:
-        troubles = []
+    async def _settle(self, stage: Stage) -> None:
+        """A board in alarm takes no line: that a dark lamp cannot be told to be dark is not worth a warning."""
+        troubles, is_news = [], False
         for lamp, level in self._wanted.items():
             if self._shown.get(lamp) == level:
                 continue
@@ -164,6 +165,7 @@ class LightService:
                 await self._tell(stage, lamp, level)
             except DeviceError as error:
                 troubles.append(f"{lamp}: {in_one_line(error)}")
+                is_news |= level > 0 or lamp in self._maybe_lit
         self._note("; ".join(troubles), is_news=is_news)
 
     async def _set_now(self, lamp: str, level: float) -> None:
@@ -185,8 +187,12 @@ class LightService:
 
     async def _tell(self, stage: Stage, lamp: str, level: float) -> None:
         self._shown.pop(lamp, None)  # nobody knows what it shows if this goes wrong
+        if level:
+            self._maybe_lit.add(lamp)
         await stage.set_output(self._outputs[lamp], level)
         self._shown[lamp] = level
+        if not level:
+            self._maybe_lit.discard(lamp)
 
     def _note(self, trouble: str, *, is_news: bool = True) -> None:
         if is_news and trouble and trouble != self._trouble:
