@@ -244,8 +244,9 @@ async def test_a_move_that_ends_elsewhere_costs_the_frame() -> None:
         assert not stage.homed
 
 
-async def test_a_board_that_restarts_in_a_move_is_not_homed() -> None:
-    async with simulated_stage("sangaboard-1.0") as (instrument, stage):
+@pytest.mark.parametrize("version", ["sangaboard-1.0", "sangaboard-0.5"])
+async def test_a_board_that_restarts_in_a_move_is_not_homed(version: str) -> None:
+    async with simulated_stage(version, min_step_delay_us=100) as (instrument, stage):
         await stage.home()
         async with trio.open_nursery() as nursery:
             told = await disturbed_move(nursery, instrument, stage, "restart")
@@ -420,6 +421,40 @@ async def test_a_late_answer_is_not_taken_for_the_next_one(monkeypatch: pytest.M
         board.answers[b"dt?"] = b"1 1 1\r\nminimum step delay 1000\r\n1 1 1\r\n"
         assert await stage.position() == Position(2.0, 2.0, 2.0)
         assert board.heard[-2:] == [b"dt?", b"p?"]
+
+
+async def test_a_cancelled_question_is_heard_to_its_end() -> None:
+    """Otherwise its late answer would be taken for the answer to the next one."""
+    async with real_stage(V10) as (board, stage):
+        del board.answers[b"p?"]
+        asking, ended = trio.CancelScope(), trio.Event()
+
+        async def ask() -> None:
+            with asking:
+                await stage.position()
+            ended.set()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            await trio.testing.wait_all_tasks_blocked(0.005)
+            asking.cancel()
+            await trio.testing.wait_all_tasks_blocked(0.005)
+            assert not ended.is_set()
+            os.write(board.fd, b"9 9 9\r\n")
+        board.answers[b"p?"] = b"3 3 3\r\n"
+        assert await stage.position() == Position(3.0, 3.0, 3.0)
+
+
+async def test_a_board_that_restarts_between_two_slices_is_noticed_though_it_counts_on() -> None:
+    """v0.x keeps its count over a restart: only its version line tells."""
+    async with real_stage(V04) as (board, stage):
+        await stage.home()
+        for line, answer in ((b"mr 50 0 0", b"done.\r\n"), (b"p?", b"50 0 0\r\nOpenFlexure Motor Board v0.4\r\n")):
+            board.answers[line] = answer
+        with pytest.raises(DeviceFault, match="restarted by itself"):
+            await stage.move_to(X_100)
+        assert board.heard.count(b"mr 50 0 0") == 1
+        assert not stage.homed
 
 
 async def test_silence_in_answer_to_the_fence_too_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
