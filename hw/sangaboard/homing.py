@@ -40,7 +40,6 @@ async def home_by_board(link: SangaboardLink, settings: SangaboardSettings, go_o
         await link.tell(codec.encode_home(-1, 1 << axis))
         deadline_s = trio.current_time() + homing_seconds(settings)
         while (await link.ask(codec.IS_MOVING, Moving)).moving:
-            go_on()
             _require_same_board(link, before.restarts)
             if trio.current_time() > deadline_s:
                 raise DeviceFault("homing", f"{link.label}: {AXES[axis]} was still homing when it should have ended")

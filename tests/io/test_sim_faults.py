@@ -80,8 +80,8 @@ async def homed_stage(kind: str) -> AsyncIterator[tuple[SimulatedInstrument, Sta
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody has a second to wait here."""
     for link in (grbl_link, sangaboard_link):
-        monkeypatch.setattr(link, "REPLY_S", 0.05)
-    monkeypatch.setattr(grbl_link, "BANNER_S", 0.2)
+        monkeypatch.setattr(link, "REPLY_S", 0.2)
+    monkeypatch.setattr(grbl_link, "BANNER_S", 0.3)
 
 
 def middle(stage: Stage) -> Position:
@@ -149,12 +149,12 @@ async def test_half_an_answer_is_never_a_position(kind: str, impatient: None) ->
 async def test_a_slow_line_is_waited_for_and_a_dead_slow_one_is_not(kind: str, impatient: None) -> None:
     async with homed_stage(kind) as (instrument, stage):
         at = await stage.position()
-        await instrument.command("slow stage 0.01")
+        await instrument.command("slow stage 0.02")
         assert await stage.position() == at
         target = middle(stage)
         end = await stage.move_to(target)
         assert abs(end.z_um - target.z_um) <= TOLERANCE_UM
-        await instrument.command("slow stage 0.2")
+        await instrument.command("slow stage 0.5")
         with pytest.raises(Deadline):
             await stage.position()
         await instrument.command("slow stage off")
