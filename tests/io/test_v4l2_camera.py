@@ -289,12 +289,15 @@ async def test_a_lost_camera_is_lost_once_and_closed(
                 if when == "waiting":
                     await one(camera)
                 kernel.unplug(code)
-                if when == "idle":
-                    await camera.wait_lost()
-                else:
-                    async with aclosing(camera.frames()) as stream:
-                        async for _ in stream:
-                            pass
+                try:
+                    if when == "idle":
+                        await camera.wait_lost()
+                    else:
+                        async with aclosing(camera.frames()) as stream:
+                            async for _ in stream:
+                                pass
+                finally:
+                    assert opened(kernel.path) == 1, "told before all was closed"  # the kernel's own end is open
         kernel.replug()
         calls = len(kernel.calls)
         async with open_v4l2(kernel.path, V4l2Settings(), simulated=False) as camera:
@@ -367,6 +370,11 @@ async def test_a_frame_begun_before_the_call_is_not_yielded(monkeypatch: pytest.
                     kernel.shoot(stamp_ns=called_ns + after_ms * 1_000_000)
                     assert (await anext(fast)).pixels.shape == (8, 16)
             assert (frames[0].monotonic_ns - called_ns) // 1_000_000 in range(449, 451)
+
+
+def opened(path: str) -> int:
+    """How often this process has it open."""
+    return [os.readlink(file) for file in Path("/proc/self/fd").iterdir() if file.is_symlink()].count(path)
 
 
 LIES = [
