@@ -97,6 +97,7 @@ class V4l2Camera:
                 await self._call(lambda: self._session.set_format(layout))
         if exposure_us is not None:
             await self._call(lambda: self._session.set_exposure(exposure_us))
+            self._stamps.expect(self._session.frames_per_s, exposure_us)
 
     async def get_control(self, name: str) -> int:
         """The value of a control by its kernel name; `Refused` for a name that is none."""
@@ -148,7 +149,8 @@ class V4l2Camera:
 
     async def _stream_frames(self) -> None:
         self._counter.restart()
-        self._stamps.restart(time.monotonic_ns(), self._session.frames_per_s, self._session.exposure_us)
+        self._stamps.restart(time.monotonic_ns())
+        self._stamps.expect(self._session.frames_per_s, self._session.exposure_us)
         await self._call(self._session.start)
         try:
             while self._latest.idle_s() <= IDLE_S:

@@ -161,7 +161,6 @@ def unpack(data: memoryview, geometry: Geometry, layout: Layout) -> Pixels:
         np.frombuffer(data, np.uint8, count=needed), (geometry.height, used), (geometry.line_bytes, 1), writeable=False
     )
     pixels = layout.grey(lines)
-    del lines  # no error may leave a view of the driver's buffer behind: it could not be unmapped
     if pixels.shape[1] != geometry.width:  # the last group of pixels is not full
         pixels = _cut(pixels, geometry.width)
     if 8 < layout.bits_stored < 16 and int(pixels.max()) >> layout.bits_stored:

@@ -11,8 +11,8 @@ from hw.v4l2.abi import Buffer, BufferFlag
 MAX_GAP = 1000  # more frames than that are never lost in one piece: the driver began to count anew
 AHEAD_NS = 500_000_000
 LATE_NS = 5_000_000_000
-UNKNOWN_PERIOD_NS = 100_000_000
-MAX_PERIOD_NS = 2_000_000_000
+UNKNOWN_INTERVAL_NS = 100_000_000
+MAX_INTERVAL_NS = 2_000_000_000
 
 
 class FrameCounter:
@@ -43,27 +43,33 @@ class Stamps:
 
     def __init__(self) -> None:
         self._started_ns = 0
-        self._period_ns = UNKNOWN_PERIOD_NS
+        self._interval_ns = UNKNOWN_INTERVAL_NS
         self._last_ns = 0
 
-    def restart(self, started_ns: int, frames_per_s: float, exposure_us: int) -> None:
+    def restart(self, started_ns: int) -> None:
         """The stream starts now: no frame of it began earlier."""
-        period_ns = round(1e9 / frames_per_s) if frames_per_s > 0 else UNKNOWN_PERIOD_NS
-        self._period_ns = min(max(period_ns, 1000 * exposure_us), MAX_PERIOD_NS)
         self._started_ns = started_ns
+
+    def expect(self, frames_per_s: float, exposure_us: int) -> None:
+        """The nominal rate (0: unknown) and the exposure that is set (0: the camera's own)."""
+        interval_ns = round(1e9 / frames_per_s) if frames_per_s > 0 else UNKNOWN_INTERVAL_NS
+        self._interval_ns = max(interval_ns, 1000 * exposure_us)
 
     def of(self, buffer: Buffer, received_ns: int) -> tuple[int, int]:
         """(begun, complete). A stamp of another clock, or far from now, is replaced by the moment of arrival.
 
-        A frame is exposed for at most one interval and read out in at most another.
+        A frame is exposed for at most one interval and read out in at most another; in the dark a camera that exposes
+        by itself takes longer than its nominal one, which the frame before tells.
         """
         is_monotonic = buffer.flags & BufferFlag.TIMESTAMP_MASK == BufferFlag.TIMESTAMP_MONOTONIC
         is_near = received_ns - LATE_NS <= buffer.stamp_ns <= received_ns + AHEAD_NS
         stamp_ns = buffer.stamp_ns if is_monotonic and is_near else received_ns
         at_start = buffer.flags & BufferFlag.STAMP_SOURCE_MASK == BufferFlag.STAMPED_AT_START
         if at_start and stamp_ns != received_ns:
-            begun_ns, complete_ns = stamp_ns, min(stamp_ns + self._period_ns, max(stamp_ns, received_ns))
+            begun_ns, complete_ns = stamp_ns, min(stamp_ns + self._interval_ns, max(stamp_ns, received_ns))
         else:
-            begun_ns, complete_ns = stamp_ns - 2 * self._period_ns, stamp_ns
+            since_last_ns = stamp_ns - max(self._last_ns, self._started_ns)
+            begun_ns = stamp_ns - 2 * min(max(self._interval_ns, since_last_ns), MAX_INTERVAL_NS)
+            complete_ns = stamp_ns
         self._last_ns = max(complete_ns, self._last_ns + 1)
         return max(begun_ns, self._started_ns), self._last_ns

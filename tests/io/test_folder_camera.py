@@ -114,3 +114,25 @@ def test_colour_is_played_as_its_luminance_and_junk_is_refused(tmp_path: Path) -
     save(tmp_path / "f.tif", np.zeros((2, 2), np.float32))
     with pytest.raises(PictureError, match="floating-point"):
         read_pixels(tmp_path / "f.tif", 8)
+
+
+async def test_files_that_come_and_go(tmp_path: Path) -> None:
+    (tmp_path / "0.png").write_bytes(b"junk")  # is not what decides about size and depth
+    for level in (1, 2):
+        save(tmp_path / f"{level}.png", np.full((4, 4), level, np.uint8))
+    with pytest.raises(DeviceLost, match="no PNG, TIFF or JPEG file"):
+        await play_what_is_there(tmp_path)
+
+
+async def play_what_is_there(tmp_path: Path) -> None:
+    async with open_folder_camera(str(tmp_path), QUICK, simulated=True) as camera:
+        assert set(await play(camera, 4)) <= {1, 2}
+        (tmp_path / "1.png").unlink()
+        (tmp_path / "0.png").unlink()
+        save(tmp_path / "3.png", np.full((4, 4), 3, np.uint8))
+        seen: list[int] = []
+        while set(seen) != {2, 3}:
+            seen = await play(camera, 4)
+        (tmp_path / "2.png").unlink()
+        (tmp_path / "3.png").unlink()
+        await play(camera, 1000)

@@ -289,12 +289,15 @@ async def test_a_lost_camera_is_lost_once_and_closed(
                 if when == "waiting":
                     await one(camera)
                 kernel.unplug(code)
-                if when == "idle":
-                    await camera.wait_lost()
-                else:
-                    async with aclosing(camera.frames()) as stream:
-                        async for _ in stream:
-                            pass
+                try:
+                    if when == "idle":
+                        await camera.wait_lost()
+                    else:
+                        async with aclosing(camera.frames()) as stream:
+                            async for _ in stream:
+                                pass
+                finally:
+                    assert opened(kernel.path) == 1, "told before all was closed"  # the kernel's own end is open
         kernel.replug()
         calls = len(kernel.calls)
         async with open_v4l2(kernel.path, V4l2Settings(), simulated=False) as camera:
@@ -367,3 +370,63 @@ async def test_a_frame_begun_before_the_call_is_not_yielded(monkeypatch: pytest.
                     kernel.shoot(stamp_ns=called_ns + after_ms * 1_000_000)
                     assert (await anext(fast)).pixels.shape == (8, 16)
             assert (frames[0].monotonic_ns - called_ns) // 1_000_000 in range(449, 451)
+
+
+def opened(path: str) -> int:
+    """How often this process has it open."""
+    return [os.readlink(file) for file in Path("/proc/self/fd").iterdir() if file.is_symlink()].count(path)
+
+
+LIES = [
+    (abi.REQBUFS, put(0, 1), "the driver gives 1 buffers: 2 to 32 can be used"),
+    (abi.REQBUFS, put(0, 1000), "the driver gives 1000 buffers"),
+    (abi.QUERYBUF, put(72, 10), "a buffer of 10 bytes for 128"),
+    (abi.QUERYBUF, put(72, 2**32 - 1), "a buffer of 4294967295 bytes for 128"),
+    (abi.DQBUF, put(0, 9), "buffer 9 of 4"),
+]
+
+
+@pytest.mark.parametrize(("number", "lie", "message"), LIES)
+async def test_a_driver_that_lies_about_its_buffers_is_closed(
+    number: int, lie: Callable[[bytearray], None], message: str, monkeypatch: pytest.MonkeyPatch, nursery: trio.Nursery
+) -> None:
+    with kernel_camera(Camera(answers={number: lie}), monkeypatch) as kernel:
+        nursery.start_soon(shoot_for_ever, kernel)
+        with pytest.raises(DeviceError, match=message):
+            async with open_v4l2(kernel.path, V4l2Settings(), simulated=False) as camera:
+                await one(camera)
+
+
+@pytest.mark.parametrize("settings", [V4l2Settings(), V4l2Settings(frames_per_s=30)])
+async def test_a_driver_without_frame_rates(settings: V4l2Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = dict.fromkeys((abi.G_PARM, abi.S_PARM), errno.ENOTTY)
+    with kernel_camera(Camera(answers=answers), monkeypatch) as kernel:
+        async with open_v4l2(kernel.path, settings, simulated=False) as camera:
+            assert camera.frames_per_s == 0
+
+
+async def test_a_driver_that_lists_one_control_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    with kernel_camera(Camera(answers={abi.QUERY_EXT_CTRL: put(0, GAIN.identity)}), monkeypatch) as kernel:
+        async with open_v4l2(kernel.path, V4l2Settings(), simulated=False) as camera:
+            assert len(camera.controls) <= 1
+
+
+async def test_without_a_try_the_setting_itself_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = {abi.TRY_FMT: errno.ENOTTY}
+    with kernel_camera(Camera(answers=answers), monkeypatch) as kernel:
+        with pytest.raises(Refused, match="no pictures of 64x8 px"):
+            await opened_and_closed(kernel, V4l2Settings(width_px=64))
+        await opened_and_closed(kernel, V4l2Settings(width_px=32, height_px=24))
+
+
+async def test_after_closing_everything_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    with kernel_camera(Camera(), monkeypatch) as kernel:
+        async with open_v4l2(kernel.path, V4l2Settings(), simulated=False) as camera:
+            await camera.aclose()
+            assert await camera.wait_lost() == f"v4l2:{kernel.path}: the camera was closed"
+            with pytest.raises(DeviceLost, match="was closed"):
+                await camera.get_control("Gain")
+            with pytest.raises(DeviceLost, match="was closed"):
+                await camera.set_control("Gain", 1)
+            with pytest.raises(DeviceLost, match="was closed"):
+                await camera.configure(bits_stored=8)

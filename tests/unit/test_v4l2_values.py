@@ -139,8 +139,9 @@ AT_START = BufferFlag.TIMESTAMP_MONOTONIC | BufferFlag.STAMPED_AT_START
     ("stamp_ns", "flags", "begun_ms", "complete_ms"),
     [
         (990 * MS, BufferFlag.TIMESTAMP_MONOTONIC, 910, 990),  # the end of the frame: two intervals of 40 ms before
-        (1200 * MS, BufferFlag.TIMESTAMP_MONOTONIC, 1120, 1200),  # vivid's are ahead
+        (1200 * MS, BufferFlag.TIMESTAMP_MONOTONIC, 720, 1200),  # ahead, as vivid's; 240 ms since the one before
         (950 * MS, AT_START, 950, 990),
+        (980 * MS, BufferFlag.TIMESTAMP_MONOTONIC, 900, 980),
         (990 * MS, AT_START, 990, 1000),
         (5, BufferFlag(0), 920, 1000),  # of an unknown clock
         (1000 * MS + AHEAD_NS + 1, BufferFlag.TIMESTAMP_MONOTONIC, 920, 1000),
@@ -148,13 +149,27 @@ AT_START = BufferFlag.TIMESTAMP_MONOTONIC | BufferFlag.STAMPED_AT_START
 )
 def test_moments(stamp_ns: int, flags: int, begun_ms: int, complete_ms: int) -> None:
     stamps = Stamps()
-    stamps.restart(100 * MS, 25.0, 8000)
+    stamps.restart(100 * MS)
+    stamps.expect(25.0, 8000)
+    stamps.of(buffer(0, 960 * MS), 960 * MS)
     assert stamps.of(buffer(0, stamp_ns, flags), 1000 * MS) == (begun_ms * MS, complete_ms * MS)
+
+
+def test_long_exposures_set_or_seen_count() -> None:
+    stamps = Stamps()
+    stamps.restart(0)
+    stamps.expect(25.0, 100_000)
+    assert stamps.of(buffer(0, 10 * MS), 10 * MS)[1] == 10 * MS
+    assert stamps.of(buffer(1, 500 * MS), 500 * MS)[0] == 0  # 490 ms since the last: it may have begun with the stream
+    assert stamps.of(buffer(2, 540 * MS), 540 * MS)[0] == 340 * MS
+    stamps.expect(0.0, 0)
+    assert stamps.of(buffer(3, 600 * MS), 600 * MS)[0] == 400 * MS
 
 
 def test_no_frame_began_before_the_stream_and_stamps_always_rise() -> None:
     stamps = Stamps()
-    stamps.restart(980 * MS, 25.0, 0)
+    stamps.restart(980 * MS)
+    stamps.expect(25.0, 0)
     assert stamps.of(buffer(0, 990 * MS), 1000 * MS) == (980 * MS, 990 * MS)
     assert stamps.of(buffer(1, 985 * MS), 1001 * MS)[1] == 990 * MS + 1
 
