@@ -117,6 +117,15 @@ def warnings_of(eye: EyeReport) -> list[str]:
     return warnings
 
 
+def calibration_text(eye: EyeReport) -> str:
+    """When and on what the scale was measured; empty where it was not, which is a warning then."""
+    known = eye.capture.calibration
+    if known is None:
+        return ""
+    error = f"±{known.uncertainty_percent:.2g} %"
+    return f"Scale {known.um_per_px:.4g} µm/px {error}, calibrated {known.measured_at[:10]} on {known.target}"
+
+
 def is_simulated(eyes: Sequence[EyeReport]) -> bool:
     return any(eye.capture.simulated for eye in eyes)
 

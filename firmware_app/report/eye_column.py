@@ -29,6 +29,7 @@ def draw_eye(canvas: Canvas, column: Box, eye: EyeReport) -> None:
         y = _draw_legend(canvas, column, y + 8)
         y = _draw_figures(canvas, column, y + 8, eye)
         y = _draw_histograms(canvas, column, y + 14, eye)
+    y = _draw_calibration(canvas, column, y, eye)
     _draw_warnings(canvas, column, y + 12, content.warnings_of(eye))
 
 
@@ -119,6 +120,15 @@ def _draw_edits(canvas: Canvas, column: Box, y: int, eye: EyeReport) -> int:
     for line in wrapped(content.edited_text(eye), font, column.width)[:EDITED_LINES]:
         y += EDITED_PITCH_PX
         canvas.text(column.left, y, cut_to_width(line, EDITED_PX, column.width), EDITED_PX)
+    return y
+
+
+def _draw_calibration(canvas: Canvas, column: Box, y: int, eye: EyeReport) -> int:
+    text = content.calibration_text(eye)
+    if not text:
+        return y
+    y += EDITED_PITCH_PX
+    canvas.text(column.left, y, cut_to_width(text, EDITED_PX, column.width), EDITED_PX, colours.MUTED)
     return y
 
 

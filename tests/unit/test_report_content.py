@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 import pytest
-from objects_samples import EQUIPMENT, SCHEDULED, UNSCHEDULED
+from objects_samples import CALIBRATION, EQUIPMENT, SCHEDULED, UNSCHEDULED
 from report_samples import edited, refused, reported
 
 from firmware_app.endothelium.history import History, Outcome
@@ -136,3 +136,15 @@ def test_a_name_is_drawn_only_in_letters_that_the_fonts_have(name: str, drawn: s
 def test_the_bundled_font_has_what_the_page_says() -> None:
     assert can_draw("CD 2456 /mm² µm² 10⁶ – … = % ÄÖÜß éèñ Łódź Çğış Ελληνικά Кириллица", candidates=())
     assert not has_glyph(text_font(20), "山")
+
+
+def test_a_report_says_what_its_scale_rests_on() -> None:
+    stated, none = reported(), reported(um_per_px=None)
+    measured = replace(stated, capture=replace(stated.capture, calibration=CALIBRATION))
+    assert content.calibration_text(measured).startswith(
+        "Scale 0.85 µm/px ±0.12 %, calibrated 2024-03-01 on grid of 50 um"
+    )
+    assert "scale as stated, not from a calibration on record" not in content.warnings_of(measured)
+    assert content.warnings_of(stated)[-1] == "scale as stated, not from a calibration on record"
+    assert content.warnings_of(none)[-1] == "not calibrated: no lengths, areas or densities"
+    assert content.calibration_text(stated) == content.calibration_text(none) == ""
