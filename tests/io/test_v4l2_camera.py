@@ -430,3 +430,14 @@ async def test_after_closing_everything_is_lost(monkeypatch: pytest.MonkeyPatch)
                 await camera.set_control("Gain", 1)
             with pytest.raises(DeviceLost, match="was closed"):
                 await camera.configure(bits_stored=8)
+
+
+async def test_cancelled_while_it_opens_it_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    scope = trio.CancelScope()
+    answers = {abi.QUERYCAP: lambda raw: trio.from_thread.run_sync(scope.cancel)}
+    with kernel_camera(Camera(answers=answers), monkeypatch) as kernel:
+        with scope:
+            async with open_v4l2(kernel.path, V4l2Settings(), simulated=False):
+                await trio.sleep_forever()
+        assert scope.cancelled_caught
+        assert opened(kernel.path) == 1
