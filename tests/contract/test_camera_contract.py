@@ -45,13 +45,21 @@ async def simulated_camera(head: SimulatedHead, nursery: trio.Nursery) -> AsyncI
             trio.lowlevel.notify_closing(master)
             os.close(plugged.pop())
 
-    nursery.start_soon(
-        partial(serve_camera, master, head, lambda: head.focus(Eye.RIGHT), frames_per_s=FRAMES_PER_S, faults=faults)
-    )
+    power, off = trio.CancelScope(), trio.Event()
+
+    async def serve() -> None:
+        with power:
+            await serve_camera(master, head, lambda: head.focus(Eye.RIGHT), frames_per_s=FRAMES_PER_S, faults=faults)
+        off.set()
+
+    nursery.start_soon(serve)
     try:
         async with open_serial_camera(os.ttyname(slave), simulated=True) as camera:
             yield CameraRig(camera, DEPTHS, spoil, lose, unplug, FRAMES_PER_S)
     finally:
+        power.cancel()
+        with trio.CancelScope(shield=True):
+            await off.wait()  # until then it may look at the fd, which would be another's
         unplug()
         os.close(slave)
 
