@@ -28,6 +28,7 @@ def division_of(labels: Labels) -> Division:
         trust=np.ones(count),
         covered=np.zeros(count),
         evidence=np.ones(count),
+        outline_seen=np.ones(count),
     )
 
 

@@ -20,7 +20,7 @@ def believed_cells(division: Division, parameters: Parameters) -> BoolArray:
         return free
     usual = float(np.percentile(division.trust[free], 75))
     seen = free & (division.trust > max(parameters.trust_min, parameters.trust_rel * usual))
-    seen &= division.evidence > parameters.evidence_min
+    seen &= division.outline_seen >= parameters.outline_seen_min
     if not seen.any():
         return seen
     typical = float(np.median(division.area_px[seen]))

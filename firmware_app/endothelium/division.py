@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware_app.endothelium.filters import BoolImage, FloatImage, box_mean, narrow_gaussian
-from firmware_app.endothelium.mosaic import whole_regions
+from firmware_app.endothelium.mosaic import untouched_by_edge, whole_regions
 from firmware_app.endothelium.network import Answer, Weights, answer_both_ways
 from firmware_app.endothelium.network_input import network_input
 from firmware_app.endothelium.parameters import Parameters
@@ -22,7 +22,8 @@ TRAINED_SPACING_PX = 20.0
 class Division:
     """Every pixel given to a region 1..n. The last arrays are indexed by label, index 0 unused.
 
-    `trust`, `covered` (by guttae) and `evidence` (of its borders) of a region are means, 0..1.
+    `trust`, `covered` (by guttae) and `evidence` (of its borders) of a region are means, 0..1; `outline_seen` is the
+    share of its outline in borders to a neighbour that are seen clearly.
     """
 
     spacing_px: float
@@ -35,6 +36,7 @@ class Division:
     trust: npt.NDArray[np.float64]
     covered: npt.NDArray[np.float64]
     evidence: npt.NDArray[np.float64]
+    outline_seen: npt.NDArray[np.float64]
 
 
 def look(image: FloatImage, spacing_px: float, weights: Weights) -> tuple[Answer, BoolImage]:
@@ -53,7 +55,11 @@ def divide(image: FloatImage, spacing_px: float, weights: Weights, parameters: P
     """Cut the image into cells, seen as if its rows of cells were `spacing_px` apart."""
     said, usable = look(image, spacing_px, weights)
     height = narrow_gaussian(said.border - said.depth, parameters.smooth_rel * spacing_px)
-    labels, network = merge_by_depth(basins(height), height, parameters.basin_depth, said.border)
+    pools = basins(height)
+    # The strip between a cell and the image's edge is what is left of a cell. Taken for a shallow basin it would join
+    # that cell across its border, and the cell would be lost to the edge.
+    cut = ~untouched_by_edge(pools)
+    labels, network = merge_by_depth(pools, height, parameters.basin_depth, said.border, cut)
     count = int(labels.max(initial=0)) + 1
     flat = labels.ravel()
     area = np.bincount(flat, minlength=count).astype(np.float64)
@@ -62,7 +68,8 @@ def divide(image: FloatImage, spacing_px: float, weights: Weights, parameters: P
     def mean(values: FloatImage) -> npt.NDArray[np.float64]:
         return np.asarray(np.bincount(flat, values.ravel(), count) / np.maximum(area, 1))
 
-    length = per_region(network, network.length_px, count)
+    length = np.maximum(per_region(network, network.length_px, count), 1e-9)
+    clear = network.length_px * (network.mean_height >= parameters.side_seen_min)
     return Division(
         spacing_px=spacing_px,
         labels=labels,
@@ -73,7 +80,8 @@ def divide(image: FloatImage, spacing_px: float, weights: Weights, parameters: P
         area_px=area,
         trust=mean(said.trust),
         covered=mean(guttae.astype(np.float32)),
-        evidence=per_region(network, network.length_px * network.mean_height, count) / np.maximum(length, 1e-9),
+        evidence=per_region(network, network.length_px * network.mean_height, count) / length,
+        outline_seen=per_region(network, clear, count) / length,
     )
 
 

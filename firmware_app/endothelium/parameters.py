@@ -31,8 +31,9 @@ class Parameters:
     basin_depth: float = 0.7  # a shallower basin is no cell
     # which cells to believe
     trust_min: float = 0.5
-    trust_rel: float = 0.84  # of what the best quarter of the picture's cells has: haze comes in from the side
-    evidence_min: float = 0.25  # mean of the network's border along a cell's outline
+    trust_rel: float = 0.6  # of what the best quarter of the picture's cells has: haze comes in from the side
+    side_seen_min: float = 0.6  # mean of the network's border along one side of a cell, from which that side is seen
+    outline_seen_min: float = 0.8  # the share of a cell's outline in such sides
     covered_max: float = 0.15  # by guttae
     area_min_rel: float = 0.12  # of the median cell
     area_max_rel: float = 8.0

@@ -124,15 +124,22 @@ def _gathered(
 
 
 def merge_by_depth(
-    labels: Labels, height: FloatImage, depth: float, seen: FloatImage | None = None
+    labels: Labels,
+    height: FloatImage,
+    depth: float,
+    seen: FloatImage | None = None,
+    cut: npt.NDArray[np.bool_] | None = None,
 ) -> tuple[Labels, Graph]:
     """Join, from the lowest pass up, every two basins where the shallower one is less than `depth` deep.
 
-    The regions that are left, 1..n, and their graph (`seen` as in `graph`).
+    The regions that are left, 1..n, and their graph (`seen` as in `graph`). Basins that are `cut` (by label) have their
+    bottom outside the picture: they count as deep as the deepest.
     """
     count = int(labels.max(initial=0)) + 1
     bottom = np.full(count, np.inf, np.float32)
     np.minimum.at(bottom, labels.ravel(), height.ravel())
+    if cut is not None:
+        bottom[cut] = bottom.min()
     network = graph(labels, height, seen)
     parent = list(range(count))
     floor: list[float] = bottom.tolist()

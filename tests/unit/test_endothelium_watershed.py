@@ -109,6 +109,14 @@ def test_depth_decides_which_basins_join() -> None:
     assert merge_by_depth(labels, height, 8.0)[0].max() == 1
 
 
+def test_a_basin_that_the_edge_cuts_is_as_deep_as_any() -> None:
+    height = np.array([[0, 4, 3, 9, 1]], np.float32)
+    labels = basins(height)
+    cut = np.array([False, False, True, False])
+    assert merge_by_depth(labels, height, 1.0, cut=cut)[0].max() == 3
+    assert merge_by_depth(labels, height, 4.0, cut=cut)[0].max() == 2
+
+
 def test_graph_counts_a_straight_border_and_its_lowest_pass() -> None:
     labels = np.ones((30, 10), np.int32)
     labels[:, 5:] = 2
