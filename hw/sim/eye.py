@@ -6,6 +6,7 @@ stage's z equals that of the endothelium. Everything is a function of the seed, 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,9 +66,10 @@ class SimulatedEye:
 class SimulatedHead:
     """Both eyes of one patient, by seed."""
 
-    def __init__(self, seed: int, condition: Condition = CALM) -> None:
+    def __init__(self, seed: int, condition: Condition = CALM, eyes: Iterable[Eye] = Eye) -> None:
+        """`eyes` are those that the patient has: cells take half a second an eye to grow."""
         self.seed = seed
-        self.eyes = {eye: build_eye(seed, eye, condition) for eye in Eye}
+        self.eyes = {eye: build_eye(seed, eye, condition) for eye in eyes}
         self.gaze_deg = AHEAD
 
     def look(self, x_deg: float, y_deg: float) -> None:
