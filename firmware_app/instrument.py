@@ -25,6 +25,7 @@ from firmware_app.objects.film_settings import FilmSettings
 from firmware_app.profiles import Profile
 from firmware_app.profiles.profile import EntityName
 from firmware_app.records.store import Records
+from firmware_app.services.alignment_commands import AlignmentCommands
 from firmware_app.services.analysis import Analysed, run_analysis
 from firmware_app.services.backoff import BackoffPolicy
 from firmware_app.services.capture import Captured, CaptureService
@@ -123,7 +124,12 @@ class Instrument:
             *PrintCommands(self.printing, self.records.print_jobs).table(),
             *PanoramaCommands(self.exams, self.records).table(),
         )
-        at_once = (*by_hand.instrument_commands(), *VerificationCommands(self.config, self.entities).table())
+        by_itself = AlignmentCommands(self.capture, self.exams).table()
+        at_once = (
+            *by_hand.instrument_commands(),
+            *by_itself,
+            *VerificationCommands(self.config, self.entities).table(),
+        )
         return CommandTable([*at_once, *(self._after_imports(command) for command in waiting)])
 
     async def analyse(self) -> None:

@@ -1,7 +1,7 @@
 """A stage and a camera in front of a simulated eye, without bytes or threads: for a clock that only they move.
 
-Motions last as long as the simulated stage's do, frames come at the camera's rate one period after they were begun; what
-the host computes in between takes no time. Everything else is promised by `hw.abc`.
+Motions last as long as the simulated stage's do, frames come at the camera's rate one period after they were begun;
+what the host computes in between takes no time. Everything else is promised by `hw.abc`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import trio
 
 from firmware_app.config import Config
 from firmware_app.model import Eye, Frame, Position
-from firmware_app.services.hardware import DeviceSlot, DeviceState
 from firmware_app.records.store import local_now
+from firmware_app.services.hardware import DeviceSlot, DeviceState
 from hw.abc import Identity, StageLimits, StampedPosition
 from hw.errors import DeviceFault, Refused
 from hw.sim.eye import NOMINAL_APEX, SimulatedHead

@@ -1,7 +1,7 @@
 """Where the cornea faces the instrument, from one frame: how far, and to which side, the stage is off its centre.
 
-Every light in the picture falls off from that point as exp(-(r / radius)^2), so the slope of its logarithm along an axis
-tells the distance along that axis, with its sign:
+Every light in the picture falls off from that point as exp(-(r / radius)^2), so the slope of its logarithm along an
+axis tells the distance along that axis, with its sign:
 
     d ln(light) / dx = 2 (x0 - x) / radius^2
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -66,7 +67,7 @@ def reflex_offset(
         return offset_by_halo(image, light, bits_stored, geometry)
     limit_um = 2 * geometry.reflex_radius_um  # farther off there would be no edge
     parts = [part for part in between(edges, light.size, geometry.um_per_px) if part.size >= ROWS_LEAST]
-    lit = [part for part in parts if LIT < float(light[part].mean()) and float(light[part].max()) < CLIPPED]
+    lit = [part for part in parts if float(light[part].mean()) > LIT and float(light[part].max()) < CLIPPED]
     if lit:
         widest = max(lit, key=lambda part: part.size)
         told = offset_in(image, widest, bits_stored, geometry, geometry.reflex_radius_um, REFLEX)
@@ -103,7 +104,7 @@ def between(edges: tuple[Edge, ...], rows: int, um_per_px: float) -> list[npt.ND
     bounds.append((float(rows), float(rows)))
     return [
         np.arange(max(math.ceil(after), 0), max(min(math.floor(before), rows), 0))
-        for (_, after), (before, _) in zip(bounds, bounds[1:], strict=False)
+        for (_, after), (before, _) in pairwise(bounds)
     ]
 
 

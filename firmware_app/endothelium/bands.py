@@ -1,14 +1,15 @@
 """The bands of a specular picture, as in `reflex_geometry`: where their edges are, and what depth each may mean.
 
-Light is averaged along the rows, where only bands remain; an edge is where it changes fastest, which blur does not move.
-Two bands of the same width are seen at most, the endothelium's above the front's. Where only one edge is in the picture,
-either layer may have it: both readings are given, the likelier first. Cells, a mean brightness that only the front of
-the cornea has, and the light that the stroma between the two scatters tell which; the next look decides.
+Light is averaged along the rows, where only bands remain; an edge is where it changes fastest, which blur does not
+move. Two bands of the same width are seen at most, the endothelium's above the front's. Where only one edge is in the
+picture, either layer may have it: both readings are given, the likelier first. Cells, a mean brightness that only the
+front of the cornea has, and the light that the stroma between the two scatters tell which; the next look decides.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +27,8 @@ APPARENT_MAX_UM = 480.0  # of 710 um
 THICKNESS_UM = (350.0, 800.0)  # what is not in between is no cornea
 
 SMOOTHING_PX = 4.0
-STEP_LEAST = 0.012  # of full scale
-STEP_SHARE = 0.2  # of the brightest row
+STEP_LEAST = 0.004  # of full scale; the noise of a row's mean is a fortieth of it
+STEP_SHARE = 0.3  # of the brighter side: more than cells do to a row, and than any slope of light within a plateau
 PLATEAU_PX = (8, 40)  # from the edge, where the light on either side of it is taken
 APART_PX = 12
 SAME_BAND = 0.08  # two edges whose distance is so near the slit's width are of one band
@@ -105,18 +106,18 @@ def find_edges(light: Profile, um_per_px: float) -> list[Edge]:
     """From the top of the picture to its bottom."""
     slope = np.gradient(smoothed(light, SMOOTHING_PX))
     steep = np.abs(slope)
-    bound = max(STEP_LEAST, STEP_SHARE * float(light.max()))
     edges: list[Edge] = []
     taken = np.zeros(light.size, bool)
     for row in np.argsort(-steep):
         if not APART_PX <= row < light.size - APART_PX or taken[row]:
             continue
-        taken[max(row - PLATEAU_PX[1], 0) : row + PLATEAU_PX[1]] = True
+        if steep[row] < STEP_LEAST / (2 * PLATEAU_PX[1]):
+            break  # all others are less steep
         above, below = plateau(light, row, -1), plateau(light, row, 1)
-        if abs(above - below) < bound or steep[row] < steep[row - 1] or steep[row] < steep[row + 1]:
-            if abs(above - below) < bound / 2 and steep[row] < bound / 60:
-                break  # the steepest are done
+        is_crest = steep[row] >= max(steep[row - 1], steep[row + 1])
+        if not is_crest or abs(above - below) < max(STEP_LEAST, STEP_SHARE * max(above, below)):
             continue
+        taken[max(row - PLATEAU_PX[1], 0) : row + PLATEAU_PX[1]] = True
         before, here, after = steep[row - 1 : row + 2]
         bend = before - 2 * here + after
         exact = row + (0.5 * (before - after) / bend if bend < 0 else 0.0)
@@ -151,10 +152,10 @@ def has_cells(lit: npt.NDArray[np.generic]) -> bool:
 
 def readings(edges: list[Edge], geometry: ReflexGeometry, seen: Seen) -> list[DepthReading]:
     """All that the edges can mean, the likeliest first."""
-    for upper, lower in zip(edges, edges[1:], strict=False):
+    for upper, lower in pairwise(edges):
         if not upper.is_upper and lower.is_upper:  # the endothelium's lower edge over the front's upper one
             return both_layers(upper, lower, geometry)
-    for upper, lower in zip(edges, edges[1:], strict=False):
+    for upper, lower in pairwise(edges):
         width = upper.y_um - lower.y_um
         if upper.is_upper and not lower.is_upper and abs(width / geometry.slit_width_um - 1) < SAME_BAND:
             middle = -(upper.y_um + lower.y_um) / 2 / geometry.shift_per_um

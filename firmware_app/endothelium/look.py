@@ -1,4 +1,4 @@
-"""One look through the instrument: where the reflex is, how deep the layers lie, and whether the picture is worth it."""
+"""One look through the instrument: where the reflex is, how deep the layers lie, what the picture is worth."""
 
 from __future__ import annotations
 

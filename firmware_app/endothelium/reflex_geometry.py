@@ -9,8 +9,8 @@ Two mirrors are seen, the front of the cornea and its endothelium, each as a ban
 of one band is the stage's error of depth, with its sign, in one frame; the distance of the two bands is the apparent
 depth between the two, whatever the eye does meanwhile.
 
-Both reflexes are bright only where the cornea faces the instrument, falling to 1/e `reflex_radius_um` beside that point.
-The lamp that shines along the axis is reflected by the front of the cornea too: its image lies half a radius of
+Both reflexes are bright only where the cornea faces the instrument, falling to 1/e `reflex_radius_um` beside it. The
+lamp that shines along the axis is reflected by the front of the cornea too: its image lies half a radius of
 curvature behind it, is far out of focus, and leaves a halo that falls to 1/e at `halo_radius_um`.
 
 In the picture x is to the right and y is up, from its middle, as the stage's axes.

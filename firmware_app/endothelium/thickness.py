@@ -5,8 +5,8 @@ refracted by the front surface. For an instrument that looks at `half_angle_deg`
 
     t = s tan(a) / tan(a'),   sin(a') = sin(a) / n,   n = 1.376
 
-and a real one curves away from the ray, which makes t some 2 % smaller: `thickness_of` traces the ray through a sphere of
-7.8 mm, the mean of adult corneas. Radii of 7.2 to 8.4 mm change t by less than 1 um.
+and a real one curves away from the ray, which makes t some 2 % smaller: `thickness_of` traces the ray through a sphere
+of 7.8 mm, the mean of adult corneas. Radii of 7.2 to 8.4 mm change t by less than 1 um.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import datetime
 
 from firmware_app.endothelium.history import EditRecord
-from firmware_app.model import Capture, Exam, Eye, Frame, Measurement, Position
+from firmware_app.model import Capture, CornealThickness, Exam, Eye, FixationPoint, Frame, Measurement, Position
 from firmware_app.records import documents, files
 from firmware_app.records.database import Database
 from firmware_app.records.errors import UnknownRecord
@@ -18,9 +18,11 @@ from firmware_app.records.frames import decode_png, encode_png
 
 _INSERT_CAPTURE = """
 INSERT INTO captures (capture_id, exam_id, eye, captured_at, x_um, y_um, z_um, um_per_px, bits_stored, rows, columns,
-                      sharpness, simulated, frame_sequence, frame_monotonic_ns, file, size, sha256)
+                      sharpness, simulated, thickness_um, thickness_uncertainty_um, thickness_readings, point,
+                      frame_sequence, frame_monotonic_ns, file, size, sha256)
 VALUES (:capture_id, :exam_id, :eye, :captured_at, :x_um, :y_um, :z_um, :um_per_px, :bits_stored, :rows, :columns,
-        :sharpness, :simulated, :sequence, :monotonic_ns, :file, :size, :sha256)
+        :sharpness, :simulated, :thickness_um, :uncertainty_um, :readings, :point,
+        :sequence, :monotonic_ns, :file, :size, :sha256)
 """
 _INSERT_MEASUREMENT = """
 INSERT INTO measurements (capture_id, revision, saved_at, numbers, mosaic_file, mosaic_sha256)
@@ -44,6 +46,8 @@ class CaptureTable:
         sharpness: float,
         simulated: bool,
         now: datetime,
+        thickness: CornealThickness | None = None,
+        point: FixationPoint = FixationPoint.CENTRE,
     ) -> Capture:
         """Pixels, sidecar and row are on disk when this returns."""
         if not math.isfinite(sharpness) or (um_per_px is not None and not 0 < um_per_px < math.inf):
@@ -61,6 +65,8 @@ class CaptureTable:
             columns=frame.columns,
             sharpness=sharpness,
             simulated=simulated,
+            thickness=thickness,
+            point=point,
         )
         self._write(exam, capture, frame)
         return capture
@@ -74,7 +80,8 @@ class CaptureTable:
         contents = {image_name: pixels, sidecar_name: sidecar}
         with self._folders.files_with_rows(exam.exam_id, contents) as connection:
             columns = asdict(capture)
-            columns.update(columns.pop("position"), **asdict(origin), **asdict(image))
+            thickness = columns.pop("thickness") or dict.fromkeys(("thickness_um", "uncertainty_um", "readings"))
+            columns.update(columns.pop("position"), **thickness, **asdict(origin), **asdict(image))
             connection.execute(_INSERT_CAPTURE, columns)
 
     def capture(self, capture_id: str) -> Capture:
@@ -170,4 +177,8 @@ def _capture(row: sqlite3.Row) -> Capture:
         columns=row["columns"],
         sharpness=row["sharpness"],
         simulated=bool(row["simulated"]),
+        thickness=None
+        if row["thickness_um"] is None
+        else CornealThickness(row["thickness_um"], row["thickness_uncertainty_um"], row["thickness_readings"]),
+        point=FixationPoint(row["point"]),
     )

@@ -124,7 +124,21 @@ PERFORMED_PROCEDURE_STEPS = (
     *MPPS_MESSAGES,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (EXAMS_AND_QUEUE, PERFORMED_PROCEDURE_STEPS, COMMITMENTS, PRINT_JOBS)
+# Central corneal thickness, where it was measured with a capture, and where the patient looked.
+ALIGNMENT = (
+    "ALTER TABLE captures ADD COLUMN thickness_um REAL CHECK (thickness_um > 0)",
+    "ALTER TABLE captures ADD COLUMN thickness_uncertainty_um REAL CHECK (thickness_uncertainty_um >= 0)",
+    "ALTER TABLE captures ADD COLUMN thickness_readings INTEGER CHECK (thickness_readings > 0)",
+    "ALTER TABLE captures ADD COLUMN point TEXT NOT NULL DEFAULT 'centre'",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    EXAMS_AND_QUEUE,
+    PERFORMED_PROCEDURE_STEPS,
+    COMMITMENTS,
+    PRINT_JOBS,
+    ALIGNMENT,
+)
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

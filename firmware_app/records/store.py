@@ -22,7 +22,18 @@ from typing import TypeVar
 import trio
 
 from firmware_app.endothelium.history import EditRecord
-from firmware_app.model import Capture, Delivery, DeliveryState, Exam, Eye, Frame, Measurement, Position
+from firmware_app.model import (
+    Capture,
+    CornealThickness,
+    Delivery,
+    DeliveryState,
+    Exam,
+    Eye,
+    FixationPoint,
+    Frame,
+    Measurement,
+    Position,
+)
 from firmware_app.records import files
 from firmware_app.records.captures import CaptureTable
 from firmware_app.records.commitments import CommitmentRecords, CommitmentTable
@@ -130,6 +141,8 @@ class Records:
         um_per_px: float | None,
         sharpness: float,
         simulated: bool,
+        thickness: CornealThickness | None = None,
+        point: FixationPoint = FixationPoint.CENTRE,
     ) -> Capture:
         """The capture is on disk, flushed and named in the database, when this returns; otherwise it was not taken."""
         now = self._clock()
@@ -143,6 +156,8 @@ class Records:
                 um_per_px=um_per_px,
                 sharpness=sharpness,
                 simulated=simulated,
+                thickness=thickness,
+                point=point,
                 now=now,
             )
 

@@ -1,8 +1,8 @@
 """Finding the reflex and the endothelium's focus by themselves: which look follows from which, and when it is done.
 
 What a frame says is decided by `endothelium.look`; here is only the sequence: until the reflex is centred, move there;
-until a band is in the picture, search in depth; then to where both layers are seen at once, which measures the thickness
-in single frames, unmoved by the eye's own movement; then to the endothelium. Two to six moves as a rule.
+until a band is in the picture, search in depth; then to where both layers are seen at once, which measures the
+thickness in single frames, unmoved by the eye's own movement; then to the endothelium. Two to six moves as a rule.
 """
 
 from __future__ import annotations
@@ -117,8 +117,8 @@ class Aligner:
         if self._searched >= len(SEARCH_UM):
             low, high = min(SEARCH_UM), max(SEARCH_UM)
             raise Refused(
-                f"{self._eyepiece.name}: no reflex of the cornea from {low:+.0f} to {high:+.0f} um of its nominal depth: "
-                "is the chin on its rest, the eye open?"
+                f"{self._eyepiece.name}: no reflex of the cornea from {low:+.0f} to {high:+.0f} um of its nominal "
+                "depth: is the chin on its rest, the eye open?"
             )
         there_um = SEARCH_UM[self._searched]
         self._progress(f"no reflex of a layer here: looking {there_um:+.0f} um from the nominal depth")

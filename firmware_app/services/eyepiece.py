@@ -1,4 +1,4 @@
-"""What the steps of a photograph share: look, move, and stay where an eye may be. Motion ends with the caller's scope."""
+"""What the steps of a photograph share: look, move, and stay where an eye may be. Motion ends with the caller."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ async def next_frames(camera: Camera, count: int) -> list[Frame]:
 
 
 def hint(look: Look) -> str:
-    """What a hand at the stage should know: where the reflex is, how deep the endothelium, whether it could be taken."""
+    """What a hand at the stage should know: where the reflex is, how deep the endothelium, whether to take it."""
     if look.offset is None:
         return "dark: the lid is closed, or no eye is there"
     parts = [f"reflex {directions(look.offset.x_um, look.offset.y_um)} ({look.offset.words})"]

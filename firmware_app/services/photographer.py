@@ -93,7 +93,9 @@ class Photographer:
 
     async def go_to(self, eye: Eye, progress: Progress, point: FixationPoint) -> Eyepiece:
         if self.um_per_px is None:
-            raise Refused("the camera is not calibrated (camera.um_per_px): by itself nothing can be aligned; go by hand")
+            raise Refused(
+                "the camera is not calibrated (camera.um_per_px): by itself nothing can be aligned; go by hand"
+            )
         eyepiece = self.eyepiece(eye)
         if not eyepiece.stage.homed:
             raise Refused("the stage is not homed, so nobody knows where the eyes are: home it first")

@@ -1,4 +1,4 @@
-"""What a patient does while being photographed, as functions of a seed and the time: movement, blinks, the tear film."""
+"""What a patient does while being photographed, by seed and time: movement, blinks, the tear film."""
 
 from __future__ import annotations
 

@@ -61,5 +61,5 @@ def gaze_shift(x_deg: float, y_deg: float) -> tuple[float, float, float]:
 
 
 def gaze_offset(x_deg: float, y_deg: float) -> tuple[float, float]:
-    """Which part of the cornea then faces the instrument, um from the apex: an eye that looks up shows its lower part."""
-    return tuple(-FRONT_RADIUS_UM * math.radians(angle) for angle in (x_deg, y_deg))  # type: ignore[return-value]
+    """Which part of the cornea then faces the instrument, um from the apex: looking up shows its lower part."""
+    return -FRONT_RADIUS_UM * math.radians(x_deg), -FRONT_RADIUS_UM * math.radians(y_deg)

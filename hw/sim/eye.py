@@ -15,7 +15,7 @@ from firmware_app.model import Eye, Position
 from hw.sim import optics
 from hw.sim.behaviour import CALM, Condition, Lids
 from hw.sim.behaviour import Motion as Motion
-from hw.sim.cornea import BACK_RADIUS_UM, gaze_offset, gaze_shift
+from hw.sim.cornea import BACK_RADIUS_UM, FRONT_RADIUS_UM, gaze_offset, gaze_shift
 from hw.sim.mosaic import EndotheliumTruth, MosaicModel, build_mosaic
 
 NOMINAL_APEX = {Eye.RIGHT: Position(-82000.0, -20000.0, -20000.0), Eye.LEFT: Position(-18000.0, -20000.0, -20000.0)}
@@ -39,6 +39,8 @@ class SimulatedEye:
     tilt: float
     lids: Lids = NEVER_BLINKS
     haze: float = 0.0  # the share of the contrast that the tear film takes at its worst
+    front_radius_um: float = FRONT_RADIUS_UM
+    brightness: float = 1.0  # of its reflexes, against the usual
 
     def view(
         self, position: Position, time_s: float, exposure_us: float = 0.0, gaze_deg: tuple[float, float] = AHEAD
@@ -123,7 +125,14 @@ class SimulatedHead:
         simulated = self.eyes[eye]
         view = simulated.view(position, time_s, exposure_us, self.gaze_deg)
         shown = optics.scene(simulated.spectrum, view)
-        light = optics.signal(shown, view, simulated.thickness_um, simulated.tilt)
+        light = optics.signal(
+            shown,
+            view,
+            simulated.thickness_um,
+            simulated.tilt,
+            front_radius_um=simulated.front_radius_um,
+            brightness=simulated.brightness,
+        )
         return optics.expose(light, bits_stored, exposure_us, gain, rng)
 
 
@@ -144,4 +153,6 @@ def build_eye(seed: int, eye: Eye, condition: Condition = CALM) -> SimulatedEye:
         tilt=float(rng.uniform(-0.25, 0.25)),
         lids=Lids(own_seed, condition.blinks_per_min),
         haze=condition.haze,
+        front_radius_um=float(np.clip(rng.normal(FRONT_RADIUS_UM, 250.0), 7000.0, 8700.0)),
+        brightness=float(rng.uniform(0.85, 1.1)),
     )

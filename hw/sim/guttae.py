@@ -1,4 +1,4 @@
-"""Guttae: drops of Descemet's membrane that push the endothelium away and reflect beside the lens: dark, bright-rimmed."""
+"""Guttae: drops of Descemet's membrane that lift the endothelium and reflect past the lens: dark, bright-rimmed."""
 
 from __future__ import annotations
 

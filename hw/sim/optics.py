@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hw.sim import reflexes
-from hw.sim.cornea import apparent_depth
+from hw.sim.cornea import FRONT_RADIUS_UM, apparent_depth
 from hw.sim.guttae import covered_by_guttae, with_guttae
 from hw.sim.mosaic import MosaicModel, Window
 from hw.sim.reflexes import BAND_SHIFT_PER_DEFOCUS as BAND_SHIFT_PER_DEFOCUS
@@ -87,22 +87,33 @@ def scene(spectrum: Spectrum, view: View) -> Image:
     return shown[:ROWS, :COLUMNS].astype(np.float32, copy=False)
 
 
-def signal(shown: Image, view: View, thickness_um: float, tilt: float) -> Image:
-    """Light on the sensor as a share of full scale at the nominal exposure; `tilt` is the slit's gradient along it."""
+def signal(
+    shown: Image,
+    view: View,
+    thickness_um: float,
+    tilt: float,
+    *,
+    front_radius_um: float = FRONT_RADIUS_UM,
+    brightness: float = 1.0,
+) -> Image:
+    """Light on the sensor as a share of full scale at the nominal exposure.
+
+    `tilt` is the slit's gradient along it, `brightness` the eye's reflectance against the usual one.
+    """
     x = (np.arange(COLUMNS) + 0.5 - COLUMNS / 2) * UM_PER_PX
     y = (ROWS / 2 - 0.5 - np.arange(ROWS)) * UM_PER_PX
-    apparent_um = apparent_depth(thickness_um)
+    apparent_um = apparent_depth(thickness_um, front_radius_um)
     along = 1.0 + tilt * x / x[-1]
     vignetting = 1.0 - 0.15 * (y / y[0]) ** 2
     facing_x, facing_y = (bell(way, REFLEX_RADIUS_UM) for way in (x + view.x_um, y + view.y_um))
     endothelium = reflexes.REFLEX_LEVEL * vignetting * facing_y * reflexes.band(y, view.defocus_um)
-    endothelium *= view.openness
+    endothelium *= brightness * view.openness
     light: Image = shown * (along * facing_x).astype(np.float32)
     if view.haze > 0:  # a rough film scatters what the cells send: the light stays, the contrast does not
         light *= np.float32(1.0 - view.haze)
         light += (view.haze * along * facing_x).astype(np.float32)
     light *= endothelium.astype(np.float32)[:, None]
-    light += view.openness * _featureless(x, y, view, apparent_um, along * facing_x, vignetting)
+    light += brightness * view.openness * _featureless(x, y, view, apparent_um, along * facing_x, vignetting)
     return light
 
 
