@@ -28,7 +28,8 @@ Light = npt.NDArray[np.float64]
 LIT = 0.1  # of full scale: brighter than halo and stroma together
 CLIPPED = 0.9  # of full scale: the slope of what is overexposed says nothing
 CLEAR_OF_EDGE = 2.5  # sigma of its blur
-ROWS_LEAST = 40
+ROWS_LEAST = 60
+RIM_PX = 20
 DARK = 1e-4  # of full scale: less than the halo 3.6 mm beside the eye
 OFFSET_MAX_UM = 4000.0
 HALO_TOO_BRIGHT = 3.0
@@ -150,4 +151,6 @@ def lit_part(pixels: npt.NDArray[np.generic], bits_stored: int, geometry: Reflex
     if not edges or not lit:
         return image
     widest = max(lit, key=lambda part: part.size)
-    return image[widest[0] : widest[-1] + 1]
+    # An edge that is just leaving the picture is not among those found.
+    first, last = max(int(widest[0]), RIM_PX), min(int(widest[-1]), light.size - 1 - RIM_PX)
+    return image[first : last + 1]

@@ -21,6 +21,7 @@ import trio
 from hw.sim.instrument import COMMANDS, InstrumentPorts, SimSettings, SimulatedInstrument, stage_config
 
 COMMAND_BYTES: Final = 1000
+GUTTAE_MAX_PERCENT: Final = 60.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,8 +31,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--link-dir", type=Path, metavar="DIR", help="put the links `stage` and `camera` here")
     parser.add_argument("--no-camera", action="store_true", help="the stage alone")
+    parser.add_argument("--restless", action="store_true", help="a patient who blinks and looks about")
+    parser.add_argument("--guttae", type=_percent, default=0.0, metavar="PERCENT", help="of the area (default 0)")
     arguments = parser.parse_args(argv)
-    settings = SimSettings(seed=arguments.seed, link_dir=arguments.link_dir, camera=not arguments.no_camera)
+    settings = SimSettings(
+        seed=arguments.seed,
+        link_dir=arguments.link_dir,
+        camera=not arguments.no_camera,
+        restless=arguments.restless,
+        guttae_percent=arguments.guttae,
+    )
     try:
         trio.run(_simulate, settings)
     except OSError as error:
@@ -39,6 +48,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"specular sim: {where}{error.strerror or error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _percent(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= GUTTAE_MAX_PERCENT:
+        raise ValueError(f"{text} is not from 0 to {GUTTAE_MAX_PERCENT:g}")
+    return value
 
 
 async def _simulate(settings: SimSettings) -> None:

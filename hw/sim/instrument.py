@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 WRITE_S: Final = 0.2  # how long a host may leave its input full before bytes fall off: a UART has no flow control
 GARBAGE_BYTES: Final = 200
-COMMANDS: Final = "unplug stage|camera, replug stage|camera, silence [on|off], garbage, alarm N"
+COMMANDS: Final = "unplug stage|camera, replug stage|camera, silence [on|off], garbage, alarm N, gaze X_DEG Y_DEG"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class SimulatedInstrument:
         self._wait = trio.CancelScope()
         self._silent = False
         self._chance = random.Random(settings.seed)
-        self._head = _head(settings.seed) if settings.camera else None
+        self._head = _head(settings) if settings.camera else None
         folder = settings.link_dir
         self._stage = Device("stage", Plug(folder and folder / "stage", always_open=True), self._serve_stage)
         self._camera = Device("camera", Plug(folder and folder / "camera", always_open=False), self._serve_camera)
@@ -62,7 +62,10 @@ class SimulatedInstrument:
     @property
     def truth(self) -> dict[str, dict[str, object]]:
         """What there is to be measured, by laterality."""
-        return {eye.value: asdict(self._head.truth(eye)) for eye in Eye} if self._head is not None else {}
+        head = self._head
+        if head is None:
+            return {}
+        return {eye.value: {**asdict(head.truth(eye)), "thickness_um": head.thickness_um(eye)} for eye in Eye}
 
     def position(self) -> Position:
         """Where the stage truly is, in um from the home switches."""
@@ -103,6 +106,8 @@ class SimulatedInstrument:
                 if self._board is None:
                     raise ValueError("the stage is not plugged in")
                 self._say(self._board.inject_alarm(int(number), trio.current_time()))
+            case ["gaze", x_deg, y_deg] if self._head is not None:
+                self._head.look(_degrees(x_deg), _degrees(y_deg))
             case _:
                 raise ValueError(f"unknown command {line.strip()!r}; there are: {COMMANDS}")
         await trio.lowlevel.checkpoint()
@@ -166,10 +171,19 @@ async def run_instrument(
                 await instrument.command(line)
 
 
-def _head(seed: int) -> SimulatedHead:
-    from hw.sim.eye import SimulatedHead  # with numpy, see above
+def _head(settings: SimSettings) -> SimulatedHead:
+    from hw.sim.behaviour import CALM, RESTLESS  # with numpy, see above
+    from hw.sim.eye import SimulatedHead
 
-    return SimulatedHead(seed)
+    condition = replace(RESTLESS if settings.restless else CALM, guttae_percent=settings.guttae_percent)
+    return SimulatedHead(settings.seed, condition)
+
+
+def _degrees(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ValueError(f"gaze: {text!r} is no number of degrees") from error
 
 
 def _waiting(fd: int) -> bytes:
