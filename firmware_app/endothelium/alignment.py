@@ -19,7 +19,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from firmware_app.endothelium.bands import Bands, Edge, find_bands, find_edges, row_light
+from firmware_app.endothelium.bands import Bands, Edge, falloff, find_bands, find_edges, row_light
 from firmware_app.endothelium.checks import require_image
 from firmware_app.endothelium.reflex_geometry import ReflexGeometry
 
@@ -59,7 +59,7 @@ def reflex_offset(
     """
     image = require_image(pixels)
     light = row_light(image, bits_stored, geometry.black_level)
-    if float(light.max()) < DARK:
+    if float(light.mean()) < DARK:
         return None
     edges = (bands or find_bands(image, bits_stored, geometry)).edges
     if not edges:
@@ -97,12 +97,15 @@ def offset_by_halo(
 
 
 def between(edges: tuple[Edge, ...], rows: int, um_per_px: float) -> list[npt.NDArray[np.intp]]:
-    """The rows above, between and below edges, without those that the edges' blur reaches; edges go downwards."""
-    bounds = [(0.0, 0.0)]
+    """The rows above, between and below edges, without those that the edges' blur reaches; edges go downwards.
+
+    Nor those at the rim of the picture: an edge that is just leaving it is not among those found.
+    """
+    bounds = [(0.0, float(RIM_PX))]
     for edge in edges:
         row, reach = rows / 2 - 0.5 - edge.y_um / um_per_px, CLEAR_OF_EDGE * edge.blur_um / um_per_px
         bounds.append((row - reach, row + reach))
-    bounds.append((float(rows), float(rows)))
+    bounds.append((float(rows - RIM_PX), float(rows)))
     return [
         np.arange(max(math.ceil(after), 0), max(min(math.floor(before), rows), 0))
         for (_, after), (before, _) in pairwise(bounds)
@@ -145,12 +148,10 @@ def lit_part(pixels: npt.NDArray[np.generic], bits_stored: int, geometry: Reflex
     """The rows of the widest lit band, its edges left out; the whole picture where there is no band."""
     image = require_image(pixels)
     light = row_light(image, bits_stored, geometry.black_level)
-    edges = tuple(find_edges(light, geometry.um_per_px))
+    edges = tuple(find_edges(light / falloff(light.size, geometry), geometry.um_per_px))
     lit = [part for part in between(edges, light.size, geometry.um_per_px) if part.size >= ROWS_LEAST]
     lit = [part for part in lit if float(light[part].mean()) > 0.5 * float(light.max())]
     if not edges or not lit:
         return image
     widest = max(lit, key=lambda part: part.size)
-    # An edge that is just leaving the picture is not among those found.
-    first, last = max(int(widest[0]), RIM_PX), min(int(widest[-1]), light.size - 1 - RIM_PX)
-    return image[first : last + 1]
+    return image[widest[0] : widest[-1] + 1]

@@ -96,10 +96,17 @@ def row_light(pixels: npt.NDArray[np.generic], bits_stored: int, black_level: fl
 def find_bands(pixels: npt.NDArray[np.generic], bits_stored: int, geometry: ReflexGeometry) -> Bands:
     """Edges and depth readings of a 2-D frame of at least 64x64 px; `ValueError` for anything else."""
     light = row_light(pixels, bits_stored, geometry.black_level)
-    edges = find_edges(light, geometry.um_per_px)
+    edges = find_edges(light / falloff(light.size, geometry), geometry.um_per_px)
     lit = pixels[light > 0.5 * float(light.max())] if edges else pixels
     seen = Seen(has_cells(lit), float(light.max()), light.size * geometry.um_per_px / 2)
     return Bands(tuple(edges), tuple(readings(edges, geometry, seen)))
+
+
+def falloff(rows: int, geometry: ReflexGeometry) -> Profile:
+    """How the light of a centred reflex falls off along y: what a plateau's slope would shift its edges by."""
+    y_um = (rows / 2 - 0.5 - np.arange(rows)) * geometry.um_per_px
+    bell: Profile = np.exp(-((y_um / geometry.reflex_radius_um) ** 2))
+    return bell * (1 - geometry.vignetting * (y_um / (rows / 2 * geometry.um_per_px)) ** 2)
 
 
 def find_edges(light: Profile, um_per_px: float) -> list[Edge]:

@@ -44,10 +44,24 @@ class Aligned:
 class Aligner:
     """One run: made for an eye, used once."""
 
-    def __init__(self, eyepiece: Eyepiece, progress: Progress, *, with_thickness: bool) -> None:
+    def __init__(
+        self,
+        eyepiece: Eyepiece,
+        progress: Progress,
+        *,
+        with_thickness: bool = False,
+        focus_z_um: float | None = None,
+    ) -> None:
+        """`focus_z_um` is where the endothelium was in focus just now; unknown, both layers are looked for first.
+
+        Without cells to be seen, as behind haze, nothing else tells one layer's band from the other's.
+        """
         self._eyepiece = eyepiece
         self._progress = progress
-        self._apparent: list[float] | None = [] if with_thickness else None
+        self._focus_z_um = focus_z_um
+        self._wanted = READINGS if with_thickness else 1
+        self._apparent: list[float] | None = None if focus_z_um is not None and not with_thickness else []
+        self._with_thickness = with_thickness
         self._why_none = "" if with_thickness else "not asked for"
         self._looks = 0
         self._thickness_looks = 0
@@ -64,7 +78,7 @@ class Aligner:
             self._looks += 1
             if await self._centre(look):
                 continue
-            reading = self._reading(look)
+            reading = await self._reading(look)
             if reading is None:
                 await self._search()
                 continue
@@ -78,14 +92,15 @@ class Aligner:
         )
 
     async def focus(self) -> int:
-        """Only in depth, and only if a band is in the picture: sideways the stage stays. Returns the looks it took."""
-        self._apparent, self._centred = None, True
+        """Only in depth, near where the stage is in focus already: sideways it stays. Returns the looks it took."""
+        self._focus_z_um = (await self._eyepiece.stage.position()).z_um
         for _ in range(LOOKS_MAX):
             look = await self._eyepiece.look_at_open_eye(self._progress)
             self._looks += 1
-            if look.bands.best is None:
+            reading = await self._reading(look)
+            if reading is None:
                 break
-            if await self._focus(look.bands.best):
+            if await self._focus(reading):
                 return self._looks
         raise Refused(f"{self._eyepiece.name}: the endothelium's reflex is lost: align again")
 
@@ -104,15 +119,19 @@ class Aligner:
 
     # --------------------------------------------------------------------------------------------- in depth
 
-    def _reading(self, look: Look) -> DepthReading | None:
+    async def _reading(self, look: Look) -> DepthReading | None:
         readings = look.bands.readings
         if not readings:
             return None
+        known_um = self._focus_z_um
+        if known_um is not None:
+            expected_um = (await self._eyepiece.stage.position()).z_um - known_um
+            return min(readings, key=lambda reading: abs(reading.defocus_um - expected_um))
         return readings[-1] if self._other_layer else readings[0]
 
     async def _search(self) -> None:
         """On to the next depth. What a wrong reading led away from is searched with the other one."""
-        self._other_layer = False
+        self._other_layer, self._focus_z_um = False, None
         self._searched += 1
         if self._searched >= len(SEARCH_UM):
             low, high = min(SEARCH_UM), max(SEARCH_UM)
@@ -132,7 +151,7 @@ class Aligner:
         away_um = reading.defocus_um + usual_um / 2
         if reading.apparent_um is not None and abs(away_um) <= READINGS_APART_UM:
             apparent.append(reading.apparent_um)
-            if len(apparent) == READINGS:
+            if len(apparent) == self._wanted:
                 await self._measured(reading)
                 return
         elif self._thickness_looks <= THICKNESS_LOOKS_MAX:
@@ -140,8 +159,8 @@ class Aligner:
             # A second guess that does not lead there was the wrong layer.
             self._other_layer = self._thickness_looks > 2 and reading.apparent_um is None and not self._other_layer
             await self._eyepiece.move_by(dz_um=-away_um)
-        if self._thickness_looks > THICKNESS_LOOKS_MAX and len(apparent) < READINGS:
-            self._why_none = "both layers were not seen in one picture"
+        if self._thickness_looks > THICKNESS_LOOKS_MAX and len(apparent) < self._wanted:
+            self._why_none = self._why_none or "both layers were not seen in one picture"
             self._progress(f"the thickness is not measured: {self._why_none}")
             self._keep(apparent)
 
@@ -155,7 +174,7 @@ class Aligner:
                 f"from {thickness.readings} pictures"
             )
         self._progress(f"moving {-reading.defocus_um:+.0f} um to the endothelium")
-        await self._eyepiece.move_by(dz_um=-reading.defocus_um)
+        self._focus_z_um = (await self._eyepiece.move_by(dz_um=-reading.defocus_um)).z_um
 
     def _keep(self, apparent: list[float]) -> None:
         self._readings = tuple(apparent)
@@ -165,7 +184,7 @@ class Aligner:
     @property
     def _thickness(self) -> CornealThickness | None:
         geometry = self._eyepiece.geometry
-        if not self._readings:
+        if not self._readings or not self._with_thickness:
             return None
         return thickness_from(self._readings, geometry.half_angle_deg, geometry.shift_per_um)
 

@@ -165,7 +165,7 @@ class CaptureService:
                     progress(f"{beside_um:+.0f} um beside the middle")
                     here = await eyepiece.stage.position()
                     await eyepiece.move_to(Position(middle.x_um + beside_um, middle.y_um, here.z_um))
-                    await Aligner(eyepiece, progress, with_thickness=False).focus()
+                    await Aligner(eyepiece, progress).focus()
                 taken = await self.photographer.shoot(eyepiece, aligned, progress, sideways=False)
                 thickness = aligned.thickness if not beside_um else None
                 captures.append(await self._keep(exam, eye, taken.kept, taken.position, progress, thickness, point))

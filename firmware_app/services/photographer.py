@@ -23,6 +23,7 @@ from hw.abc import Camera, Stage
 from hw.errors import Refused
 
 BURSTS_MAX = 6  # of some 0.3 s each: longer than any blink
+CONTRAST_AFTER = 3
 UNCALIBRATED_UM_PER_PX = 1.0  # for what needs no lengths
 
 ShowTarget = Callable[[FixationPoint], Awaitable[None]]
@@ -132,23 +133,34 @@ class Photographer:
                     raise
                 rejected["dark or white all over"] += len(frames)
                 progress(f"{error}; again")
-                await self._again(eyepiece, progress, sideways)
+                await self._again(eyepiece, progress, position, sideways)
                 continue
             rejected.update(kept.rejected)
             if kept.score.is_usable or number == BURSTS_MAX:
                 break
             rejected[kept.score.reason] += 1
             progress(f"no frame of the burst is good: {kept.score.reason}; again")
-            await self._again(eyepiece, progress, sideways)
+            if number == CONTRAST_AFTER and "focus" in kept.score.reason:
+                await self._focus_by_contrast(eyepiece, progress)
+            else:
+                await self._again(eyepiece, progress, position, sideways)
         for line in kept.lines(len(frames)):
             progress(line)
         return Photograph(kept, position, aligned, rejected, number)
 
-    async def _again(self, eyepiece: Eyepiece, progress: Progress, sideways: bool) -> None:
+    async def _again(self, eyepiece: Eyepiece, progress: Progress, focus: Position, sideways: bool) -> None:
         """Back onto the reflex, if it has left. What cannot be found again is the next burst's to tell."""
-        aligner = Aligner(eyepiece, progress, with_thickness=False)
+        aligner = Aligner(eyepiece, progress, focus_z_um=focus.z_um)
         try:
             await (aligner.run() if sideways else aligner.focus())
+        except Refused as error:
+            progress(str(error))
+
+    async def _focus_by_contrast(self, eyepiece: Eyepiece, progress: Progress) -> None:
+        """Where the geometry says that it is in focus and the cells say no: the picture decides."""
+        progress("focusing by contrast")
+        try:
+            await scan_for_focus(eyepiece, self._config.capture.focus_range_um, progress)
         except Refused as error:
             progress(str(error))
 

@@ -100,8 +100,10 @@ class Lids:
 
     def film(self, time_s: float) -> float:
         """0..1: how uneven the tear film is, 1 right after a blink."""
-        since_s = self.since_blink_s(time_s) - CLOSING_S - CLOSED_S
-        return math.exp(-max(since_s, 0.0) / FILM_SETTLES_S) if math.isfinite(since_s) else 0.0
+        since_s = self.since_blink_s(time_s) - CLOSING_S
+        if since_s < 0 or not math.isfinite(since_s):
+            return 0.0  # the lid has not wiped yet
+        return math.exp(-max(since_s - CLOSED_S, 0.0) / FILM_SETTLES_S)
 
 
 @lru_cache(maxsize=256)

@@ -39,6 +39,7 @@ FULL_WELL_E = 5000.0
 READ_NOISE_E = 14.0
 
 BORDER_WIDTH_UM, BORDER_DEPTH = 1.4, 0.38
+MEAN_REFLECTANCE = 0.8  # of a mosaic as it is drawn
 DOME_UM, DOME_DEPTH = 3.5, 0.24  # cells bulge: their rim sends some light past the lens
 
 
@@ -111,7 +112,7 @@ def signal(
     light: Image = shown * (along * facing_x).astype(np.float32)
     if view.haze > 0:  # a rough film scatters what the cells send: the light stays, the contrast does not
         light *= np.float32(1.0 - view.haze)
-        light += (view.haze * along * facing_x).astype(np.float32)
+        light += (view.haze * MEAN_REFLECTANCE * along * facing_x).astype(np.float32)
     light *= endothelium.astype(np.float32)[:, None]
     light += brightness * view.openness * _featureless(x, y, view, apparent_um, along * facing_x, vignetting)
     return light
