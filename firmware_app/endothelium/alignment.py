@@ -85,9 +85,13 @@ def reflex_offset(
 def offset_by_halo(
     image: npt.NDArray[np.generic], light: Light, bits_stored: int, geometry: ReflexGeometry
 ) -> ReflexOffset:
-    """From a picture without bands; where it is too bright for a halo so far off, its brightness tells how far."""
-    told = offset_in(image, np.arange(light.size), bits_stored, geometry, geometry.halo_radius_um, HALO)
-    level = float(light.mean())
+    """From a picture without bands; where it is too bright for a halo so far off, its brightness tells how far.
+
+    By its middle half: a band just outside reaches into the picture by its blur.
+    """
+    middle = np.arange(light.size // 4, light.size - light.size // 4)
+    told = offset_in(image, middle, bits_stored, geometry, geometry.halo_radius_um, HALO)
+    level = float(light[middle].mean())
     expected = geometry.halo_level * math.exp(-((told.distance_um / geometry.halo_radius_um) ** 2))
     if level <= HALO_TOO_BRIGHT * expected or told.distance_um < RIM_LEAST_UM:
         return told

@@ -20,6 +20,7 @@ CENTRED_UM = 90.0  # the reflex has 95 % of its light there
 OFF_CENTRE_UM = 220.0  # a saccade's worth more: only then is a centred stage moved again
 FOCUSED_UM = 6.0  # an eye at rest moves that much in depth, and blur begins at 10
 LOOKS_MAX = 40
+TURNS_MAX = 3  # to and fro; then the depth is looked for first, which shows more of the reflex
 THICKNESS_LOOKS_MAX = 12  # without both layers in one picture the thickness is given up, not the photograph
 READINGS = 4
 READINGS_APART_UM = 45.0  # both bands as far inside the picture as this is near the middle between them
@@ -67,6 +68,8 @@ class Aligner:
         self._thickness_looks = 0
         self._searched = 0
         self._centred = False
+        self._last_way_um = (0.0, 0.0)
+        self._turns = 0
         self._other_layer = False  # the less likely reading is the true one
         self._readings: tuple[float, ...] = ()
 
@@ -109,12 +112,20 @@ class Aligner:
     async def _centre(self, look: Look) -> bool:
         """Whether the stage had to move."""
         offset = look.offset
-        if offset is None or offset.distance_um <= (OFF_CENTRE_UM if self._centred else CENTRED_UM):
-            self._centred = True
+        if offset is None or self._turns >= TURNS_MAX:
+            return False
+        if offset.distance_um <= (OFF_CENTRE_UM if self._centred else CENTRED_UM):
+            self._centred, self._turns = True, 0
             return False
         self._centred = False
         self._progress(f"the reflex is {directions(offset.x_um, offset.y_um)} {offset.words}")
-        await self._eyepiece.move_by(offset.x_um, offset.y_um)
+        last_x_um, last_y_um = self._last_way_um
+        if last_x_um * offset.x_um + last_y_um * offset.y_um < 0:
+            # Back again: what was believed there or here is not the reflex's place, which is then in between.
+            self._turns += 1
+        share = 0.5 ** min(self._turns, TURNS_MAX)
+        self._last_way_um = share * offset.x_um, share * offset.y_um
+        await self._eyepiece.move_by(*self._last_way_um)
         return True
 
     # --------------------------------------------------------------------------------------------- in depth
@@ -131,7 +142,7 @@ class Aligner:
 
     async def _search(self) -> None:
         """On to the next depth. What a wrong reading led away from is searched with the other one."""
-        self._other_layer, self._focus_z_um = False, None
+        self._other_layer, self._focus_z_um, self._turns = False, None, 0
         self._searched += 1
         if self._searched >= len(SEARCH_UM):
             low, high = min(SEARCH_UM), max(SEARCH_UM)

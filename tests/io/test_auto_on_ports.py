@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -38,17 +38,23 @@ async def photographer_on_ports(nursery: trio.Nursery) -> AsyncIterator[tuple[Si
     yield instrument, Photographer(config, stage_slot, camera_slot)
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    with trio.fail_after(30):
+        while True:
+            if condition():
+                return
+            await trio.sleep(0.005)
+
+
 async def test_cancelled_while_it_moves_the_stage_stands_and_the_next_one_succeeds() -> None:
     async with trio.open_nursery() as nursery, photographer_on_ports(nursery) as (instrument, photographer):
         for motion in range(3):  # to the eye, to the reflex or to both layers, to the endothelium
             async with trio.open_nursery() as attempt:
                 attempt.start_soon(photographer.photograph, Eye.LEFT, lambda text: None)
-                for _ in range(motion + 1):
-                    while not instrument.moving:
-                        await trio.sleep(0.005)
-                    if _ < motion:
-                        while instrument.moving:
-                            await trio.sleep(0.005)
+                for _ in range(motion):
+                    await until(lambda: instrument.moving)
+                    await until(lambda: not instrument.moving)
+                await until(lambda: instrument.moving)
                 attempt.cancel_scope.cancel()
             assert not instrument.moving
         told: list[str] = []
