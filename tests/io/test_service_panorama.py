@@ -55,7 +55,7 @@ def test_the_captures_of_an_eye_become_one_picture(around: Bench) -> None:
         text, series = running.link.run("panorama L --take 3")
         assert text.startswith("left eye, 3 of 3 captures: CD ")
         assert sorted(round(each["columns_px"], -2) for each in series["pairs"]) == [-200, 200, 400]
-        text, nudged = running.link.run("nudge back 40")
+        text, _ = running.link.run("nudge back 40")
         assert re.search(r"; (3|4|5)\d um too far \(", text), text
         told: list[str] = []
         running.link.run("watch --seconds 1", told.append)
