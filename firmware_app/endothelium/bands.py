@@ -115,14 +115,14 @@ def find_edges(light: Profile, um_per_px: float) -> list[Edge]:
     steep = np.abs(slope)
     edges: list[Edge] = []
     taken = np.zeros(light.size, bool)
-    for row in np.argsort(-steep):
+    crests = np.flatnonzero((steep[1:-1] >= steep[:-2]) & (steep[1:-1] >= steep[2:])) + 1
+    for row in crests[np.argsort(-steep[crests])]:
         if not APART_PX <= row < light.size - APART_PX or taken[row]:
             continue
         if steep[row] < STEP_LEAST / (2 * PLATEAU_PX[1]):
             break  # all others are less steep
         above, below = plateau(light, row, -1), plateau(light, row, 1)
-        is_crest = steep[row] >= max(steep[row - 1], steep[row + 1])
-        if not is_crest or abs(above - below) < max(STEP_LEAST, STEP_SHARE * max(above, below)):
+        if abs(above - below) < max(STEP_LEAST, STEP_SHARE * max(above, below)):
             continue
         taken[max(row - PLATEAU_PX[1], 0) : row + PLATEAU_PX[1]] = True
         before, here, after = steep[row - 1 : row + 2]
