@@ -24,6 +24,7 @@ from hw.errors import Refused
 
 BURSTS_MAX = 6  # of some 0.3 s each: longer than any blink
 CONTRAST_AFTER = 3
+GAZE_S = 0.4  # until an eye rests on a new target: 0.2 s to notice it, and a saccade
 UNCALIBRATED_UM_PER_PX = 1.0  # for what needs no lengths
 
 ShowTarget = Callable[[FixationPoint], Awaitable[None]]
@@ -168,5 +169,6 @@ class Photographer:
         if self.show_target is not None:
             progress(f"the patient looks at the target: {point}")
             await self.show_target(point)
+            await trio.sleep(GAZE_S)
         elif point is not FixationPoint.CENTRE:
             raise Refused(f"this instrument has no fixation target {point}: only the centre")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import errno
 import json
+import math
 import os
 import signal
 import sys
@@ -51,9 +52,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _percent(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not 0 <= value <= GUTTAE_MAX_PERCENT:
-        raise ValueError(f"{text} is not from 0 to {GUTTAE_MAX_PERCENT:g}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {GUTTAE_MAX_PERCENT:g}")
     return value
 
 

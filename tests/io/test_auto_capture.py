@@ -257,6 +257,22 @@ async def test_hints_say_where_to_go_and_nudges_go_there(
         assert bench.capture.busy == ""
 
 
+@pytest.mark.parametrize("away_um", [-350.0, 300.0])
+async def test_contrast_finds_the_same_focus_as_geometry(
+    tmp_path: Path, calm: SimulatedHead, autojump_clock: trio.testing.MockClock, away_um: float
+) -> None:
+    head = head_of(3, beside(calm.focus(Eye.RIGHT), dz_um=800.0))
+    async with rig(tmp_path, head, lambda point: None) as bench:
+        await bench.capture.go_to_eye(Eye.RIGHT)
+        await bench.capture.align(lambda text: None)
+        by_geometry = await bench.capture.position()
+        await bench.capture.move_by(0.0, 0.0, away_um)
+        told: list[str] = []
+        by_contrast = await bench.capture.find_focus(told.append)
+        assert by_contrast.z_um == pytest.approx(by_geometry.z_um, abs=15)
+        assert len(told) == 3
+
+
 async def test_only_one_operation_holds_the_instrument(
     tmp_path: Path, calm: SimulatedHead, autojump_clock: trio.testing.MockClock
 ) -> None:
