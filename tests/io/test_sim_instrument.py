@@ -133,7 +133,7 @@ def test_a_wrong_share_of_guttae_is_a_wrong_usage(percent: str, capsys: pytest.C
     with pytest.raises(SystemExit) as ended:
         main(["--guttae", percent])
     assert ended.value.code == 2
-    assert "--guttae" in capsys.readouterr().err
+    assert "is not a number from 0 to 60" in capsys.readouterr().err
 
 
 async def test_run_instrument_takes_commands_from_a_channel() -> None:
