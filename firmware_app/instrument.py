@@ -18,13 +18,14 @@ import trio
 from firmware_app.config import Config, NodeConfig
 from firmware_app.console.commands import Command, CommandContext, CommandTable
 from firmware_app.console.protocol import Reply
-from firmware_app.model import Exam, Eye
+from firmware_app.model import Exam, Eye, FixationPoint
 from firmware_app.net.node import Node
 from firmware_app.net.performer import EventReport
 from firmware_app.objects.film_settings import FilmSettings
 from firmware_app.profiles import Profile
 from firmware_app.profiles.profile import EntityName
 from firmware_app.records.store import Records
+from firmware_app.services.alignment_commands import AlignmentCommands
 from firmware_app.services.analysis import Analysed, run_analysis
 from firmware_app.services.backoff import BackoffPolicy
 from firmware_app.services.calibration import Calibrations, CalibrationService
@@ -101,6 +102,8 @@ class Instrument:
             self.bus.publish,
             lights=self.lights,
             scale_of_frame=self.calibrations.scale,
+            um_per_px=self.calibrations.um_per_px,
+            show_target=self._show_target,
         )
         self.calibration = CalibrationService(
             self.calibrations, self.capture, self.stage, self.camera, now, self.bus.publish
@@ -148,10 +151,12 @@ class Instrument:
         )
         lights = LightCommands(self.lights).table()
         calibration = CalibrationCommands(self.calibration, operator).table()
+        by_itself = AlignmentCommands(self.capture, self.exams).table()
         at_once = (
             *by_hand.instrument_commands(),
             *lights,
             *calibration,
+            *by_itself,
             *VerificationCommands(self.config, self.entities).table(),
         )
         return CommandTable([*at_once, *(self._after_imports(command) for command in waiting)])
@@ -179,6 +184,9 @@ class Instrument:
             store=partial(send_in_order, contexts=self.entities.contexts("storage"), decompress=decompress),
             on_settled=self.commitment.wake,
         )
+
+    async def _show_target(self, point: FixationPoint) -> str:
+        return (await self.lights.show_target(point)).words
 
     def _after_imports(self, command: Command) -> Command:
         async def handle(context: CommandContext, arguments: Mapping[str, Any]) -> Reply:

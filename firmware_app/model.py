@@ -176,6 +176,32 @@ class Exam:
 
 
 @dataclass(frozen=True, slots=True)
+class CornealThickness:
+    """Central corneal thickness from the reflexes of both surfaces, corrected for refraction.
+
+    95 % of repeated measurements lie within `uncertainty_um` of the value; `readings` is how many frames gave it.
+    """
+
+    thickness_um: float
+    uncertainty_um: float
+    readings: int
+
+
+class FixationPoint(StrEnum):
+    """Where the patient looks while a picture is taken, as the patient sees it on the instrument."""
+
+    CENTRE = "centre"
+    UP = "up"
+    UP_RIGHT = "up-right"
+    RIGHT = "right"
+    DOWN_RIGHT = "down-right"
+    DOWN = "down"
+    DOWN_LEFT = "down-left"
+    LEFT = "left"
+    UP_LEFT = "up-left"
+
+
+@dataclass(frozen=True, slots=True)
 class Capture:
     """One accepted frame of one eye, already on disk and fsynced when anybody gets to see this value."""
 
@@ -192,6 +218,12 @@ class Capture:
     simulated: bool
     gaze: Gaze | None = None  # None: nobody said where the patient looked
     calibration: Calibration | None = None  # None: um_per_px was not measured on a target, only stated
+    thickness: CornealThickness | None = None  # None: not measured in this capture
+
+    @property
+    def point(self) -> FixationPoint:
+        """The fixation target; the centre where nobody said otherwise."""
+        return FixationPoint.CENTRE if self.gaze is None else FixationPoint(self.gaze.target)
 
 
 # --------------------------------------------------------------------------------------------- measurement

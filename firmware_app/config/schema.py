@@ -202,6 +202,21 @@ class CaptureConfig(Struct, frozen=True, forbid_unknown_fields=True):
     burst: Annotated[int, Meta(ge=1, le=50, description="a number of frames from 1 to 50")] = 5
 
 
+class ReflexConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """How lamp, lens and camera are built: what `auto` needs to know (`endothelium.reflex_geometry`).
+
+    Levels are shares of full scale at `camera.exposure_us`.
+    """
+
+    half_angle_deg: Annotated[float, Meta(ge=5, le=60, description="degrees from 5 to 60")] = 35.0
+    slit_width_um: Annotated[float, Meta(gt=0, le=5000, description="um above 0, at most 5000")] = 360.0
+    reflex_radius_um: Annotated[float, Meta(gt=0, le=5000, description="um above 0, at most 5000")] = 420.0
+    halo_radius_um: Annotated[float, Meta(gt=0, le=20_000, description="um above 0, at most 20000")] = 1500.0
+    halo_level: Annotated[float, Meta(gt=0, lt=1, description="a share between 0 and 1")] = 0.03
+    black_level: Annotated[float, Meta(ge=0, lt=1, description="a share from 0, below 1")] = 0.02
+    vignetting: Annotated[float, Meta(ge=0, lt=1, description="a share from 0, below 1")] = 0.15
+
+
 class PathsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     state: AbsolutePath = "/var/lib/specular"
     runtime: AbsolutePath = "/run/specular"
@@ -229,6 +244,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     light: LightConfig = LightConfig()
     calibration: CalibrationConfig = CalibrationConfig()
     capture: CaptureConfig = CaptureConfig()
+    reflex: ReflexConfig = ReflexConfig()
     paths: PathsConfig = PathsConfig()
     log: LogConfig = LogConfig()
 

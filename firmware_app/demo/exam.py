@@ -153,8 +153,7 @@ class _Exam:
         started = self._command("exam start 1")
         self._command("home")
         for eye in EYES:
-            for line in (f"eye {eye}", "focus", f"capture {eye}"):
-                self._command(line)
+            self._command(f"auto {eye}")
         results = {eye: self._command(f"results {eye}") for eye in EYES}
         finished = self._command("exam finish")
         if finished["study_instance_uid"] != patient["study_instance_uid"]:
@@ -265,6 +264,8 @@ class _Exam:
 
 def _eye_summary(result: dict[str, Any], truth: dict[str, Any]) -> dict[str, Any]:
     measured = result["morphometry"]
+    if measured and result["thickness"]:
+        measured = {**measured, "thickness_um": result["thickness"]["thickness_um"]}
     return {
         "status": result["status"],
         "reason": result["reason"],

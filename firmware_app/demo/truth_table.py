@@ -15,7 +15,7 @@ class Row:
     measured_key: str
     truth_key: str
     digits: int
-    difference: Literal["percent", "points", "count"]
+    difference: Literal["percent", "points", "count", "um"]
 
 
 ROWS = (
@@ -27,13 +27,14 @@ ROWS = (
     Row("area max, um2", "area_max_um2", "area_max_um2", 1, "percent"),
     Row("area mean, um2", "area_mean_um2", "area_mean_um2", 1, "percent"),
     Row("area SD, um2", "area_sd_um2", "area_sd_um2", 1, "percent"),
+    Row("thickness, um", "thickness_um", "thickness_um", 0, "um"),
 )
 EYE_NAMES = {"R": "right eye (OD)", "L": "left eye (OS)"}
 
 
 def differences(measured: Mapping[str, Any], truth: Mapping[str, Any]) -> dict[str, float | None]:
     """Measured minus true by the measurement's key: percent of the truth, or plain where `ROWS` says so."""
-    return {row.measured_key: _difference(row, measured, truth) for row in ROWS}
+    return {row.measured_key: _difference(row, measured, truth) for row in ROWS if row.truth_key in truth}
 
 
 def table(eyes: Mapping[str, Mapping[str, Any]]) -> str:
@@ -47,7 +48,7 @@ def table(eyes: Mapping[str, Mapping[str, Any]]) -> str:
         rows = [(EYE_NAMES[eye], "measured", "truth", "difference")]
         rows += [
             (row.title, _number(row, measured.get(row.measured_key)), _number(row, truth.get(row.truth_key)), told)
-            for row, told in ((row, _told(row, measured, truth)) for row in ROWS)
+            for row, told in ((row, _told(row, measured, truth)) for row in ROWS if row.truth_key in truth)
         ]
         blocks.append(_aligned(rows))
     return "\n\n".join(blocks)
@@ -64,7 +65,7 @@ def _told(row: Row, measured: Mapping[str, Any], truth: Mapping[str, Any]) -> st
     difference = _difference(row, measured, truth)
     if difference is None:
         return "-"
-    unit = {"percent": " %", "points": " points", "count": ""}[row.difference]
+    unit = {"percent": " %", "points": " points", "count": "", "um": " um"}[row.difference]
     return f"{difference:+.{0 if row.difference == 'count' else 1}f}{unit}"
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from firmware_app.calibration import Calibration
 from firmware_app.endothelium.history import EditRecord
 from firmware_app.gaze import Gaze
-from firmware_app.model import Capture, Exam, Eye, Frame, Measurement, Position
+from firmware_app.model import Capture, CornealThickness, Exam, Eye, Frame, Measurement, Position
 from firmware_app.records import documents, files
 from firmware_app.records.database import Database
 from firmware_app.records.errors import UnknownRecord
@@ -20,9 +20,11 @@ from firmware_app.records.frames import decode_png, encode_png
 
 _INSERT_CAPTURE = """
 INSERT INTO captures (capture_id, exam_id, eye, captured_at, x_um, y_um, z_um, um_per_px, bits_stored, rows, columns,
-                      sharpness, simulated, gaze, calibration, frame_sequence, frame_monotonic_ns, file, size, sha256)
+                      sharpness, simulated, gaze, calibration, thickness_um, thickness_uncertainty_um,
+                      thickness_readings, frame_sequence, frame_monotonic_ns, file, size, sha256)
 VALUES (:capture_id, :exam_id, :eye, :captured_at, :x_um, :y_um, :z_um, :um_per_px, :bits_stored, :rows, :columns,
-        :sharpness, :simulated, :gaze, :calibration, :sequence, :monotonic_ns, :file, :size, :sha256)
+        :sharpness, :simulated, :gaze, :calibration, :thickness_um, :uncertainty_um,
+        :readings, :sequence, :monotonic_ns, :file, :size, :sha256)
 """
 _INSERT_MEASUREMENT = """
 INSERT INTO measurements (capture_id, revision, saved_at, numbers, mosaic_file, mosaic_sha256)
@@ -48,6 +50,7 @@ class CaptureTable:
         gaze: Gaze | None = None,
         calibration: Calibration | None = None,
         now: datetime,
+        thickness: CornealThickness | None = None,
     ) -> Capture:
         """Pixels, sidecar and row are on disk when this returns."""
         if not math.isfinite(sharpness) or (um_per_px is not None and not 0 < um_per_px < math.inf):
@@ -67,6 +70,7 @@ class CaptureTable:
             simulated=simulated,
             gaze=gaze,
             calibration=calibration,
+            thickness=thickness,
         )
         self._write(exam, capture, frame)
         return capture
@@ -81,7 +85,8 @@ class CaptureTable:
         with self._folders.files_with_rows(exam.exam_id, contents) as connection:
             columns = asdict(capture)
             columns |= {"gaze": _json(capture.gaze), "calibration": _json(capture.calibration)}
-            columns.update(columns.pop("position"), **asdict(origin), **asdict(image))
+            thickness = columns.pop("thickness") or dict.fromkeys(("thickness_um", "uncertainty_um", "readings"))
+            columns.update(columns.pop("position"), **thickness, **asdict(origin), **asdict(image))
             connection.execute(_INSERT_CAPTURE, columns)
 
     def capture(self, capture_id: str) -> Capture:
@@ -183,4 +188,7 @@ def _capture(row: sqlite3.Row) -> Capture:
         simulated=bool(row["simulated"]),
         gaze=documents.decode_gaze(row["gaze"]) if row["gaze"] else None,
         calibration=documents.decode_calibration(row["calibration"]) if row["calibration"] else None,
+        thickness=None
+        if row["thickness_um"] is None
+        else CornealThickness(row["thickness_um"], row["thickness_uncertainty_um"], row["thickness_readings"]),
     )

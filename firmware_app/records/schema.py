@@ -124,10 +124,14 @@ PERFORMED_PROCEDURE_STEPS = (
     *MPPS_MESSAGES,
 )
 
-# Where the patient was asked to look, and where the scale comes from: both as JSON, both unknown before.
-GAZE_AND_CALIBRATION = (
+# Where the patient was asked to look and where the scale comes from, both as JSON; and the central corneal thickness,
+# where it was measured with a capture.
+GAZE_CALIBRATION_AND_THICKNESS = (
     "ALTER TABLE captures ADD COLUMN gaze TEXT",
     "ALTER TABLE captures ADD COLUMN calibration TEXT",
+    "ALTER TABLE captures ADD COLUMN thickness_um REAL CHECK (thickness_um > 0)",
+    "ALTER TABLE captures ADD COLUMN thickness_uncertainty_um REAL CHECK (thickness_uncertainty_um >= 0)",
+    "ALTER TABLE captures ADD COLUMN thickness_readings INTEGER CHECK (thickness_readings > 0)",
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -135,7 +139,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     PERFORMED_PROCEDURE_STEPS,
     COMMITMENTS,
     PRINT_JOBS,
-    GAZE_AND_CALIBRATION,
+    GAZE_CALIBRATION_AND_THICKNESS,
 )
 
 

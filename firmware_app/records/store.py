@@ -24,7 +24,17 @@ import trio
 from firmware_app.calibration import Calibration
 from firmware_app.endothelium.history import EditRecord
 from firmware_app.gaze import Gaze
-from firmware_app.model import Capture, Delivery, DeliveryState, Exam, Eye, Frame, Measurement, Position
+from firmware_app.model import (
+    Capture,
+    CornealThickness,
+    Delivery,
+    DeliveryState,
+    Exam,
+    Eye,
+    Frame,
+    Measurement,
+    Position,
+)
 from firmware_app.records import files
 from firmware_app.records.captures import CaptureTable
 from firmware_app.records.commitments import CommitmentRecords, CommitmentTable
@@ -134,6 +144,7 @@ class Records:
         simulated: bool,
         gaze: Gaze | None = None,
         calibration: Calibration | None = None,
+        thickness: CornealThickness | None = None,
     ) -> Capture:
         """The capture is on disk, flushed and named in the database, when this returns; otherwise it was not taken."""
         now = self._clock()
@@ -149,6 +160,7 @@ class Records:
                 simulated=simulated,
                 gaze=gaze,
                 calibration=calibration,
+                thickness=thickness,
                 now=now,
             )
 

@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from firmware_app.endothelium.history import NOT_EDITED, History
-from firmware_app.model import Capture, Equipment, Exam, Eye, Frame, Interval, Measurement, Method, Morphometry
+from firmware_app.model import (
+    Capture,
+    Equipment,
+    Exam,
+    Eye,
+    FixationPoint,
+    Frame,
+    Interval,
+    Measurement,
+    Method,
+    Morphometry,
+)
 
 NOT_FOR_CLINICAL_USE = "Not for clinical use"
 SIMULATED = "SIMULATED INSTRUMENT: computed pictures, not a patient"
@@ -75,6 +86,17 @@ def interval_text(interval: Interval | None) -> str:
 def guttae_text(numbers: Morphometry) -> str:
     """Empty where nobody looked for guttae."""
     return "" if numbers.guttae_percent is None else f"guttae {numbers.guttae_percent:.1f} % of the area"
+
+
+def thickness_text(capture: Capture) -> str:
+    """Central corneal thickness with its uncertainty; empty where it was not measured."""
+    thickness = capture.thickness
+    return "" if thickness is None else f"CCT {thickness.thickness_um:.0f} ± {thickness.uncertainty_um:.0f} µm"
+
+
+def point_text(capture: Capture) -> str:
+    """Where the patient looked, if not straight ahead."""
+    return "" if capture.point is FixationPoint.CENTRE else f"looking {capture.point}"
 
 
 def edited_text(eye: EyeReport) -> str:

@@ -43,6 +43,8 @@ def draw_missing_eye(canvas: Canvas, column: Box, side: Eye) -> None:
 def _draw_title(canvas: Canvas, column: Box, eye: EyeReport) -> int:
     baseline = column.top + 30
     after = canvas.text(column.left, baseline, content.EYE_TITLES[eye.capture.eye], 32, bold=True)
+    for text in (content.thickness_text(eye.capture), content.point_text(eye.capture)):
+        after = canvas.text(after + 18, baseline, text, 20) if text else after
     quality = eye.measurement.quality
     grade = f"Quality {quality.grade}"
     canvas.text_right(column.right, baseline, grade, 24, bold=True)

@@ -31,7 +31,8 @@ from firmware_app.endothelium.graticule import (
 from firmware_app.model import Event, Frame, Position
 from firmware_app.records.calibrations import Entry, Journal, append, read_journal
 from firmware_app.records.errors import StorageFault
-from firmware_app.services.capture import CaptureService, Progress, next_frames
+from firmware_app.services.capture import CaptureService
+from firmware_app.services.eyepiece import Progress, next_frames
 from firmware_app.services.hardware import DeviceSlot
 from firmware_app.services.scale import Scale, camera_warnings, scale_of, stage_warnings
 from hw.abc import Camera, Identity, Stage
@@ -81,6 +82,10 @@ class Calibrations:
             rows, columns = self._size_px
             return self.journal.camera(simulated=simulated, rows=rows, columns=columns)
         return next((each for each in reversed(self.journal.cameras) if each.simulated == simulated), None)
+
+    def um_per_px(self) -> float | None:
+        """Of this camera, before it has taken a frame that tells its size."""
+        return scale_of(self.latest_camera(), self.nominal_um_per_px).um_per_px
 
     def latest_stage(self) -> StageCheck | None:
         return self.journal.stage(simulated=self._stage is not None and self._stage.simulated)

@@ -1,4 +1,4 @@
-"""Taking the picture: go to an eye, find the endothelium, keep the sharpest frame of a burst.
+"""The instrument's operations, one at a time: move, focus, take a picture by hand or without one, keep it.
 
 Each operation runs in the task of whoever asked, so that cancelling the asker stops the motion at once. A capture is
 announced only after `records` has it on disk and fsynced; it then goes to the analysis over a channel of capacity 2.
@@ -6,33 +6,37 @@ announced only after `records` has it on disk and fsynced; it then goes to the a
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, aclosing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 import trio
 
 from firmware_app.config import Config
-from firmware_app.endothelium.sharpness import sharpness
-from firmware_app.endothelium.usability import FrameScore, score_frame
-from firmware_app.model import Capture, Event, Exam, Eye, Frame, Position
+from firmware_app.gaze import Gaze, gaze_at
+from firmware_app.model import Capture, CornealThickness, Event, Exam, Eye, FixationPoint, Frame, Position
 from firmware_app.records.store import Records
 from firmware_app.services import focus
+from firmware_app.services.alignment import Aligned, Aligner
+from firmware_app.services.burst import Kept as Kept
+from firmware_app.services.burst import sharpest as sharpest
+from firmware_app.services.contrast import scan_for_focus
+from firmware_app.services.eyepiece import Eyepiece, Progress, RunSync, hint
+from firmware_app.services.eyepiece import next_frames as next_frames
 from firmware_app.services.hardware import DeviceSlot
 from firmware_app.services.lights import LightService
+from firmware_app.services.photographer import Photograph, Photographer, ShowTarget
 from firmware_app.services.scale import Scale, scale_of
 from hw.abc import Camera, Stage
-from hw.errors import Deadline, Refused
-
-# One frame is exposed and sent in about 0.1 s; a camera that needs twenty times that has stopped.
-FRAME_DEADLINE_S = 2.0
+from hw.errors import Refused
 
 # How far from its nominal place an eye is still that eye. Less than half of the smallest pupillary distance, 48 mm.
 EYE_REACH_UM = 15_000.0
 
-Progress = Callable[[str], None]
+WATCH_PERIOD_S = 0.2
+PANORAMA_STEP_UM = 170.0  # two frames of 544 um then share two thirds, and the last of five still faces the reflex
+PANORAMA_SHOTS = (3, 5)
 
 
 class ScaleOfFrame(Protocol):
@@ -61,7 +65,12 @@ class CaptureService:
         *,
         lights: LightService | None = None,
         scale_of_frame: ScaleOfFrame | None = None,
+        um_per_px: Callable[[], float | None] | None = None,
+        show_target: ShowTarget | None = None,
+        run_sync: RunSync = trio.to_thread.run_sync,
     ) -> None:
+        """`um_per_px` is the scale before there is a frame; `show_target` lights a fixation target and says so;
+        `run_sync` is where pictures are judged. Without them the configuration's scale, no target, a thread."""
         self._config = config
         self._scale_of_frame = scale_of_frame or self._stated_scale
         self._lights = lights or LightService(config.light, stage, publish)
@@ -70,7 +79,17 @@ class CaptureService:
         self._records = records
         self._captures = captures
         self._publish = publish
+        self._run_sync = run_sync
         self._busy = ""
+        self.photographer = Photographer(
+            config,
+            stage,
+            camera,
+            um_per_px=um_per_px,
+            show_target=show_target,
+            flash=self._lights.flash,
+            run_sync=run_sync,
+        )
 
     @property
     def busy(self) -> str:
@@ -95,27 +114,38 @@ class CaptureService:
 
     async def go_to_eye(self, eye: Eye) -> Position:
         with self._occupy(f"going to the {eye.name.lower()} eye"):
-            return await self._stage.require().move_to(self._nominal(eye))
+            return await self._stage.require().move_to(self.photographer.nominal(eye))
 
     async def find_focus(self, progress: Progress) -> focus.FocusPoint:
         """Contrast autofocus around the eye's nominal plane. Raises `Refused` where no endothelium stands out."""
         with self._occupy("focusing"):
-            stage = self._stage.require()
-            eye, _ = await self._eye_here(stage)
-            centre_um = self._nominal(eye).z_um
-            range_um = self._config.capture.focus_range_um
-            points = await self._scan(stage, focus.coarse_positions(centre_um, range_um))
-            progress(f"coarse: best {focus.best(points).z_um - centre_um:+.0f} um from nominal")
-            if not focus.has_peak(points):
-                raise Refused(
-                    f"focus: no endothelium within {range_um:.0f} um of the {eye.name.lower()} eye's nominal plane: "
-                    "the sharpness has no peak; is the eye there, open and centred?"
-                )
-            for half_range_um, step_um in focus.PASSES:
-                points = await self._scan(stage, focus.fine_positions(focus.best(points).z_um, half_range_um, step_um))
-                progress(f"step {step_um:.0f} um: best {focus.best(points).z_um - centre_um:+.1f} um from nominal")
-            await self._move_z(stage, focus.refine(points))
-            return await self._score_here(stage)
+            eye, _ = await self._eye_here(self._stage.require())
+            eyepiece = self.photographer.eyepiece(eye)
+            return await scan_for_focus(eyepiece, self._config.capture.focus_range_um, progress)
+
+    async def align(self, progress: Progress) -> Aligned:
+        """Centre the reflex of the eye in front and focus, from where the stage is; the thickness is measured too."""
+        with self._occupy("aligning"):
+            eyepiece = await self._calibrated_eyepiece()
+            return await self.photographer.align(eyepiece, progress, with_thickness=True)
+
+    async def nudge(self, dx_um: float, dy_um: float, dz_um: float) -> str:
+        """Move by hand and tell what the picture then says."""
+        with self._occupy("moving"):
+            eyepiece = await self._calibrated_eyepiece()
+            await eyepiece.stage.move_by(dx_um, dy_um, dz_um)
+            return hint(await eyepiece.look())
+
+    async def watch(self, seconds: float, progress: Progress) -> str:
+        """Tell again and again where reflex and focus are, for a hand at the stage; it does not hold the instrument."""
+        eyepiece = await self._calibrated_eyepiece()
+        last = ""
+        with trio.move_on_after(seconds):
+            while True:
+                last = hint(await eyepiece.look())
+                progress(last)
+                await trio.sleep(WATCH_PERIOD_S)
+        return last or "no frame came"
 
     async def capture(self, exam: Exam, eye: Eye, progress: Progress) -> Captured:
         """A burst, the sharpest usable frame kept. When this returns, the capture is on disk and fsynced."""
@@ -127,30 +157,78 @@ class CaptureService:
                 raise Refused(f"capture: the stage is at the {there.name.lower()} eye, not the {eye.name.lower()}")
             async with self._lights.flash():
                 frames = await next_frames(camera, self._config.capture.burst)
-            kept = await trio.to_thread.run_sync(sharpest, frames)
+            kept = await self._run_sync(sharpest, frames, self.photographer.geometry)
             for line in kept.lines(len(frames)):
                 progress(line)
-            if not kept.score.is_usable:
-                text = f"{eye.name.lower()} eye: no frame of the burst is good: {kept.score.reason}"
-                self._publish(Event("capture.doubtful", text, level="warning"))
-            scale = self._scale_of_frame(kept.frame, simulated=camera.identity.simulated)
-            capture = await self._records.save_capture(
-                exam,
-                kept.frame,
-                eye=eye,
-                position=position,
-                um_per_px=scale.um_per_px,
-                sharpness=kept.score.sharpness,
-                simulated=stage.identity.simulated or camera.identity.simulated,
-                gaze=self._lights.gaze,
-                calibration=scale.calibration,
-            )
-            self._publish(
-                Event("capture.captured", f"{eye.name.lower()} eye captured", {"capture_id": capture.capture_id})
-            )
-            captured = Captured(capture, kept.frame)
-            await self.hand_over(captured, progress)
-            return captured
+            return await self._keep(exam, eye, kept, position, progress, gaze=self._lights.gaze)
+
+    async def auto(
+        self, exam: Exam, eye: Eye, progress: Progress, point: FixationPoint = FixationPoint.CENTRE
+    ) -> tuple[Captured, Photograph]:
+        """From wherever the stage is to a capture on disk, without a hand. `Refused` with the reason why not."""
+        with self._occupy(f"photographing the {eye.name.lower()} eye"):
+            taken = await self.photographer.photograph(eye, progress, point)
+            thickness, gaze = taken.aligned.thickness, self._gaze(point)
+            return await self._keep(exam, eye, taken.kept, taken.position, progress, thickness, gaze), taken
+
+    async def series(
+        self, exam: Exam, eye: Eye, shots: int, progress: Progress, point: FixationPoint = FixationPoint.CENTRE
+    ) -> list[Captured]:
+        """Overlapping captures in a row, the one in the middle first: as many as `PANORAMA_SHOTS` allow."""
+        low, high = PANORAMA_SHOTS
+        if not low <= shots <= high:
+            raise Refused(f"a series of {shots} captures: {low} to {high} fit on the reflex of a cornea")
+        with self._occupy(f"photographing the {eye.name.lower()} eye in {shots} places"):
+            eyepiece = await self.photographer.go_to(eye, progress, point)
+            central = point is FixationPoint.CENTRE
+            aligned = await self.photographer.align(eyepiece, progress, with_thickness=central)
+            middle = await eyepiece.stage.position()
+            gaze = self._gaze(point)
+            captures = []
+            for number in sorted(range(shots), key=lambda each: abs(each - shots // 2)):
+                beside_um = (number - shots // 2) * PANORAMA_STEP_UM
+                if beside_um:
+                    progress(f"{beside_um:+.0f} um beside the middle")
+                    here = await eyepiece.stage.position()
+                    await eyepiece.move_to(Position(middle.x_um + beside_um, middle.y_um, here.z_um))
+                    await Aligner(eyepiece, progress).focus()
+                taken = await self.photographer.shoot(eyepiece, aligned, progress, sideways=False)
+                thickness = aligned.thickness if not beside_um else None
+                captures.append(await self._keep(exam, eye, taken.kept, taken.position, progress, thickness, gaze))
+            return captures
+
+    async def _keep(
+        self,
+        exam: Exam,
+        eye: Eye,
+        kept: Kept,
+        position: Position,
+        progress: Progress,
+        thickness: CornealThickness | None = None,
+        gaze: Gaze | None = None,
+    ) -> Captured:
+        """On disk, told, and on its way to the analysis."""
+        name = f"{eye.name.lower()} eye"
+        if not kept.score.is_usable:
+            text = f"{name}: no frame of the burst is good: {kept.score.reason}"
+            self._publish(Event("capture.doubtful", text, level="warning"))
+        scale = self._scale_of_frame(kept.frame, simulated=self._is_simulated_camera())
+        capture = await self._records.save_capture(
+            exam,
+            kept.frame,
+            eye=eye,
+            position=position,
+            um_per_px=scale.um_per_px,
+            sharpness=kept.score.sharpness,
+            simulated=self._is_simulated(),
+            thickness=thickness,
+            gaze=gaze,
+            calibration=scale.calibration,
+        )
+        self._publish(Event("capture.captured", f"{name} captured", {"capture_id": capture.capture_id}))
+        captured = Captured(capture, kept.frame)
+        await self.hand_over(captured, progress)
+        return captured
 
     async def hand_over(self, captured: Captured, progress: Progress) -> None:
         """To the analysis, which takes two ahead of what it measures."""
@@ -163,27 +241,24 @@ class CaptureService:
     async def position(self) -> Position:
         return await self._stage.require().position()
 
-    async def _scan(self, stage: Stage, positions_um: list[float]) -> list[focus.FocusPoint]:
-        points = []
-        for z_um in positions_um:
-            await self._move_z(stage, z_um)
-            points.append(await self._score_here(stage))
-        return points
+    def _is_simulated(self) -> bool:
+        """By what is configured: a device that was lost since the burst is what it was."""
+        tables = (self._config.stage, self._config.camera)
+        return any(table.simulated for table in tables if table is not None)
 
-    async def _move_z(self, stage: Stage, z_um: float) -> None:
-        here = await stage.position()
-        await stage.move_to(Position(here.x_um, here.y_um, z_um))
+    def _is_simulated_camera(self) -> bool:
+        return self._config.camera is not None and self._config.camera.simulated
 
-    async def _score_here(self, stage: Stage) -> focus.FocusPoint:
-        (frame,) = await next_frames(self._camera.require(), 1)
-        score = await trio.to_thread.run_sync(sharpness, frame.pixels)
-        return focus.FocusPoint((await stage.position()).z_um, score)
+    def _gaze(self, point: FixationPoint) -> Gaze:
+        """Of a patient who was shown this target."""
+        return gaze_at(point, self._config.light.eccentricity_deg)
 
-    def _nominal(self, eye: Eye) -> Position:
-        if self._config.stage is None:
-            raise Refused("no stage is configured: the [stage] table is absent")
-        x_um, y_um, z_um = self._config.stage.right_eye_um if eye is Eye.RIGHT else self._config.stage.left_eye_um
-        return Position(x_um, y_um, z_um)
+    async def _calibrated_eyepiece(self) -> Eyepiece:
+        """For the eye in front."""
+        if self.photographer.um_per_px is None:
+            raise Refused("the camera is not calibrated (camera.um_per_px): no picture tells where the reflex is in um")
+        eye, _ = await self._eye_here(self._stage.require())
+        return self.photographer.eyepiece(eye)
 
     async def _eye_here(self, stage: Stage) -> tuple[Eye, Position]:
         """Right or left by where the stage is, whoever moved it: a picture cannot get the other eye's name."""
@@ -191,7 +266,7 @@ class CaptureService:
             raise Refused("the stage is not homed, so nobody knows which eye is in front of it: home it first")
         here = await stage.position()
         for eye in Eye:
-            apex = self._nominal(eye)
+            apex = self.photographer.nominal(eye)
             if max(abs(here.x_um - apex.x_um), abs(here.y_um - apex.y_um)) <= EYE_REACH_UM:
                 return eye, here
         raise Refused("the stage is at neither eye: go to one first (eye R, eye L)")
@@ -214,54 +289,3 @@ class CaptureService:
             yield
         finally:
             self._busy = ""
-
-
-async def next_frames(camera: Camera, count: int) -> list[Frame]:
-    """The next `count` frames begun after this call. Raises `Deadline` when the stream stands still."""
-    frames: list[Frame] = []
-    with trio.move_on_after(FRAME_DEADLINE_S * count):
-        async with aclosing(camera.frames()) as stream:
-            async for frame in stream:
-                frames.append(frame)
-                if len(frames) == count:
-                    return frames
-    raise Deadline(
-        f"camera {camera.identity.label}: {len(frames)} of {count} frames in {FRAME_DEADLINE_S * count:.0f} s"
-    )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Kept:
-    """The frame of a burst that is kept, and why each of the others that are not usable is not."""
-
-    frame: Frame
-    score: FrameScore
-    rejected: tuple[str, ...] = ()
-
-    def lines(self, frames: int) -> list[str]:
-        """What the operator is told of a burst of so many frames."""
-        told = [f"{count} of {frames} frames rejected: {reason}" for reason, count in Counter(self.rejected).items()]
-        if self.score.is_usable:
-            good = frames - len(self.rejected)
-            return [*told, f"the sharpest of {good} frames kept, sharpness {self.score.sharpness:.3g}"]
-        return [*told, f"no frame is good, the best one is kept: {self.score.reason}; capture again if you can"]
-
-
-def sharpest(frames: Sequence[Frame]) -> Kept:
-    """The sharpest usable frame of a burst of at least one.
-
-    When none is usable the best of them is kept all the same: a swollen cornea is nothing but haze, a restless patient
-    may not be photographed better today, and the analysis refuses what it cannot measure. Raises `Refused` only where
-    no frame holds anything that could be looked at later: black all over, or white.
-    """
-    scored = [(score_frame(frame.pixels, frame.bits_stored), frame) for frame in frames]
-    if all(score.is_empty for score, _ in scored):
-        reasons = "; ".join(dict.fromkeys(score.reason for score, _ in scored))
-        raise Refused(f"capture: nothing to keep in {len(scored)} frames: {reasons}")
-    usable = [(score, frame) for score, frame in scored if score.is_usable]
-    if not usable:
-        score, frame = max(scored, key=lambda pair: (not pair[0].is_empty, pair[0].usability * pair[0].sharpness))
-        others = tuple(other.reason for other, rejected in scored if rejected is not frame)
-        return Kept(frame, score, others)
-    score, frame = max(usable, key=lambda pair: pair[0].sharpness)
-    return Kept(frame, score, tuple(other.reason for other, _ in scored if not other.is_usable))

@@ -18,15 +18,28 @@ import trio
 
 from firmware_app.endothelium.edits import change_words
 from firmware_app.endothelium.history import History
-from firmware_app.model import Code, Delivery, Event, Exam, Eye, FoundPatient, Measurement, Patient, WorklistItem
+from firmware_app.model import (
+    Code,
+    Delivery,
+    Event,
+    Exam,
+    Eye,
+    FixationPoint,
+    FoundPatient,
+    Measurement,
+    Patient,
+    WorklistItem,
+)
 from firmware_app.objects.discontinuation import UNSPECIFIED
 from firmware_app.objects.identifiers import new_uid
 from firmware_app.records.documents import ObjectRecord
 from firmware_app.records.errors import RecordsError
 from firmware_app.records.store import Records
 from firmware_app.services.analysis import Analysed
-from firmware_app.services.capture import Captured, CaptureService, Progress
+from firmware_app.services.capture import Captured, CaptureService
 from firmware_app.services.exam_requests import check_group, study_of
+from firmware_app.services.eyepiece import Progress
+from firmware_app.services.photographer import Photograph
 from firmware_app.services.queue_task import wake
 from firmware_app.services.step_reports import StepReports
 from hw.errors import Refused
@@ -145,8 +158,33 @@ class ExamService:
         """Capture one eye; a second capture of the same eye takes the first one's place in the report."""
         self._require_settled()  # a picture must not land in the exam after the one it was asked for
         captured = await self._capture.capture(self.require(), eye, progress)
-        self._accepted[eye] = captured
+        self._accept(captured)
         return captured
+
+    async def take_by_itself(
+        self, eye: Eye, progress: Progress, point: FixationPoint = FixationPoint.CENTRE
+    ) -> tuple[Captured, Photograph]:
+        """As `take`, from anywhere and without a hand; a peripheral one never takes a central one's place."""
+        self._require_settled()
+        captured, taken = await self._capture.auto(self.require(), eye, progress, point)
+        self._accept(captured)
+        return captured, taken
+
+    async def take_series(
+        self, eye: Eye, shots: int, progress: Progress, point: FixationPoint = FixationPoint.CENTRE
+    ) -> list[Captured]:
+        """Overlapping captures for a panorama; the one in the middle is the eye's in the report."""
+        self._require_settled()
+        captures = await self._capture.series(self.require(), eye, shots, progress, point)
+        self._accept(captures[0])
+        return captures
+
+    def _accept(self, captured: Captured) -> None:
+        """As the eye's picture in the report, unless it shows the periphery of a cornea whose centre is there."""
+        eye, point = captured.capture.eye, captured.capture.point
+        former = self._accepted.get(eye)
+        if former is None or former.capture.point is not FixationPoint.CENTRE or point is FixationPoint.CENTRE:
+            self._accepted[eye] = captured
 
     def measured(self, analysed: Analysed) -> None:
         self._measurements[analysed.captured.capture.capture_id] = analysed
@@ -291,7 +329,9 @@ class ExamService:
             if exam_id not in await self.interrupted():
                 raise Refused(f"no interrupted exam {exam_id}")
             exam = await self._records.exam(exam_id)
-            latest = {capture.eye: capture for capture in await self._records.captures(exam_id)}
+            captures = await self._records.captures(exam_id)
+            centred = {each.eye: each for each in captures if each.point is FixationPoint.CENTRE}
+            latest = {each.eye: each for each in captures} | centred
             self._open(exam)
             for eye, capture in latest.items():
                 captured = Captured(capture, await self._records.load_frame(capture.capture_id))

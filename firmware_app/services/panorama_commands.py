@@ -9,12 +9,13 @@ from typing import Any
 
 import trio
 
-from firmware_app.console.commands import Argument, Command, CommandContext, CommandFailed
+from firmware_app.console.commands import Argument, Command, CommandContext, CommandFailed, whole_number
 from firmware_app.console.protocol import Reply
 from firmware_app.endothelium.panorama import CAPTURES_MAX, NoPanorama, Panorama
-from firmware_app.model import Capture, Eye, Frame
+from firmware_app.model import Capture, Eye, FixationPoint, Frame
 from firmware_app.records.store import Records
 from firmware_app.services import screens
+from firmware_app.services.capture import PANORAMA_SHOTS
 from firmware_app.services.exam import ExamService
 
 
@@ -28,16 +29,27 @@ class PanoramaCommands:
     def table(self) -> tuple[Command, ...]:
         eye = Argument("EYE", "the patient's own right or left", Eye, choices=("R", "L"))
         text = "stitch the captures of an eye in the open exam, and measure all of their cells once"
-        return (Command("panorama", text, self._panorama, (eye,)),)
+        low, high = PANORAMA_SHOTS
+        words = f"take so many first ({low} to {high}), by itself; without it those that are there are stitched"
+        take = Argument("--take", words, whole_number(low, high), default=0)
+        points = tuple(str(point) for point in FixationPoint)
+        at = Argument("--at", "where the patient looks", FixationPoint, choices=points, default=FixationPoint.CENTRE)
+        return (Command("panorama", text, self._panorama, (eye, take, at)),)
 
     async def _panorama(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
         exam, eye = self.exams.require(), arguments["eye"]
-        captures = [each for each in await self.records.captures(exam.exam_id) if each.eye is eye]
+        if arguments["take"]:
+            series = await self.exams.take_series(eye, arguments["take"], context.progress, arguments["at"])
+            captures = [captured.capture for captured in series]
+        else:
+            point = arguments["at"]
+            captures = [each for each in await self.records.captures(exam.exam_id) if each.eye is eye]
+            captures = [each for each in captures if each.point is point]
         name = f"{eye.name.lower()} eye"
         if len(captures) < 2:
             raise CommandFailed(
                 f"the {name} has {len(captures)} captures in this exam: a panorama needs two that overlap "
-                "(move the stage by some 200 um and capture again)"
+                f"(panorama {eye} --take 3, or move the stage by some 200 um and capture again)"
             )
         if len(captures) > CAPTURES_MAX:
             context.progress(f"the last {CAPTURES_MAX} of {len(captures)} captures are taken")

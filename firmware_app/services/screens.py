@@ -12,10 +12,12 @@ from firmware_app.console.text import format_table
 from firmware_app.model import (
     Code,
     CommitmentState,
+    CornealThickness,
     Delivery,
     DeliveryState,
     Exam,
     Eye,
+    FixationPoint,
     Interval,
     Measurement,
     Method,
@@ -24,8 +26,10 @@ from firmware_app.model import (
     WorklistItem,
 )
 from firmware_app.profiles import QueryKey
+from firmware_app.services.alignment import Aligned
 from firmware_app.services.capture import Captured
 from firmware_app.services.focus import FocusPoint
+from firmware_app.services.photographer import Photograph
 from firmware_app.services.query_columns import worklist_columns
 
 if TYPE_CHECKING:
@@ -100,11 +104,38 @@ def focus(point: FocusPoint) -> Reply:
     )
 
 
+def aligned(found: Aligned) -> Reply:
+    thickness = thickness_text(found.thickness) if found.thickness else f"thickness not measured: {found.why_none}"
+    return Reply(
+        f"aligned and in focus after {found.looks} looks; {thickness}",
+        {"looks": found.looks, "thickness": found.thickness and asdict(found.thickness)},
+    )
+
+
+def thickness_text(thickness: CornealThickness) -> str:
+    return f"central thickness {thickness.thickness_um:.0f} um, +-{thickness.uncertainty_um:.0f}"
+
+
+def photographed(taken: Captured, photograph: Photograph) -> Reply:
+    """A capture without a hand: what it took, and every reason for which frames were rejected."""
+    reply = captured(taken)
+    rejected = dict(photograph.rejected)
+    frames = f"; rejected {', '.join(f'{count} {why}' for why, count in rejected.items())}" if rejected else ""
+    why_none = photograph.aligned.why_none
+    missing = f"; thickness not measured: {why_none}" if taken.capture.thickness is None and why_none else ""
+    data = {"looks": photograph.aligned.looks, "bursts": photograph.bursts, "rejected": rejected}
+    doubt = "" if photograph.kept.score.is_usable else f"; DOUBTFUL: {photograph.kept.score.reason}"
+    return Reply(f"{reply.text}{missing}{frames}{doubt}", {**(reply.data or {}), **data})
+
+
 def captured(taken: Captured) -> Reply:
     capture = taken.capture
+    where = "" if capture.point is FixationPoint.CENTRE else f", looking {capture.point}"
+    thickness = f", {thickness_text(capture.thickness)}" if capture.thickness else ""
     return Reply(
         f"{capture.eye.name.lower()} eye captured and on disk: {capture.capture_id}, "
-        f"{capture.columns}x{capture.rows}, {capture.bits_stored} bits, sharpness {capture.sharpness:.3g}",
+        f"{capture.columns}x{capture.rows}, {capture.bits_stored} bits, sharpness {capture.sharpness:.3g}"
+        f"{where}{thickness}",
         {
             "capture_id": capture.capture_id,
             "eye": str(capture.eye),
@@ -113,6 +144,8 @@ def captured(taken: Captured) -> Reply:
             "position": asdict(capture.position),
             "simulated": capture.simulated,
             "gaze": asdict(capture.gaze) if capture.gaze else None,
+            "thickness": capture.thickness and asdict(capture.thickness),
+            "point": str(capture.point),
         },
     )
 
@@ -121,7 +154,9 @@ def result(analysed: Analysed) -> Reply:
     capture, measurement = analysed.captured.capture, analysed.measurement
     data: dict[str, object] = {"eye": str(capture.eye), "capture_id": capture.capture_id}
     data |= measurement_data(measurement)
-    return Reply(f"{capture.eye.name.lower()} eye: {measurement_text(measurement)}", data)
+    data["thickness"] = capture.thickness and asdict(capture.thickness)
+    thickness = f"; {thickness_text(capture.thickness)}" if capture.thickness else ""
+    return Reply(f"{capture.eye.name.lower()} eye: {measurement_text(measurement)}{thickness}", data)
 
 
 def measurement_text(measurement: Measurement) -> str:

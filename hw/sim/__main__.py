@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import errno
 import json
+import math
 import os
 import signal
 import sys
@@ -22,6 +23,7 @@ from hw.sim.instrument import COMMANDS, InstrumentPorts, SimSettings, SimulatedI
 from hw.sim.stage_kinds import KINDS
 
 COMMAND_BYTES: Final = 1000
+GUTTAE_MAX_PERCENT: Final = 60.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,12 +34,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--link-dir", type=Path, metavar="DIR", help="put the links `stage` and `camera` here")
     parser.add_argument("--no-camera", action="store_true", help="the stage alone")
     parser.add_argument("--stage", choices=KINDS, default="grbl", help="whose firmware moves the stage (default grbl)")
+    parser.add_argument("--restless", action="store_true", help="a patient who blinks and looks about")
+    parser.add_argument("--guttae", type=_percent, default=0.0, metavar="PERCENT", help="of the area (default 0)")
     arguments = parser.parse_args(argv)
     settings = SimSettings(
         seed=arguments.seed,
         link_dir=arguments.link_dir,
         camera=not arguments.no_camera,
         stage=arguments.stage,
+        restless=arguments.restless,
+        guttae_percent=arguments.guttae,
     )
     try:
         trio.run(_simulate, settings)
@@ -46,6 +52,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"specular sim: {where}{error.strerror or error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _percent(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= GUTTAE_MAX_PERCENT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {GUTTAE_MAX_PERCENT:g}")
+    return value
 
 
 async def _simulate(settings: SimSettings) -> None:

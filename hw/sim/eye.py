@@ -6,55 +6,25 @@ stage's z equals that of the endothelium. Everything is a function of the seed, 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from firmware_app.model import Eye, Position
 from hw.sim import optics
+from hw.sim.behaviour import CALM, Condition, Lids
+from hw.sim.behaviour import Motion as Motion
+from hw.sim.cornea import BACK_RADIUS_UM, FRONT_RADIUS_UM, gaze_offset, gaze_shift
 from hw.sim.mosaic import EndotheliumTruth, MosaicModel, build_mosaic
 
 NOMINAL_APEX = {Eye.RIGHT: Position(-82000.0, -20000.0, -20000.0), Eye.LEFT: Position(-18000.0, -20000.0, -20000.0)}
 DECENTRING_UM, DEPTH_UM = 150.0, 450.0  # how far from nominal the apex of an eye may be
-CORNEA_RADIUS_UM = 6500.0  # posterior surface: 1 mm beside the apex the endothelium lies 77 um deeper
 EYE_RADIUS_UM = 10_000.0  # farther off than this the instrument looks at a cheek
-
-FIXATION_S, SACCADE_S = 1.6, 0.025
-FIXATION_SCATTER_UM = 12.0
-
-
-class Motion:
-    """Where an eye is, relative to its mean: slow drift, pulse and breathing, tremor, and a saccade now and then."""
-
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-        rng = np.random.default_rng([seed, 1])
-        # rows: x, y, z; columns: three slow drifts (breathing and pulse in z), two of tremor
-        low, high = np.array([0.06, 0.2, 0.9, 60, 75]), np.array([0.15, 0.4, 1.3, 75, 90])
-        self._hz = rng.uniform(low, high, (3, 5))
-        self._phase = rng.uniform(0, 2 * np.pi, (3, 5))
-        self._um = np.array([[7.0, 4.0, 1.5, 0.25, 0.15], [7.0, 4.0, 1.5, 0.25, 0.15], [2.5, 2.0, 1.5, 0.1, 0.1]])
-
-    def at(self, time_s: float) -> tuple[float, float, float]:
-        x, y, z = (self._um * np.sin(2 * np.pi * self._hz * time_s + self._phase)).sum(axis=1)
-        slot = int(time_s // FIXATION_S)
-        before, after, onset_s = fixations(self._seed, slot)
-        share = min(max((time_s - onset_s) / SACCADE_S, 0.0), 1.0)
-        share = share * share * (3 - 2 * share)
-        (x0, y0), (x1, y1) = before, after
-        return float(x + x0 + share * (x1 - x0)), float(y + y0 + share * (y1 - y0)), float(z)
-
-
-@lru_cache(maxsize=64)
-def fixations(seed: int, slot: int) -> tuple[tuple[float, float], tuple[float, float], float]:
-    """The gaze before and after the one saccade in a time slot, and when that saccade starts."""
-    gazes = []
-    for each in (slot, slot + 1):
-        x, y = np.random.default_rng([seed, 2, max(each, 0)]).normal(0, FIXATION_SCATTER_UM, 2)
-        gazes.append((float(x), float(y)))
-    onset = np.random.default_rng([seed, 3, max(slot, 0)]).uniform(0, FIXATION_S - SACCADE_S)
-    return gazes[0], gazes[1], slot * FIXATION_S + float(onset)
+AHEAD = (0.0, 0.0)
+GAZE_MAX_DEG = 40.0
+THICKNESS_UM = (450.0, 650.0)
+NEVER_BLINKS = Lids(0, 0.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,22 +37,52 @@ class SimulatedEye:
     motion: Motion
     spectrum: optics.Spectrum
     tilt: float
+    lids: Lids = NEVER_BLINKS
+    haze: float = 0.0  # the share of the contrast that the tear film takes at its worst
+    front_radius_um: float = FRONT_RADIUS_UM
+    brightness: float = 1.0  # of its reflexes, against the usual
 
-    def view(self, position: Position, time_s: float, exposure_us: float = 0.0) -> optics.View:
-        """What the camera sees from this stage position at the end of an exposure."""
+    def view(
+        self, position: Position, time_s: float, exposure_us: float = 0.0, gaze_deg: tuple[float, float] = AHEAD
+    ) -> optics.View:
+        """What the camera sees from this stage position at the end of an exposure, for a gaze right and up in it."""
         x, y, z = self.motion.at(time_s)
         x_before, y_before, _ = self.motion.at(time_s - exposure_us / 1e6)
-        right, up = position.x_um - self.apex.x_um - x, position.y_um - self.apex.y_um - y
-        sag = (right * right + up * up) / (2 * CORNEA_RADIUS_UM)
-        return optics.View(right, up, position.z_um - self.apex.z_um - z - sag, abs(x - x_before), abs(y - y_before))
+        gaze_x, gaze_y, gaze_z = gaze_shift(*gaze_deg)
+        right, up = position.x_um - self.apex.x_um - x - gaze_x, position.y_um - self.apex.y_um - y - gaze_y
+        sag = (right * right + up * up) / (2 * BACK_RADIUS_UM)
+        defocus = position.z_um - self.apex.z_um - z - gaze_z - sag
+        middle_s = time_s - exposure_us / 2e6
+        return optics.View(
+            right,
+            up,
+            defocus,
+            abs(x - x_before),
+            abs(y - y_before),
+            *gaze_offset(*gaze_deg),
+            openness=self.lids.openness(middle_s),
+            haze=self.haze * self.lids.film(middle_s),
+        )
 
 
 class SimulatedHead:
     """Both eyes of one patient, by seed."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, condition: Condition = CALM, eyes: Iterable[Eye] = Eye) -> None:
+        """`eyes` are those that the patient has: cells take half a second an eye to grow."""
         self.seed = seed
-        self.eyes = {eye: build_eye(seed, eye) for eye in Eye}
+        self.eyes = {eye: build_eye(seed, eye, condition) for eye in eyes}
+        self.gaze_deg = AHEAD
+
+    def look(self, x_deg: float, y_deg: float) -> None:
+        """Both eyes turn so far to the right and up in the picture, at once. ValueError for more than an eye can."""
+        if not max(abs(x_deg), abs(y_deg)) <= GAZE_MAX_DEG:
+            raise ValueError(f"a gaze of {x_deg:g}, {y_deg:g} degrees: at most {GAZE_MAX_DEG:g} each way")
+        self.gaze_deg = (x_deg, y_deg)
+
+    def thickness_um(self, eye: Eye) -> float:
+        """Central corneal thickness."""
+        return self.eyes[eye].thickness_um
 
     def truth(self, eye: Eye) -> EndotheliumTruth:
         """Over all cells of this eye's mosaic."""
@@ -106,7 +106,7 @@ class SimulatedHead:
         if eye is None:
             raise ValueError(f"no eye is in front of the stage at {position}")
         simulated = self.eyes[eye]
-        return simulated.mosaic.truth_in(simulated.view(position, time_s).window)
+        return simulated.mosaic.truth_in(simulated.view(position, time_s, gaze_deg=self.gaze_deg).window)
 
     def render(
         self,
@@ -123,13 +123,20 @@ class SimulatedHead:
         if eye is None:
             return optics.expose(None, bits_stored, exposure_us, gain, rng)
         simulated = self.eyes[eye]
-        view = simulated.view(position, time_s, exposure_us)
+        view = simulated.view(position, time_s, exposure_us, self.gaze_deg)
         shown = optics.scene(simulated.spectrum, view)
-        light = optics.signal(shown, view, simulated.thickness_um, simulated.tilt)
+        light = optics.signal(
+            shown,
+            view,
+            simulated.thickness_um,
+            simulated.tilt,
+            front_radius_um=simulated.front_radius_um,
+            brightness=simulated.brightness,
+        )
         return optics.expose(light, bits_stored, exposure_us, gain, rng)
 
 
-def build_eye(seed: int, eye: Eye) -> SimulatedEye:
+def build_eye(seed: int, eye: Eye, condition: Condition = CALM) -> SimulatedEye:
     """The right and the left eye of one seed have cells, place and movement of their own."""
     own_seed = 2 * seed + (eye is Eye.LEFT)
     rng = np.random.default_rng([own_seed, 5])
@@ -139,9 +146,13 @@ def build_eye(seed: int, eye: Eye) -> SimulatedEye:
     mosaic = build_mosaic(own_seed)
     return SimulatedEye(
         apex=Position(nominal.x_um + float(x), nominal.y_um + float(y), nominal.z_um + float(z)),
-        thickness_um=float(rng.normal(540.0, 25.0)),
+        thickness_um=float(np.clip(rng.normal(540.0, 25.0), *THICKNESS_UM)),
         mosaic=mosaic,
-        motion=Motion(own_seed),
-        spectrum=optics.reflectance_spectrum(mosaic, rng),
+        motion=Motion(own_seed, condition.restlessness),
+        spectrum=optics.reflectance_spectrum(mosaic, rng, condition.guttae_percent),
         tilt=float(rng.uniform(-0.25, 0.25)),
+        lids=Lids(own_seed, condition.blinks_per_min),
+        haze=condition.haze,
+        front_radius_um=float(np.clip(rng.normal(FRONT_RADIUS_UM, 250.0), 7000.0, 8700.0)),
+        brightness=float(rng.uniform(0.85, 1.1)),
     )

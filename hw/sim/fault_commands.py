@@ -9,29 +9,35 @@ from typing import Final
 COMMANDS: Final = (
     "unplug stage|camera, replug stage|camera, eio stage|camera, silence [stage|camera] [on|off], "
     "garbage [stage|camera], half [stage|camera], slow [stage|camera] SECONDS|off, alarm N, restart, "
-    "stuck x|y|z|off, lost x|y|z UM, drop N, corrupt N"
+    "stuck x|y|z|off, lost x|y|z UM, drop N, corrupt N, gaze X_DEG Y_DEG"
 )
 DEVICES: Final = ("stage", "camera")
 AXES: Final = "xyz"
 MAX_SLOW_S: Final = 60.0
 MAX_LOST_UM: Final = 100_000.0
 MAX_FRAMES: Final = 1000
+MAX_GAZE_DEG: Final = 360.0
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`value` is what the verb is done with: on (1) or off (0), seconds, um, how many frames, which alarm."""
+    """`value` is what the verb is done with: on (1) or off (0), seconds, um, how many frames, which alarm, degrees.
+
+    `vertical_deg` is of a gaze alone, whose `value` is the horizontal one.
+    """
 
     verb: str
     device: str = "stage"
     axis: int = 0
     value: float = 0.0
+    vertical_deg: float = 0.0
 
 
 def parse(line: str) -> Fault:
     """`ValueError` says what is possible."""
     verb, *words = line.split() or [""]
     fault = _of_plug(verb, words) or _of_line(verb, words) or _of_stage(verb, words) or _of_camera(verb, words)
+    fault = fault or _of_eye(verb, words)
     if fault is None:
         raise ValueError(f"unknown command {line.strip()!r}; there are: {COMMANDS}")
     return fault
@@ -79,6 +85,16 @@ def _of_camera(verb: str, words: list[str]) -> Fault | None:
     if verb in ("drop", "corrupt") and len(words) == 1 and words[0].isdecimal() and int(words[0][:6]) <= MAX_FRAMES:
         return Fault(verb, "camera", value=int(words[0][:6]))
     return None
+
+
+def _of_eye(verb: str, words: list[str]) -> Fault | None:
+    if verb != "gaze" or len(words) != 2:
+        return None
+    degrees = [_number(word, MAX_GAZE_DEG) for word in words]
+    left, up = degrees
+    if left is None or up is None:
+        raise ValueError(f"gaze: {words[degrees.index(None)]!r} is no number of degrees")
+    return Fault(verb, "camera", value=left, vertical_deg=up)
 
 
 def _number(text: str, largest: float) -> float | None:

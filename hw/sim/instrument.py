@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -54,7 +54,7 @@ class SimulatedInstrument:
         self._line = Line()
         self._wait = trio.CancelScope()
         self._chance = random.Random(settings.seed)
-        self._head = _head(settings.seed) if settings.camera else None
+        self._head = _head(settings) if settings.camera else None
         self._camera_faults = _camera_faults() if settings.camera else None
         folder = settings.link_dir
         self._stage = Device("stage", Plug(folder and folder / "stage", always_open=True), self._serve_stage)
@@ -67,7 +67,10 @@ class SimulatedInstrument:
     @property
     def truth(self) -> dict[str, dict[str, object]]:
         """What there is to be measured, by laterality."""
-        return {eye.value: asdict(self._head.truth(eye)) for eye in Eye} if self._head is not None else {}
+        head = self._head
+        if head is None:
+            return {}
+        return {eye.value: {**asdict(head.truth(eye)), "thickness_um": head.thickness_um(eye)} for eye in Eye}
 
     def position(self) -> Position:
         """Where the stage truly is, in um from the home switches."""
@@ -150,6 +153,9 @@ class SimulatedInstrument:
         faults = self._camera_faults
         assert faults is not None
         match fault.verb:
+            case "gaze":
+                assert self._head is not None
+                self._head.look(fault.value, fault.vertical_deg)
             case "silence":
                 faults.silent = bool(fault.value)
             case "slow":
@@ -222,11 +228,13 @@ async def run_instrument(
                 await instrument.command(line)
 
 
-@lru_cache(maxsize=1)  # a head is a function of its seed, and takes seconds to grow
-def _head(seed: int) -> SimulatedHead:
-    from hw.sim.eye import SimulatedHead  # with numpy, see above
+@lru_cache(maxsize=1)  # a head is a function of its seed and condition, and takes seconds to grow
+def _head(settings: SimSettings) -> SimulatedHead:
+    from hw.sim.behaviour import CALM, RESTLESS  # with numpy, see above
+    from hw.sim.eye import SimulatedHead
 
-    return SimulatedHead(seed)
+    condition = replace(RESTLESS if settings.restless else CALM, guttae_percent=settings.guttae_percent)
+    return SimulatedHead(settings.seed, condition)
 
 
 def _camera_faults() -> CameraFaults:

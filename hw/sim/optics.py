@@ -1,13 +1,12 @@
 """The optical model of the simulated specular microscope: mosaic -> electrons on the sensor -> grey values.
 
 The mosaic is periodic, so blur and shift are exact products in its Fourier spectrum: one inverse transform a frame.
-Every factor of light is a product of a row and a column profile:
+Every factor of light is a product of a row and a column profile (`hw.sim.reflexes` says where each falls and why):
 
-    signal = scene x reflex(distance from the apex) x band(slit image) x 1 / (1 + (dz / 220)^2) + haze
+    light = scene x endothelium's band + epithelium's band + stroma + halo of the alignment lamp
 
-A specular image shows the slit's mirror image in the endothelium. It is bright only where the cornea faces the
-instrument (the apex), it wanders sideways and dims with defocus because the lamp and the lens look at the cornea from
-two sides, and the epithelium, some 540 um nearer, adds a featureless reflex of its own.
+A reflex is bright only where the cornea faces the instrument, around the apex; a decentred stage sees it fade to one
+side. A band's height in the picture tells its depth, the halo tells the decentring where no reflex is left.
 """
 
 from __future__ import annotations
@@ -17,7 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hw.sim import reflexes
+from hw.sim.cornea import FRONT_RADIUS_UM, apparent_depth
+from hw.sim.guttae import covered_by_guttae, with_guttae
 from hw.sim.mosaic import MosaicModel, Window
+from hw.sim.reflexes import BAND_SHIFT_PER_DEFOCUS as BAND_SHIFT_PER_DEFOCUS
+from hw.sim.reflexes import REFLEX_RADIUS_UM as REFLEX_RADIUS_UM
+from hw.sim.reflexes import bell
 
 ROWS, COLUMNS, UM_PER_PX = 480, 640, 0.85
 
@@ -28,18 +33,13 @@ Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 LENS_BLUR_UM = 1.1  # sigma of the point spread function in focus, about NA 0.11 at 550 nm
 BLUR_PER_DEFOCUS = 0.06  # sigma grows by this share of |dz|: 10 um off is just visible, 100 um off hides the borders
-REFLEX_RADIUS_UM = 420.0  # where the reflex has fallen to 1/e: 0.3 % are left 1 mm beside the apex
-BAND_HALF_WIDTH_UM = 310.0
-BAND_SHIFT_PER_DEFOCUS = 0.35
-DIMMING_DEFOCUS_UM = 220.0
-EPITHELIUM_DEPTH_UM = 60.0  # over which its reflex comes and goes
-
-REFLEX_LEVEL, EPITHELIUM_LEVEL, HAZE_LEVEL, BLACK_LEVEL = 0.72, 0.10, 0.035, 0.02  # of full scale at 8 ms
+BLACK_LEVEL = 0.02  # of full scale, as the levels of hw.sim.reflexes
 NOMINAL_EXPOSURE_US = 8000.0
 FULL_WELL_E = 5000.0
 READ_NOISE_E = 14.0
 
 BORDER_WIDTH_UM, BORDER_DEPTH = 1.4, 0.38
+MEAN_REFLECTANCE = 0.8  # of a mosaic as it is drawn
 DOME_UM, DOME_DEPTH = 3.5, 0.24  # cells bulge: their rim sends some light past the lens
 
 
@@ -52,13 +52,18 @@ class View:
     defocus_um: float  # positive: the stage is too close
     smear_x_um: float = 0.0
     smear_y_um: float = 0.0
+    cornea_x_um: float = 0.0  # which part of the cornea faces the instrument: its apex, or beside it by the gaze
+    cornea_y_um: float = 0.0
+    openness: float = 1.0  # of the lids
+    haze: float = 0.0  # 0..1, the share of the contrast that the tear film takes
 
     @property
     def window(self) -> Window:
-        return Window(self.x_um - COLUMNS * UM_PER_PX / 2, -self.y_um - ROWS * UM_PER_PX / 2, ROWS, COLUMNS, UM_PER_PX)
+        left, top = self.x_um + self.cornea_x_um, -self.y_um - self.cornea_y_um
+        return Window(left - COLUMNS * UM_PER_PX / 2, top - ROWS * UM_PER_PX / 2, ROWS, COLUMNS, UM_PER_PX)
 
 
-def reflectance_spectrum(mosaic: MosaicModel, rng: np.random.Generator) -> Spectrum:
+def reflectance_spectrum(mosaic: MosaicModel, rng: np.random.Generator, guttae_percent: float = 0.0) -> Spectrum:
     """The Fourier spectrum of the mosaic's reflectance, mean about 1: dark borders, cells of unequal brightness."""
     columns, rows = (round(side / UM_PER_PX) for side in mosaic.size_um)
     labels, depth = mosaic.rasters(Window(0.0, 0.0, rows, columns, UM_PER_PX))
@@ -67,6 +72,8 @@ def reflectance_spectrum(mosaic: MosaicModel, rng: np.random.Generator) -> Spect
     tissue, patches, grain = (_smooth_noise(rng, (rows, columns), length) for length in (40.0, 9.0, 1.1))
     border = BORDER_DEPTH * (1.0 + 0.2 * patches) * np.exp(-((depth / BORDER_WIDTH_UM) ** 2))
     surface = cells * dome * (1.0 - border) + 0.05 * tissue + 0.045 * grain
+    if guttae_percent > 0:
+        surface = with_guttae(surface, covered_by_guttae(rng, (rows, columns), UM_PER_PX, guttae_percent))
     return np.fft.rfft2(surface.astype(np.float32)).astype(np.complex64)
 
 
@@ -81,21 +88,51 @@ def scene(spectrum: Spectrum, view: View) -> Image:
     return shown[:ROWS, :COLUMNS].astype(np.float32, copy=False)
 
 
-def signal(shown: Image, view: View, thickness_um: float, tilt: float) -> Image:
-    """Light on the sensor as a share of full scale at the nominal exposure; `tilt` is the band's gradient."""
+def signal(
+    shown: Image,
+    view: View,
+    thickness_um: float,
+    tilt: float,
+    *,
+    front_radius_um: float = FRONT_RADIUS_UM,
+    brightness: float = 1.0,
+) -> Image:
+    """Light on the sensor as a share of full scale at the nominal exposure.
+
+    `tilt` is the slit's gradient along it, `brightness` the eye's reflectance against the usual one.
+    """
     x = (np.arange(COLUMNS) + 0.5 - COLUMNS / 2) * UM_PER_PX
     y = (ROWS / 2 - 0.5 - np.arange(ROWS)) * UM_PER_PX
-    slit = (x - BAND_SHIFT_PER_DEFOCUS * view.defocus_um) / BAND_HALF_WIDTH_UM
-    band = np.exp(-(slit**4)) * (1.0 + tilt * x / x[-1])
+    apparent_um = apparent_depth(thickness_um, front_radius_um)
+    along = 1.0 + tilt * x / x[-1]
     vignetting = 1.0 - 0.15 * (y / y[0]) ** 2
-    dimming = 1.0 / (1.0 + (view.defocus_um / DIMMING_DEFOCUS_UM) ** 2)
-    across = REFLEX_LEVEL * dimming * band * _reflex(x + view.x_um, REFLEX_RADIUS_UM)
-    down = vignetting * _reflex(y + view.y_um, REFLEX_RADIUS_UM)
-    nearer = float(_reflex(np.array([view.defocus_um + thickness_um]), EPITHELIUM_DEPTH_UM)[0])
-    glow = HAZE_LEVEL + EPITHELIUM_LEVEL * nearer
-    light: Image = shown * across.astype(np.float32)
-    light += glow * _reflex(x + view.x_um, 2 * REFLEX_RADIUS_UM).astype(np.float32)
-    light *= down.astype(np.float32)[:, None]
+    facing_x, facing_y = (bell(way, REFLEX_RADIUS_UM) for way in (x + view.x_um, y + view.y_um))
+    endothelium = reflexes.REFLEX_LEVEL * vignetting * facing_y * reflexes.band(y, view.defocus_um)
+    endothelium *= brightness * view.openness
+    light: Image = shown * (along * facing_x).astype(np.float32)
+    if view.haze > 0:  # a rough film scatters what the cells send: the light stays, the contrast does not
+        light *= np.float32(1.0 - view.haze)
+        light += (view.haze * MEAN_REFLECTANCE * along * facing_x).astype(np.float32)
+    light *= endothelium.astype(np.float32)[:, None]
+    light += brightness * view.openness * _featureless(x, y, view, apparent_um, along * facing_x, vignetting)
+    return light
+
+
+def _featureless(
+    x: Profile, y: Profile, view: View, apparent_um: float, facing_x: Profile, vignetting: Profile
+) -> Image:
+    """Epithelium, stroma and halo: each a column profile times a row profile, all in one matrix product."""
+    at_x, at_y = x + view.x_um, y + view.y_um
+    down = (
+        reflexes.EPITHELIUM_LEVEL * bell(at_y, REFLEX_RADIUS_UM) * reflexes.band(y, view.defocus_um + apparent_um),
+        reflexes.STROMA_LEVEL
+        * bell(at_y, reflexes.STROMA_RADIUS_UM)
+        * reflexes.stroma(y, view.defocus_um, apparent_um),
+        reflexes.HALO_LEVEL * bell(at_y, reflexes.HALO_RADIUS_UM),
+    )
+    across = (facing_x, bell(at_x, reflexes.STROMA_RADIUS_UM), bell(at_x, reflexes.HALO_RADIUS_UM))
+    columns = (np.stack(down, axis=1) * vignetting[:, None]).astype(np.float32)
+    light: Image = columns @ np.stack(across).astype(np.float32)
     return light
 
 
@@ -113,11 +150,6 @@ def expose(light: Image | None, bits_stored: int, exposure_us: float, gain: floa
     electrons += np.float32(BLACK_LEVEL * top + 0.5)
     np.clip(electrons, 0, top, out=electrons)
     return electrons.astype(np.uint8) if bits_stored == 8 else electrons.astype(np.uint16)
-
-
-def _reflex(distance_um: Profile, radius_um: float) -> Profile:
-    profile: Profile = np.exp(-((distance_um / radius_um) ** 2))
-    return profile
 
 
 def _transfer(frequency: Profile, blur_um: float, smear_um: float, shift_um: float) -> Spectrum:

@@ -22,6 +22,8 @@ class SimSettings:
         None  # where the links `stage` and `camera` go; they survive a replug, a pty's name does not
     )
     camera: bool = True
+    restless: bool = False  # a patient who blinks, looks about and has a poor tear film
+    guttae_percent: float = 0.0  # of the endothelium's area
     steps_per_mm: Vector = (800.0, 800.0, 800.0)
     max_rate_mm_per_min: Vector = (6000.0, 6000.0, 4800.0)
     acceleration_mm_per_s2: Vector = (1000.0, 1000.0, 500.0)

@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pytest
 
 from firmware_app.endothelium.filters import Plane
+from firmware_app.endothelium.look import score_reflex
 from firmware_app.endothelium.measure import measure
-from firmware_app.endothelium.sharpness import sharpness
+from firmware_app.endothelium.reflex_geometry import ReflexGeometry
 from firmware_app.model import Eye, Morphometry, Position
 from hw.sim.eye import SimulatedHead
 
@@ -197,7 +198,7 @@ def test_what_hides_the_cells_is_named_first_with_its_share(name: str) -> None:
     assert refusal is not None
     told = refusal.reason.split(": ", 1)[1]
     assert told.split(" % of the picture is ")[1].startswith(words), refusal.reason
-    assert int(told.split(" %")[0]) == pytest.approx(93 if name != "haze" else 80, abs=15)
+    assert int(told.split(" %")[0]) == pytest.approx(93 if name != "haze" else 55, abs=15)
 
 
 @pytest.mark.parametrize("name", IN_THE_WAY)
@@ -227,8 +228,14 @@ def test_numbers_of_a_poor_picture_say_so() -> None:
 
 @pytest.mark.parametrize("eye", list(Eye))
 def test_sharpness_leads_to_the_focus_from_half_a_millimetre(eye: Eye) -> None:
+    def score(defocus_um: float) -> float:
+        """As the scan by contrast has it: the edges of the bands, and the epithelium, are sharp somewhere too."""
+        found = score_reflex(frame(4, eye, defocus_um=defocus_um), 8, ReflexGeometry(UM_PER_PX))
+        return found.sharpness * found.usability
+
     for side in (-1, 1):
-        scores = [sharpness(frame(4, eye, defocus_um=side * dz)) for dz in (0, 25, 50, 100, 200, 300, 500)]
-        assert scores == sorted(scores, reverse=True)
-    fine = {dz: sharpness(frame(4, eye, defocus_um=dz)) for dz in range(-40, 41, 5)}
+        near = [score(side * dz) for dz in (0, 25, 50, 75, 100)]
+        assert near == sorted(near, reverse=True)
+        assert max(score(side * dz) for dz in range(150, 701, 50)) < 0.7 * near[-1]
+    fine = {dz: score(dz) for dz in range(-40, 41, 5)}
     assert abs(max(fine, key=lambda dz: fine[dz])) <= 10

@@ -14,6 +14,7 @@ from firmware_app.endothelium.usability import score_frame
 from firmware_app.model import Eye, Position
 from hw.sim import optics
 from hw.sim.eye import SimulatedHead
+from hw.sim.reflexes import DIMMING_DEFOCUS_UM, REFLEX_LEVEL, REFLEX_RADIUS_UM, bell
 
 SEEDS = (2, 9)
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -33,9 +34,16 @@ def frame(
     haze: float = 0.0,
     bits: int = 8,
 ) -> Pixels:
+    """As through a slit as wide as the picture: the bands of the simulated eye have tests of their own."""
     eye = head(seed).eyes[Eye.RIGHT]
     view = optics.View(off_um, 0.0, defocus_um, *smear_um)
-    light = optics.signal(optics.scene(eye.spectrum, view), view, eye.thickness_um, eye.tilt)
+    x = (np.arange(optics.COLUMNS) - optics.COLUMNS / 2) * optics.UM_PER_PX + off_um
+    y = (np.arange(optics.ROWS) - optics.ROWS / 2) * optics.UM_PER_PX
+    level = REFLEX_LEVEL / (1 + (defocus_um / DIMMING_DEFOCUS_UM) ** 2)
+    across, beside = level * bell(x, REFLEX_RADIUS_UM), 0.035 * bell(x, 2 * REFLEX_RADIUS_UM)
+    down = bell(y, REFLEX_RADIUS_UM) * (1 - 0.15 * (y / y[0]) ** 2)
+    light = optics.scene(eye.spectrum, view) * across.astype(np.float32) + beside.astype(np.float32)
+    light *= down.astype(np.float32)[:, None]
     light = light * np.float32(1 - haze) + np.float32(0.3 * haze)
     return optics.expose(light, bits, optics.NOMINAL_EXPOSURE_US, 1.0, np.random.default_rng(seed))
 
@@ -76,7 +84,7 @@ def test_defocus_smear_and_haze_lower_the_scores_in_order(seed: int, bits: int) 
         ({"smear_um": (20.0, 0.0)}, "smeared: the eye moved"),
         ({"defocus_um": 130.0}, "out of focus"),
         ({"defocus_um": 400.0}, "no cells to be seen"),
-        ({"off_um": 1000.0}, "too dark"),
+        ({"off_um": 1150.0}, "too dark"),
         ({"off_um": 3000.0}, "dark: the lid is closed"),
     ],
 )

@@ -130,7 +130,7 @@ def test_one_film_shows_both_eyes(finished: tuple[Path, str], summary: dict[str,
 
 def test_the_words_tell_every_step_and_the_table(finished: tuple[Path, str]) -> None:
     _, words = finished
-    steps = ("worklist", "home", "eye R", "focus", "capture L", "exam finish", "stored", "archive asked over DICOM")
+    steps = ("worklist", "home", "auto R", "auto L", "exam finish", "stored", "archive asked over DICOM")
     steps += ("committed", "performed procedure step: COMPLETED", "printed")
     assert [step for step in steps if f"ok      {step}" not in words] == []
     assert "CD, cells/mm2" in words

@@ -18,8 +18,10 @@ from mpps_samples import OTHER_ITEM
 from objects_samples import ITEM, PATIENT
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from records_material import CAPTURED, frame_of
 
-from firmware_app.model import Exam, Eye, Patient
+from firmware_app.gaze import gaze_at
+from firmware_app.model import Exam, Eye, FixationPoint, Patient
 from firmware_app.net.node import Node
 from firmware_app.objects.discontinuation import REASONS, UNSPECIFIED, discontinuation_reason
 from firmware_app.objects.errors import ObjectError
@@ -183,6 +185,20 @@ async def test_an_exam_that_was_never_closed_is_resumed_not_appended_to(tmp_path
             await bench.exams.append(first.exam_id, "")
         with pytest.raises(UnknownRecord):
             await bench.exams.append("nowhere", "")
+
+
+async def test_a_peripheral_picture_takes_no_central_ones_place(tmp_path: Path) -> None:
+    async with exam_bench(tmp_path, None) as bench:
+        exam = await bench.exams.start([], PATIENT, "Op")
+        for number, point in enumerate((FixationPoint.CENTRE, FixationPoint.UP)):
+            saved = await bench.records.save_capture(
+                exam, frame_of(number), **(CAPTURED | {"gaze": gaze_at(point, 10)})
+            )
+            assert saved.point is point
+        bench.exams.exam = None  # as after a crash
+        await bench.exams.resume(exam.exam_id, lambda text: None)
+        accepted = (await bench.exams.result(Eye.LEFT)).captured.capture
+        assert accepted.point is FixationPoint.CENTRE
 
 
 async def test_the_wrong_patient_is_discontinued_with_its_code(tmp_path: Path, system: InformationSystem) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,9 +30,11 @@ def test_the_captures_of_an_eye_become_one_picture(around: Bench) -> None:
             running.run("panorama R")
         running.run("home")
         running.run("exam unscheduled P1 Doe^Jo")
-        running.run("eye R")
-        running.run("focus")
-        first = running.run("capture R")
+        first = running.run("auto R")
+        assert first["thickness"]["thickness_um"] == pytest.approx(
+            around.instrument["truth"]["R"]["thickness_um"], abs=5
+        )
+        assert (first["point"], first["bursts"]) == ("centre", 1)
         with pytest.raises(CommandRefused, match="the right eye has 1 captures in this exam: a panorama needs two"):
             running.run("panorama R")
         running.run("move 180 0 0")
@@ -49,5 +52,20 @@ def test_the_captures_of_an_eye_become_one_picture(around: Bench) -> None:
         assert json.loads(numbers.read_bytes()) == {key: value for key, value in made.items() if key != "files"}
         with pytest.raises(CommandRefused, match="the left eye has 0 captures"):
             running.run("panorama L")
+        text, series = running.link.run("panorama L --take 3")
+        assert text.startswith("left eye, 3 of 3 captures: CD ")
+        assert sorted(round(each["columns_px"], -2) for each in series["pairs"]) == [-200, 200, 400]
+        text, _ = running.link.run("nudge back 40")
+        assert re.search(r"; (3|4|5)\d um too far \(", text), text
+        told: list[str] = []
+        running.link.run("watch --seconds 1", told.append)
+        assert told and all("too far" in line for line in told)
+        aligned = running.run("align")
+        assert aligned["thickness"]["thickness_um"] == pytest.approx(
+            around.instrument["truth"]["L"]["thickness_um"], abs=5
+        )
+        with pytest.raises(CommandRefused, match="no fixation target up"):
+            running.run("auto L --at up")
+        assert running.run("results L")["thickness"] is not None
         running.run("exam finish")
         assert picture.exists()

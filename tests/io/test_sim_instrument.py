@@ -16,6 +16,7 @@ import trio
 
 from firmware_app.model import Position
 from hw.errors import DeviceLost
+from hw.sim.__main__ import main
 from hw.sim.instrument import (
     SIM_STAGE_CONFIG,
     InstrumentPorts,
@@ -120,6 +121,27 @@ async def test_what_cannot_be_done_is_refused_with_what_can(line: str) -> None:
     async with powered(STAGE_ONLY) as instrument:
         with pytest.raises(ValueError, match=r"there are: unplug|is plugged in already"):
             await instrument.command(line)
+
+
+async def test_a_patient_looks_where_told_and_may_be_restless() -> None:
+    async with powered(SimSettings(seed=3, restless=True, guttae_percent=5.0)) as instrument:
+        assert 450 <= float(str(instrument.truth["R"]["thickness_um"])) <= 650
+        await instrument.command("gaze 0 -12.5")
+        for wrong, reason in (
+            ("gaze up 3", "no number of degrees"),
+            ("gaze 0 60", "at most 40"),
+            ("gaze 1", "there are"),
+        ):
+            with pytest.raises(ValueError, match=reason):
+                await instrument.command(wrong)
+
+
+@pytest.mark.parametrize("percent", ["-1", "61", "many"])
+def test_a_wrong_share_of_guttae_is_a_wrong_usage(percent: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--guttae", percent])
+    assert ended.value.code == 2
+    assert "is not a number from 0 to 60" in capsys.readouterr().err
 
 
 async def test_run_instrument_takes_commands_from_a_channel() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from firmware_app.model import Eye, Position
+from hw.sim.cornea import apparent_depth
 from hw.sim.eye import DECENTRING_UM, DEPTH_UM, NOMINAL_APEX, Motion, SimulatedHead
 from hw.sim.optics import COLUMNS, ROWS, UM_PER_PX, View, scene
 
@@ -22,8 +23,9 @@ def beside(position: Position, dx_um: float = 0.0, dy_um: float = 0.0, dz_um: fl
 
 
 def contrast(pixels: np.ndarray) -> float:
-    """Power of differences over 4 px, relative to the mean brightness."""
+    """Power of differences over 4 px within the rows, relative to the mean brightness, in the brighter rows."""
     values = pixels.astype(float)
+    values = values[values.mean(axis=1) > 0.5 * values.mean(axis=1).max()]
     smooth = (values[:, :-1] + values[:, 1:]) / 2
     return float(((smooth[:, 4:] - smooth[:, :-4]) ** 2).mean() / max(values.mean(), 1.0) ** 2)
 
@@ -58,11 +60,11 @@ def test_same_place_and_time_is_the_same_frame(head: SimulatedHead) -> None:
 
 def test_contrast_falls_on_both_sides_of_focus(head: SimulatedHead) -> None:
     focus = head.focus(Eye.RIGHT)
-    found = {dz: contrast(head.render(beside(focus, dz_um=dz), 0.3, 8)) for dz in (-200, -100, -50, 0, 50, 100, 200)}
+    found = {dz: contrast(head.render(beside(focus, dz_um=dz), 0.3, 8)) for dz in (-150, -100, -50, 0, 50, 100, 200)}
     assert found[0] > 1.1 * found[50] > 1.3 * found[100]
     assert found[0] > 1.1 * found[-50] > 1.3 * found[-100]
     assert found[100] > found[200]
-    assert found[-100] > found[-200]
+    assert found[-100] > found[-150]
 
 
 def test_reflex_dims_beside_the_apex_and_is_gone_after_a_millimetre(head: SimulatedHead) -> None:
@@ -87,6 +89,48 @@ def test_epithelium_gives_a_reflex_of_its_own_in_front(head: SimulatedHead) -> N
     focus, thickness = head.focus(Eye.RIGHT), head.eyes[Eye.RIGHT].thickness_um
     at, before = (head.render(beside(focus, dz_um=dz), 0.3, 8).mean() for dz in (-thickness, -thickness - 160))
     assert at > 1.3 * before
+
+
+def rows_of(head: SimulatedHead, eye: Eye, dz_um: float) -> np.ndarray:
+    """The light of each row at that defocus, without movement of the eye: that at this time is taken off."""
+    moved = head.eyes[eye].motion.at(1.0)
+    place = beside(head.focus(eye), *moved[:2], dz_um + moved[2])
+    return head.render(place, 1.0, 12).mean(axis=1) / 4095 - 0.02
+
+
+def steepest(rows: np.ndarray, sign: int) -> float:
+    """Height in the picture, um, of the steepest rise (1) or fall (-1) of the light going down."""
+    slope = np.convolve(sign * np.gradient(rows), np.ones(9) / 9, "same")
+    return float((ROWS / 2 - 0.5 - np.argmax(slope[8:-8]) - 8) * UM_PER_PX)
+
+
+@pytest.mark.parametrize("dz_um", [-60.0, -20.0, 20.0, 60.0, 120.0])
+def test_the_height_of_the_endotheliums_band_tells_its_depth(head: SimulatedHead, dz_um: float) -> None:
+    upper = dz_um > 0
+    height_um = steepest(rows_of(head, Eye.RIGHT, dz_um), 1 if upper else -1)
+    expected_um = -2 * np.tan(np.radians(35.0)) * dz_um + (180.0 if upper else -180.0)
+    assert height_um == pytest.approx(expected_um, abs=4)
+
+
+def test_both_layers_are_seen_halfway_with_the_stroma_between_them(head: SimulatedHead) -> None:
+    apparent_um = apparent_depth(head.thickness_um(Eye.LEFT))
+    rows = rows_of(head, Eye.LEFT, -apparent_um / 2)
+    back, front = steepest(rows, -1), steepest(rows, 1)
+    assert back - front == pytest.approx(2 * np.tan(np.radians(35.0)) * apparent_um - 360.0, abs=4)
+    gap = rows[ROWS // 2 - 8 : ROWS // 2 + 8].mean()
+    halo = rows_of(head, Eye.LEFT, -1500.0)[ROWS // 2 - 8 : ROWS // 2 + 8].mean()
+    assert rows[:60].mean() > 3 * gap > 1.5 * 3 * halo
+    assert rows[-60:].mean() > 1.5 * rows[:60].mean()
+
+
+@pytest.mark.parametrize(("dx_um", "dy_um"), [(2000.0, 0.0), (0.0, -2000.0), (1400.0, 1400.0)])
+def test_two_millimetres_beside_the_halo_still_rises_towards_the_eye(
+    head: SimulatedHead, dx_um: float, dy_um: float
+) -> None:
+    light = head.render(beside(head.focus(Eye.RIGHT), dx_um, dy_um, -900.0), 1.0, 8).astype(float)
+    left, right, top, bottom = light[:, :320].mean(), light[:, 320:].mean(), light[:240].mean(), light[240:].mean()
+    assert (left > 1.05 * right) == (dx_um > 0)
+    assert (top > 1.05 * bottom) == (dy_um < 0)
 
 
 def test_moving_the_stage_moves_the_cells_the_other_way(head: SimulatedHead) -> None:

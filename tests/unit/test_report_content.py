@@ -9,7 +9,8 @@ from objects_samples import CALIBRATION, EQUIPMENT, SCHEDULED, UNSCHEDULED
 from report_samples import edited, refused, reported
 
 from firmware_app.endothelium.history import History, Outcome
-from firmware_app.model import Method
+from firmware_app.gaze import gaze_at
+from firmware_app.model import CornealThickness, FixationPoint, Method
 from firmware_app.report import colours, content
 from firmware_app.report.charts import AREA_CLASSES, area_bars
 from firmware_app.report.typeface import can_draw, drawable_name, has_glyph, text_font
@@ -35,6 +36,14 @@ def test_cd_cv_and_hex_have_their_intervals() -> None:
     assert intervals == {"cd_per_mm2": "700–1200", "cv_percent": "12–30", "hex_percent": "15–65"}
     bare = content.figures(replace(numbers, cd_interval=None, cv_interval=None, hex_interval=None))
     assert not any(figure.interval for figure in bare)
+
+
+def test_thickness_and_gaze_are_told_where_there_are_any() -> None:
+    plain = reported().capture
+    assert (content.thickness_text(plain), content.point_text(plain)) == ("", "")
+    full = replace(plain, thickness=CornealThickness(537.6, 3.4, 4), gaze=gaze_at(FixationPoint.UP_LEFT, 10))
+    assert content.thickness_text(full) == "CCT 538 ± 3 µm"
+    assert content.point_text(full) == "looking up-left"
 
 
 def test_guttae_are_told_where_somebody_looked() -> None:
