@@ -23,7 +23,7 @@ from hw.errors import DeviceFault, Refused
 from hw.sim.eye import NOMINAL_APEX, SimulatedHead
 from hw.sim.motion import Motion, Profile, limited, straight
 from hw.sim.optics import UM_PER_PX
-from hw.sim.settings import SIM_STAGE_CONFIG, SimSettings
+from hw.sim.instrument import SIM_STAGE_CONFIG, SimSettings
 
 # Two status requests, the jog and its answer at 115200 baud, and Grbl's own 50 ms before a short block of motion ends.
 OVERHEAD_S = 0.07
