@@ -16,7 +16,7 @@ from deploy.kernel_bench.archive import Initramfs
 from deploy.kernel_bench.kernel import Kernel
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("trio", "numpy", "pyserial", "pillow", "pytest", "pytest-trio", "pytest-timeout")
+PACKAGES = ("trio", "numpy", "pyserial", "pillow", "msgspec", "tomli", "pytest", "pytest-trio", "pytest-timeout")
 PROJECT = ("firmware_app", "hw", "tests", "deploy/kernel_bench")
 # Of the standard library and the packages: large, and imported by nothing here.
 LEFT_OUT = re.compile(
