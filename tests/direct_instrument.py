@@ -14,16 +14,16 @@ from typing import Any
 import msgspec
 import trio
 
-from firmware_app.config import Config
+from firmware_app.config import Config, GrblConfig, SerialCameraConfig
 from firmware_app.model import Eye, Frame, Position
 from firmware_app.records.store import local_now
 from firmware_app.services.hardware import DeviceSlot, DeviceState
 from hw.abc import Identity, StageLimits, StampedPosition
 from hw.errors import DeviceFault, Refused
 from hw.sim.eye import NOMINAL_APEX, SimulatedHead
+from hw.sim.instrument import SIM_STAGE_CONFIG, SimSettings
 from hw.sim.motion import Motion, Profile, limited, straight
 from hw.sim.optics import UM_PER_PX
-from hw.sim.instrument import SIM_STAGE_CONFIG, SimSettings
 
 # Two status requests, the jog and its answer at 115200 baud, and Grbl's own 50 ms before a short block of motion ends.
 OVERHEAD_S = 0.07
@@ -171,11 +171,11 @@ def direct_instrument(head: SimulatedHead, at: Position | None = None) -> Direct
     settings = SimSettings()
     stage = DirectStage(settings, at or Position(-50_000.0, -20_000.0, -20_000.0))
     right, left = ([apex.x_um, apex.y_um, apex.z_um] for apex in (NOMINAL_APEX[Eye.RIGHT], NOMINAL_APEX[Eye.LEFT]))
-    tables: dict[str, Any] = {
-        "stage": SIM_STAGE_CONFIG | {"right_eye_um": right, "left_eye_um": left},
-        "camera": {"simulated": True, "um_per_px": UM_PER_PX},
-    }
-    return DirectInstrument(head, stage, DirectCamera(head, stage), msgspec.convert(tables, Config))
+    config = Config(
+        stage=msgspec.convert(SIM_STAGE_CONFIG | {"right_eye_um": right, "left_eye_um": left}, GrblConfig),
+        camera=SerialCameraConfig(simulated=True, um_per_px=UM_PER_PX),
+    )
+    return DirectInstrument(head, stage, DirectCamera(head, stage), config)
 
 
 def _mm(position: Position, settings: SimSettings) -> tuple[float, float, float]:

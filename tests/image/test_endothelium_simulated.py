@@ -110,14 +110,15 @@ def test_cells_are_counted_in_haze_only_where_they_are_right(blur_px: float, is_
     assert clear.mosaic is not None
     assert hazy.mosaic is not None
     assert hazy.morphometry is not None
-    counted, true = hazy.mosaic.labels[:, 440:], clear.mosaic.labels[:, 440:]
+    lit = slice(60, -60)
+    counted, true = hazy.mosaic.labels[lit, 440:], clear.mosaic.labels[lit, 440:]
     assert bool(np.mean(counted > 0) < 0.05) is is_dense
     kept = np.unique(counted[counted > 0])
     right = [
         cell for cell in kept if np.bincount(true[counted == cell]).max() > 0.7 * np.count_nonzero(counted == cell)
     ]
     assert len(right) >= 0.95 * len(kept)
-    assert np.mean(hazy.mosaic.labels[:, 40:380] > 0) > 0.8
+    assert np.mean(hazy.mosaic.labels[lit, 40:380] > 0) > 0.8
     assert hazy.morphometry.cd_per_mm2 == pytest.approx(head(3).truth(Eye.RIGHT).cd_per_mm2, rel=0.03)
 
 

@@ -9,26 +9,25 @@ from typing import Any
 import msgspec
 import trio
 
-from firmware_app.config import Config
+from firmware_app.config import Config, GrblConfig, SerialCameraConfig
 from firmware_app.model import Eye
 from firmware_app.records.store import local_now
 from firmware_app.services.devices import open_camera, open_stage
 from firmware_app.services.hardware import DeviceSlot
 from firmware_app.services.photographer import Photographer
-from hw.sim.instrument import SimulatedInstrument
+from hw.sim.instrument import SIM_STAGE_CONFIG, SimulatedInstrument
 from hw.sim.optics import UM_PER_PX
-from hw.sim.settings import SIM_STAGE_CONFIG, SimSettings
+from hw.sim.settings import SimSettings
 
 
 @asynccontextmanager
 async def photographer_on_ports(nursery: trio.Nursery) -> AsyncIterator[tuple[SimulatedInstrument, Photographer]]:
     instrument = SimulatedInstrument(SimSettings(seed=3))
     ports = await nursery.start(instrument.run)
-    tables: dict[str, Any] = {
-        "stage": SIM_STAGE_CONFIG | {"port": ports.stage},
-        "camera": {"port": ports.camera, "simulated": True, "um_per_px": UM_PER_PX},
-    }
-    config = msgspec.convert(tables, Config)
+    config = Config(
+        stage=msgspec.convert(SIM_STAGE_CONFIG | {"port": ports.stage}, GrblConfig),
+        camera=SerialCameraConfig(port=ports.camera, simulated=True, um_per_px=UM_PER_PX),
+    )
     assert config.stage is not None and config.camera is not None
     stage_slot, camera_slot = DeviceSlot[Any]("stage", local_now), DeviceSlot[Any]("camera", local_now)
     nursery.start_soon(stage_slot.supervise, lambda: open_stage(config.stage), lambda event: None)
