@@ -67,15 +67,20 @@ def test_a_scale_that_is_none_is_never_written(tmp_path: Path, um_per_px: float)
 def test_what_was_there_is_never_touched_and_every_line_is_flushed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flushed = []
+    flushed: list[str] = []
     fsync = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda fd: (flushed.append(fd), fsync(fd))[1])
+
+    def noted(descriptor: int) -> None:
+        flushed.append(Path(f"/proc/self/fd/{descriptor}").resolve().name)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
     append(tmp_path, Entry(camera=CALIBRATION))
     before = (tmp_path / JOURNAL_NAME).read_bytes()
     flushed.clear()
     append(tmp_path, Entry(stage=STAGE))
     assert (tmp_path / JOURNAL_NAME).read_bytes().startswith(before)
-    assert len(flushed) >= 2, "the file and its folder"
+    assert flushed[-2:] == [JOURNAL_NAME, tmp_path.name], "the file, then its folder"
 
 
 def test_no_file_that_could_not_be_one_is_read(tmp_path: Path) -> None:
