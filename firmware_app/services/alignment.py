@@ -166,9 +166,12 @@ class Aligner:
                 await self._measured(reading)
                 return
         elif self._thickness_looks <= THICKNESS_LOOKS_MAX:
+            if reading.apparent_um is None and (abs(away_um) < READINGS_APART_UM or self._thickness_looks > 3):
+                # Both layers would be seen here, or would have been by now: it was the other one.
+                self._other_layer = not self._other_layer
+                if abs(away_um) < READINGS_APART_UM:
+                    return
             self._progress(f"{reading.words}: moving {-away_um:+.0f} um to see both layers")
-            # A second guess that does not lead there was the wrong layer.
-            self._other_layer = self._thickness_looks > 2 and reading.apparent_um is None and not self._other_layer
             await self._eyepiece.move_by(dz_um=-away_um)
         if self._thickness_looks > THICKNESS_LOOKS_MAX and len(apparent) < self._wanted:
             self._why_none = self._why_none or "both layers were not seen in one picture"
