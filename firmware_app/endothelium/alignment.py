@@ -33,6 +33,7 @@ RIM_PX = 20
 DARK = 1e-4  # of full scale: less than the halo 3.6 mm beside the eye
 OFFSET_MAX_UM = 4000.0
 HALO_TOO_BRIGHT = 3.0
+LID_SHARE, NEAR_UM = 0.3, 700.0  # of the halo that has to be there, so near its middle
 RIM_LEAST_UM = 500.0  # nearer, a reflex is bright enough to have edges
 REFLEX, HALO = "by the reflex", "by the halo"
 
@@ -53,7 +54,7 @@ class ReflexOffset:
 def reflex_offset(
     pixels: npt.NDArray[np.generic], bits_stored: int, geometry: ReflexGeometry, bands: Bands | None = None
 ) -> ReflexOffset | None:
-    """None where no light comes back: no eye, or a closed lid. `bands` are those of this frame, if already found.
+    """None where too little light comes back: no eye, or a lid that is not open. `bands` are this frame's, if found.
 
     Beside a band the halo tells x only: what the stroma scatters there has a slope of its own along y.
     """
@@ -74,17 +75,21 @@ def reflex_offset(
         told = offset_in(image, widest, bits_stored, geometry, geometry.reflex_radius_um, REFLEX)
         share = min(1.0, limit_um / max(told.distance_um, 1.0))
         return ReflexOffset(share * told.x_um, share * told.y_um, told.words)
-    dark = [part for part in parts if float(light[part].mean()) <= LIT]
+    # Behind a lid that is half open a band is dark too, and yet no halo.
+    brightest = max((float(light[part].mean()) for part in parts), default=0.0)
+    dark = [part for part in parts if float(light[part].mean()) <= min(LIT, 0.5 * brightest)]
     if not dark:
-        return ReflexOffset(0.0, 0.0, "not to be told: overexposed")
+        return ReflexOffset(0.0, 0.0, "not to be told")
     widest = max(dark, key=lambda part: part.size)
+    if float(light[widest].mean()) < LID_SHARE * geometry.halo_level:
+        return None
     beside = offset_in(image, widest, bits_stored, geometry, geometry.halo_radius_um, HALO)
     return ReflexOffset(max(-limit_um, min(limit_um, beside.x_um)), 0.0, "by the halo, x only")
 
 
 def offset_by_halo(
     image: npt.NDArray[np.generic], light: Light, bits_stored: int, geometry: ReflexGeometry
-) -> ReflexOffset:
+) -> ReflexOffset | None:
     """From a picture without bands; where it is too bright for a halo so far off, its brightness tells how far.
 
     By its middle half: a band just outside reaches into the picture by its blur.
@@ -93,6 +98,8 @@ def offset_by_halo(
     told = offset_in(image, middle, bits_stored, geometry, geometry.halo_radius_um, HALO)
     level = float(light[middle].mean())
     expected = geometry.halo_level * math.exp(-((told.distance_um / geometry.halo_radius_um) ** 2))
+    if told.distance_um < NEAR_UM and level < LID_SHARE * expected:
+        return None
     if level <= HALO_TOO_BRIGHT * expected or told.distance_um < RIM_LEAST_UM:
         return told
     far = math.sqrt(math.log(max(geometry.halo_level / level, 1.0))) * geometry.halo_radius_um

@@ -26,6 +26,7 @@ READINGS = 4
 READINGS_APART_UM = 45.0  # both bands as far inside the picture as this is near the middle between them
 
 # From nominal. A band is in the picture from some 640 um too far to 280 um too near: any two neighbours overlap.
+SWEEPS = 2  # a blink in the one place where there was something to see
 SEARCH_UM = (0.0, -550.0, 550.0, -1100.0, 1100.0)
 
 
@@ -143,14 +144,15 @@ class Aligner:
     async def _search(self) -> None:
         """On to the next depth. What a wrong reading led away from is searched with the other one."""
         self._other_layer, self._focus_z_um, self._turns = False, None, 0
+        self._centred = False
         self._searched += 1
-        if self._searched >= len(SEARCH_UM):
+        if self._searched >= SWEEPS * len(SEARCH_UM):
             low, high = min(SEARCH_UM), max(SEARCH_UM)
             raise Refused(
                 f"{self._eyepiece.name}: no reflex of the cornea from {low:+.0f} to {high:+.0f} um of its nominal "
                 "depth: is the chin on its rest, the eye open?"
             )
-        there_um = SEARCH_UM[self._searched]
+        there_um = SEARCH_UM[self._searched % len(SEARCH_UM)]
         self._progress(f"no reflex of a layer here: looking {there_um:+.0f} um from the nominal depth")
         here = await self._eyepiece.stage.position()
         await self._eyepiece.move_by(dz_um=self._eyepiece.nominal.z_um + there_um - here.z_um)
@@ -166,9 +168,12 @@ class Aligner:
                 await self._measured(reading)
                 return
         elif self._thickness_looks <= THICKNESS_LOOKS_MAX:
+            if reading.apparent_um is None and (abs(away_um) < READINGS_APART_UM or self._thickness_looks > 3):
+                # Both layers would be seen here, or would have been by now: it was the other one.
+                self._other_layer = not self._other_layer
+                if abs(away_um) < READINGS_APART_UM:
+                    return
             self._progress(f"{reading.words}: moving {-away_um:+.0f} um to see both layers")
-            # A second guess that does not lead there was the wrong layer.
-            self._other_layer = self._thickness_looks > 2 and reading.apparent_um is None and not self._other_layer
             await self._eyepiece.move_by(dz_um=-away_um)
         if self._thickness_looks > THICKNESS_LOOKS_MAX and len(apparent) < self._wanted:
             self._why_none = self._why_none or "both layers were not seen in one picture"

@@ -84,7 +84,7 @@ def test_defocus_smear_and_haze_lower_the_scores_in_order(seed: int, bits: int) 
         ({"smear_um": (20.0, 0.0)}, "smeared: the eye moved"),
         ({"defocus_um": 130.0}, "out of focus"),
         ({"defocus_um": 400.0}, "no cells to be seen"),
-        ({"off_um": 1150.0}, "too dark"),
+        ({"off_um": 1070.0}, "too dark"),
         ({"off_um": 3000.0}, "dark: the lid is closed"),
     ],
 )
