@@ -81,6 +81,26 @@ def streaks(rng: np.random.Generator, side: int, T: float) -> Image:  # noqa: N8
     return out if rng.random() < 0.5 else out.T
 
 
+def strokes(rng: np.random.Generator, side: int, T: float) -> Image:  # noqa: N803
+    """Short lines that look like pieces of borders and are none: folds of the membrane, edges of organelles."""
+    out = np.zeros((side, side), np.float32)
+    rows, columns = np.meshgrid(np.arange(side), np.arange(side), indexing="ij")
+    for _ in range(int(rng.uniform(0.02, 0.2) * (side / T) ** 2)):
+        row, column = rng.uniform(0, side, 2)
+        angle, half, wide = rng.uniform(0, np.pi), rng.uniform(0.1, 0.4) * T, rng.uniform(0.03, 0.09) * T
+        reach = int(half + 4 * wide) + 2
+        box = (
+            slice(max(0, int(row) - reach), int(row) + reach + 1),
+            slice(max(0, int(column) - reach), int(column) + reach + 1),
+        )
+        dr, dc = rows[box] - row, columns[box] - column
+        along, across = dr * np.cos(angle) + dc * np.sin(angle), dc * np.cos(angle) - dr * np.sin(angle)
+        bent = across + rng.uniform(-0.3, 0.3) * along**2 / half
+        beyond = np.maximum(np.abs(along) - half, 0)
+        out[box] += rng.choice([-1.5, -1.0, 1.0]) * rng.uniform(0.3, 1.5) * np.exp(-(bent**2 + beyond**2) / wide**2)
+    return out
+
+
 def specks(rng: np.random.Generator, side: int, T: float) -> Image:  # noqa: N803
     """A few bright deposits or dark debris, anywhere."""
     out = np.zeros((side, side), np.float32)

@@ -21,6 +21,7 @@ from deploy.training.artefacts import (
     not_endothelium,
     specks,
     streaks,
+    strokes,
 )
 from deploy.training.sensor import develop
 from deploy.training.tissue import Image, Raster, Tissue, lay, smooth_noise
@@ -28,8 +29,8 @@ from deploy.training.tissue import Image, Raster, Tissue, lay, smooth_noise
 SPACINGS_PX = (13.0, 31.0)
 BORDER_SIGMA_PX = 1.3  # of the border's truth
 SEEN = 0.85  # structure over noise at which half of the observers would still count the cells
-GUESSED = 0.45  # at which they would still guess where the borders run: the network is to guess there too
-SEEN_SLOPE = 3.5
+GUESSED = 0.4  # at which they would still guess where the borders run: the network is to guess there too
+SEEN_SLOPE = 5.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +106,10 @@ def reflectance(raster: Raster, rng: np.random.Generator) -> tuple[Image, Image]
     line = rng.uniform(0.035, 0.11) * T
     faint = np.exp(rng.normal(0, rng.uniform(0, 0.45), 4096)).astype(np.float32)
     faint /= faint.mean()
-    strength = faint[raster.side] if rng.random() < 0.85 else np.float32(1)
+    strength = faint[raster.side] if rng.random() < 0.85 else np.ones((side, side), np.float32)
+    if rng.random() < 0.5:  # borders that fade along their way: what is left of them still says that they are there
+        fading = smooth_noise(rng, side, rng.uniform(0.2, 0.7) * T, 1)[..., 0]
+        strength = strength * np.clip(1 + rng.uniform(0.2, 0.9) * fading, 0.02, None).astype(np.float32)
     structure = -strength * np.exp(-((d / line) ** 2)) * rng.uniform(0.6, 1.4)
     if rng.random() < 0.5:  # a rim of the other sign inside the border, as beside every edge out of best focus
         rim, width = rng.uniform(1.6, 3.0) * line, rng.uniform(0.8, 1.5) * line
@@ -123,7 +127,10 @@ def reflectance(raster: Raster, rng: np.random.Generator) -> tuple[Image, Image]
     structure = structure.astype(np.float32)
     structure -= structure.mean()
     structure /= structure.std() + 1e-6
-    return structure, filling(raster, rng)
+    texture = filling(raster, rng)
+    if rng.random() < 0.1:  # hardly anything but the borders, as in drawings, phantoms and long exposures
+        texture *= rng.uniform(0, 0.2)
+    return structure, texture
 
 
 def filling(raster: Raster, rng: np.random.Generator) -> Image:
@@ -143,11 +150,29 @@ def filling(raster: Raster, rng: np.random.Generator) -> Image:
     if rng.random() < 0.5:  # mottled by what lies above and below
         length = log_uniform(rng, 0.25, 1.0) * T
         out += rng.uniform(0, 0.5) * smooth_noise(rng, side, length, 1)[..., 0].astype(np.float32)
+    if rng.random() < 0.3:
+        out += strokes(rng, side, T)
+    if rng.random() < 0.2:
+        out += ripples(raster, rng)
     if rng.random() < 0.35:  # granules
         dots = (rng.random((side, side)) < rng.uniform(0.1, 0.6) / T**2).astype(np.float32)
         spot = gaussian_filter(dots, rng.uniform(0.05, 0.1) * T)
         out += rng.choice([-1.0, 1.0, 1.0]) * rng.uniform(1, 4) * spot / (spot.max() + 1e-6)
     return out.astype(np.float32)
+
+
+def ripples(raster: Raster, rng: np.random.Generator) -> Image:
+    """Fringes across some cells: interference, or the lines of a scan that a moving eye has sheared."""
+    T, side = raster.spacing_px, raster.cell.shape[0]  # noqa: N806
+    rows, columns = np.meshgrid(np.arange(side), np.arange(side), indexing="ij")
+    angle = rng.uniform(0, np.pi) if rng.random() < 0.5 else rng.choice([0.0, np.pi / 2])
+    along = np.cos(angle) * rows + np.sin(angle) * columns
+    cells = int(raster.cell.max()) + 1
+    start = rng.uniform(0, 2 * np.pi, cells)[raster.cell]
+    where = np.clip(smooth_noise(rng, side, rng.uniform(0.4, 1.5) * T, 1)[..., 0] - rng.uniform(-0.5, 1), 0, 1.5)
+    fringes = np.sin(along * 2 * np.pi / (rng.uniform(0.09, 0.3) * T) + start)
+    out: Image = (rng.uniform(0.2, 1.2) * where * fringes).astype(np.float32)
+    return out
 
 
 def visibility(rng: np.random.Generator, side: int, T: float) -> Image:  # noqa: N803

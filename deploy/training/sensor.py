@@ -24,9 +24,11 @@ def develop(
     side = light.shape[0]
     factor = 1.0 if rng.random() < 0.4 else float(np.exp(rng.uniform(np.log(0.45), np.log(1.6))))
     native = max(round(side * factor), 64)
-    shown = resized(light, native)
+    shown = resized(sheared_lines(rng, light, spacing_px), native)
     electrons = float(np.exp(rng.uniform(np.log(150), np.log(20000))))
     read = float(np.exp(rng.uniform(np.log(0.0008), np.log(0.012))))
+    if rng.random() < 0.08:
+        electrons, read = 1e6, 1e-4
     deviation = np.sqrt(np.maximum(shown, 0) / electrons + read**2)
     noise = deviation * rng.standard_normal(shown.shape)
     if rng.random() < 0.3:  # noise of a picture that was filtered or resampled before
@@ -45,6 +47,25 @@ def develop(
     clipped = gaussian_filter(((light > ceiling) | (light < 0.004)).astype(np.float32), 0.25 * spacing_px)
     power += (4 * clipped) ** 2 * (gaussian_filter(structure**2, window) + 1e-6)
     return out, np.sqrt(power).astype(np.float32)
+
+
+def sheared_lines(rng: np.random.Generator, light: Image, spacing_px: float) -> Image:
+    """A scan whose lines do not quite lie above each other: half frames of a moving eye, or a trembling line clock."""
+    if rng.random() > 0.15:
+        return light
+    side = light.shape[0]
+    if rng.random() < 0.5:
+        shift = np.where(np.arange(side) // int(rng.integers(1, 3)) % 2, 1, -1) * rng.uniform(0.01, 0.06) * spacing_px
+    else:
+        shift = gaussian_filter(rng.standard_normal(side), rng.uniform(0.3, 1.5))
+        shift *= rng.uniform(0.01, 0.05) * spacing_px / shift.std()
+    columns = np.clip(np.arange(side)[None, :] + shift[:, None], 0, side - 1)
+    left = np.minimum(columns.astype(int), side - 2)
+    share = columns - left
+    lines = light if rng.random() < 0.5 else light.T
+    moved = np.take_along_axis(lines, left, 1) * (1 - share) + np.take_along_axis(lines, left + 1, 1) * share
+    out = moved if lines is light else moved.T
+    return np.ascontiguousarray(out, np.float32)
 
 
 def resized(image: Image, side: int) -> Image:
