@@ -18,7 +18,7 @@ import trio
 from firmware_app.config import Config, NodeConfig
 from firmware_app.console.commands import Command, CommandContext, CommandTable
 from firmware_app.console.protocol import Reply
-from firmware_app.model import Exam, Eye, FixationPoint
+from firmware_app.model import Exam, Eye
 from firmware_app.net.node import Node
 from firmware_app.net.performer import EventReport
 from firmware_app.objects.film_settings import FilmSettings
@@ -103,7 +103,7 @@ class Instrument:
             lights=self.lights,
             scale_of_frame=self.calibrations.scale,
             um_per_px=self.calibrations.um_per_px,
-            show_target=self._show_target,
+            show_target=self.lights.aim,
         )
         self.calibration = CalibrationService(
             self.calibrations, self.capture, self.stage, self.camera, now, self.bus.publish
@@ -184,9 +184,6 @@ class Instrument:
             store=partial(send_in_order, contexts=self.entities.contexts("storage"), decompress=decompress),
             on_settled=self.commitment.wake,
         )
-
-    async def _show_target(self, point: FixationPoint) -> str:
-        return (await self.lights.show_target(point)).words
 
     def _after_imports(self, command: Command) -> Command:
         async def handle(context: CommandContext, arguments: Mapping[str, Any]) -> Reply:

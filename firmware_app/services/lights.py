@@ -99,6 +99,20 @@ class LightService:
         voice = f"no fixation lamp is configured: ask the patient to look {where}"
         return ShownTarget(gaze, fixation is not None, f"fixation lamp {target} is lit" if fixation else voice)
 
+    async def aim(self, target: str) -> str:
+        """Before a photograph by itself: show the target, and tell what was done. `Refused` where nobody would look.
+
+        A peripheral picture is marked as one, so somebody must have made the patient look: a lamp, or a person who has
+        said so (`fixation`).
+        """
+        told = self._gaze is not None and self._gaze.target == target
+        if self._config.fixation is None and target != "centre" and not told:
+            raise Refused(
+                f"no fixation target {target}: no fixation lamp is configured ([light.fixation]); "
+                f"ask the patient to look {target} and say so (fixation {target}), then again"
+            )
+        return (await self.show_target(target)).words
+
     async def hide_target(self) -> None:
         """No fixation lamp, and nobody knows where the patient looks."""
         self._gaze = None

@@ -222,6 +222,17 @@ async def test_an_output_that_the_board_has_not_got_costs_one_lamp_and_not_the_s
 # ------------------------------------------------------------------------------------------------ no lamps, console
 
 
+async def test_without_a_lamp_a_peripheral_photograph_needs_somebody_who_told_the_patient() -> None:
+    dark = await bench(LightConfig())
+    assert "ask the patient to look ahead" in await dark.lights.aim("centre")
+    with pytest.raises(Refused, match=r"no fixation target up: .*fixation up"):
+        await dark.lights.aim("up")
+    await dark.lights.show_target("up")
+    assert "ask the patient to look up" in await dark.lights.aim("up")
+    lit = await bench()
+    assert await lit.lights.aim("up") == "fixation lamp up is lit"
+
+
 async def test_without_lamps_everything_works_and_says_so() -> None:
     made = await bench(LightConfig())
     with trio.fail_after(5):
