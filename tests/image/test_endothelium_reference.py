@@ -34,10 +34,10 @@ class Limits:
 
 
 LIMITS = {
-    "gavet": Limits(1.5, 2.0, 5.5, 0.95, 90),
-    "confoscan52": Limits(1.9, 2.2, 5.5, 0.93, 90),
-    "cwru": Limits(3.0, 4.0, 11.0, 0.83, 80),
-    "alizarine": Limits(0.6, 1.9, 1.6, 0.99, 100),
+    "gavet": Limits(1.2, 1.3, 3.0, 0.96, 90),
+    "confoscan52": Limits(1.7, 2.0, 5.0, 0.935, 90),
+    "cwru": Limits(3.3, 4.0, 8.5, 0.87, 80),
+    "alizarine": Limits(0.6, 1.6, 1.3, 0.99, 100),
 }
 EVERY = {"gavet": 1, "confoscan52": 2, "cwru": 1, "alizarine": 3}
 WORST_ECD_PERCENT = 8.0  # of any single image of these sets
