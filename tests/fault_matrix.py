@@ -1,6 +1,7 @@
 """Every fault at every step of an exam: what the service makes of it, and whether the exam goes on.
 
-What is asked is in `_FaultyExam`; what came of one fault in one step is an `Outcome`, whose `problem` is empty where everything was as it must be.
+What is asked is in `_FaultyExam`; what came of one fault in one step is an `Outcome`, whose `problem` is empty where
+everything was as it must be.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ OUT_S: Final = 0.7  # how long a plug stays out, at least
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Lines for the simulator. `loses`: the device is lost by it. `unseen`: no board can know, only homing finds out."""
+    """Lines for the simulator. `loses`: the device is lost by it. `unseen`: no board can know it, homing finds out."""
 
     name: str
     device: str

@@ -42,6 +42,7 @@ class GrblLink:
     def __init__(self, tty: Tty, label: str) -> None:
         self.label = label
         self.incidents = Incidents()
+        self.blackouts = 0  # how often the board has put its outputs out by itself
         self.unrecognised = 0
         self.failure: DeviceError | None = None
         self._tty = tty
@@ -97,6 +98,7 @@ class GrblLink:
     def _take(self, event: Event) -> None:
         outcome = self._dialogue.received(event)
         self._banners += isinstance(event, Banner)
+        self.blackouts += isinstance(event, Banner | Alarm)
         match event:
             case Status():
                 self._status = event
@@ -181,10 +183,10 @@ class GrblLink:
         )
         self.require_none_since(incidents)
 
-    async def pause(self, seconds: float, since: Incidents) -> None:
-        """Sleep, but not through an alarm, a restart or the loss of the port."""
+    async def pause(self, seconds: float, since: Incidents, ended: Callable[[], bool] = lambda: False) -> None:
+        """Sleep, but not through an alarm, a restart or the loss of the port; `ended` is asked whenever the board spoke."""
         with trio.move_on_after(seconds):
-            while self.incidents == since:
+            while self.incidents == since and not ended():
                 await self._change()
         self.require_none_since(since)
 

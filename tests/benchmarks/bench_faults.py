@@ -31,11 +31,12 @@ async def run(exams: list[dict[str, Fault]], outcomes: list[Outcome]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", help="cells whose fault or step holds this text")
+    parser.add_argument("--only", nargs="+", default=[""], help="cells whose fault or step holds one of these texts")
     parser.add_argument("--diagonal", action="store_true", help="every fault and every step, but not every pair")
     arguments = parser.parse_args()
     exams = diagonal() if arguments.diagonal else matrix()
-    wanted = [each for each in exams if any(arguments.only in f"{each[step].name} {step}" for step in each)]
+    names = [" ".join(f"{fault.name} {step}" for step, fault in each.items()) for each in exams]
+    wanted = [each for each, name in zip(exams, names, strict=True) if any(text in name for text in arguments.only)]
     began = time.perf_counter()
     outcomes: list[Outcome] = []
     trio.run(run, wanted, outcomes)

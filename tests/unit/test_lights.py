@@ -39,6 +39,7 @@ class Board:
     alarm: str = ""
     silent: bool = False
     calls: int = 0
+    outputs_lost: int = 0
 
     async def set_output(self, name: str, level: float) -> None:
         await trio.lowlevel.checkpoint()
