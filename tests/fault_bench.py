@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -19,6 +19,7 @@ from firmware_app.instrument import Instrument, now
 from firmware_app.model import Event
 from firmware_app.profiles import load_profile
 from firmware_app.records.store import Records, open_records
+from hw.sim.eye import NOMINAL_APEX
 from hw.sim.instrument import InstrumentPorts, SimulatedInstrument, stage_config
 from hw.sim.optics import UM_PER_PX
 from hw.sim.settings import SimSettings
@@ -71,7 +72,8 @@ async def _collect(bench: FaultBench, *, task_status: trio.TaskStatus[None]) -> 
 
 def configuration(settings: SimSettings, ports: InstrumentPorts, folder: Path, light: LightConfig) -> Config:
     """Objects are queued for an archive that nobody asks: what a fault of a device can cost is what is queued."""
-    table = {**stage_config(settings), "port": ports.stage}
+    eyes = {f"{eye.name.lower()}_eye_um": astuple(apex) for eye, apex in NOMINAL_APEX.items()}
+    table = {**stage_config(settings), **eyes, "port": ports.stage}
     stage = msgspec.convert(table, KINDS[StageConfig][str(table["kind"])])
     assert isinstance(stage, StageConfig)
     camera = SerialCameraConfig(

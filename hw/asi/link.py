@@ -194,7 +194,7 @@ class AsiLink:
             await self._reply(await self._send(codec.HALT), REPLY_S, "HALT")
 
     async def pause(self, seconds: float, restarts: int, ended: Callable[[], bool] = lambda: False) -> None:
-        """Sleep, but not through a restart or the loss of the port; `ended` is asked whenever the board spoke."""
+        """Sleep, but not through a restart or the loss of the port; `ended` is asked when the board spoke."""
         with trio.move_on_after(seconds):
             while self.restarts == restarts and not ended():
                 await self._change()

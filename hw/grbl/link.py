@@ -16,7 +16,7 @@ import trio
 
 from hw.errors import Deadline, DeviceError, DeviceFault, DeviceLost, ProtocolError
 from hw.grbl import codec
-from hw.grbl.codec import Alarm, Banner, Error, Event, Status, Unrecognised
+from hw.grbl.codec import Alarm, Banner, Error, Event, State, Status, Unrecognised
 from hw.grbl.dialogue import Dialogue, Outcome, Phase
 from hw.tty import Tty
 
@@ -143,7 +143,7 @@ class GrblLink:
     async def command(self, line: bytes, timeout_s: float = REPLY_S) -> list[Event]:
         """Send a line, wait for its `ok`; returns what came before that. An error or alarm is a `DeviceFault`."""
         name = line.decode("ascii").strip()
-        await self.answered()
+        await self._get_in_step()
         self._require_ready(name)
         await self.write(line)
         # No checkpoint between the hand-over and this note of it: a cancelled caller has either sent and noted, or not.
@@ -184,7 +184,7 @@ class GrblLink:
         self.require_none_since(incidents)
 
     async def pause(self, seconds: float, since: Incidents, ended: Callable[[], bool] = lambda: False) -> None:
-        """Sleep, but not through an alarm, a restart or the loss of the port; `ended` is asked whenever the board spoke."""
+        """Sleep, but not through an alarm, a restart or the loss of the port; `ended` is asked when the board spoke."""
         with trio.move_on_after(seconds):
             while self.incidents == since and not ended():
                 await self._change()
@@ -218,6 +218,18 @@ class GrblLink:
         raise self._overdue("Grbl banner after a reset", RESET_TRIES * BANNER_S, heard)
 
     # ------------------------------------------------------------------------------------------ inside
+
+    async def _get_in_step(self) -> None:
+        """No line is out afterwards. An answer that was lost on the way would be waited for for ever.
+
+        At rest a reset keeps the position, and no late answer to the old line survives it as one to the new.
+        """
+        try:
+            await self.answered()
+        except (Deadline, ProtocolError):
+            if (await self.status()).state is not State.IDLE:
+                raise
+            await self.reset()
 
     async def _handed_over(self, data: bytes) -> None:
         if self.failure is not None:
