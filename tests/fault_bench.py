@@ -72,8 +72,9 @@ async def _collect(bench: FaultBench, *, task_status: trio.TaskStatus[None]) -> 
 
 def configuration(settings: SimSettings, ports: InstrumentPorts, folder: Path, light: LightConfig) -> Config:
     """Objects are queued for an archive that nobody asks: what a fault of a device can cost is what is queued."""
-    eyes = {f"{eye.name.lower()}_eye_um": astuple(apex) for eye, apex in NOMINAL_APEX.items()}
-    table = {**stage_config(settings), **eyes, "port": ports.stage}
+    table = {**stage_config(settings), "port": ports.stage}
+    if table.get("frame") != "by_hand":  # which begins anywhere
+        table |= {f"{eye.name.lower()}_eye_um": astuple(apex) for eye, apex in NOMINAL_APEX.items()}
     stage = msgspec.convert(table, KINDS[StageConfig][str(table["kind"])])
     assert isinstance(stage, StageConfig)
     camera = SerialCameraConfig(

@@ -1,4 +1,4 @@
-"""How long a stop takes, from the request to braking and to rest, with the real service in front of simulated boards."""
+"""How long a stop takes, from the request to braking and to rest: the real service in front of simulated boards."""
 
 from __future__ import annotations
 
