@@ -36,6 +36,7 @@ class FaultBench:
     service: Instrument
     records: Records
     events: list[Event] = field(default_factory=list)
+    told_s: dict[str, float] = field(default_factory=dict)  # when an event of a kind came last
     told: list[str] = field(default_factory=list)  # the progress of the operations
 
     def tell(self, text: str) -> None:
@@ -68,6 +69,7 @@ async def _collect(bench: FaultBench, *, task_status: trio.TaskStatus[None]) -> 
         task_status.started()
         async for event in subscription:
             bench.events.append(event)
+            bench.told_s[event.kind] = trio.current_time()
 
 
 def configuration(settings: SimSettings, ports: InstrumentPorts, folder: Path, light: LightConfig) -> Config:

@@ -60,7 +60,7 @@ STEPS: Final = ("start", "home", "drive", "align", "burst", "analysis", "finish"
 
 @dataclass
 class Outcome:
-    """`reason` is what the step that failed said, empty where it did not fail; `recovered_s` from the fault's end."""
+    """`reason` is what the step that failed said, empty where it did not fail; `recovered_s` is from the fault's end to ready, or to an answer."""
 
     fault: str
     step: str
@@ -151,7 +151,8 @@ class _FaultyExam:
         await bench.until("ready again", lambda: bench.is_ready, RECOVERY_S)
         await self._look(fault)
         await bench.until("ready again", lambda: bench.is_ready, RECOVERY_S)
-        outcome.recovered_s = trio.current_time() - since_s
+        ready_s = bench.told_s[f"{fault.device}.ready"] if fault.loses else trio.current_time()
+        outcome.recovered_s = ready_s - since_s
         told = bench.simulator.camera_told()
         assert told == (BITS_STORED, EXPOSURE_US), f"the camera was told {told}"
         await self._remedy(step, fault, outcome)
@@ -162,7 +163,7 @@ class _FaultyExam:
             await bench.until("lit as wanted", self._is_lit, LAMPS_S)
 
     async def _disturbed(self, step: str, fault: Fault, outcome: Outcome) -> float:
-        """Returns when the fault was at its end."""
+        """Returns when the fault was at its end; what was only disturbed is in use until the step has ended."""
         command, ended = self.bench.simulator.command, trio.Event()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._attempt, step, outcome, ended)
@@ -173,7 +174,8 @@ class _FaultyExam:
                 if not fault.loses:  # what only disturbs lasts until the step has ended
                     await ended.wait()
                 await command(fault.end)
-            return trio.current_time()
+            ended_s = trio.current_time()
+        return ended_s if fault.loses else trio.current_time()
 
     async def _attempt(self, step: str, outcome: Outcome, ended: trio.Event) -> None:
         try:

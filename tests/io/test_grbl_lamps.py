@@ -49,7 +49,7 @@ async def test_an_answer_that_was_lost_is_not_waited_for_for_ever(monkeypatch: p
         await instrument.command("silence stage off")
         before = stage.outputs_lost
         await stage.set_output("flood", 1.0)
-        assert instrument.lamps() == {"spindle": 0.0, "flood": 1.0}
+        assert (instrument.lamps()["spindle"], instrument.lamps()["flood"]) == (0.0, 1.0)
         assert stage.outputs_lost > before, "the reset put out what else was lit"
         assert stage.homed
         assert await stage.move_by(dx_um=-500.0) != at
