@@ -60,7 +60,10 @@ STEPS: Final = ("start", "home", "drive", "align", "burst", "analysis", "finish"
 
 @dataclass
 class Outcome:
-    """`reason` is what the step that failed said, empty where it did not fail; `recovered_s` is from the fault's end to ready, or to an answer."""
+    """`reason` is what the step that failed said, empty where it did not fail.
+
+    `recovered_s` is from the end of the fault to ready, where the device was lost, and else to its next answer.
+    """
 
     fault: str
     step: str
