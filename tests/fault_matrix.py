@@ -269,6 +269,30 @@ def matrix() -> list[dict[str, Fault]]:
     return [{step: FAULTS[(turn + APART * place) % len(FAULTS)] for place, step in enumerate(STEPS)} for turn in turns]
 
 
+DIAGONAL: Final[tuple[dict[str, str], ...]] = (
+    {
+        "start": "stage EIO",
+        "home": "stage alarm",
+        "drive": "stage unplug",
+        "align": "camera unplug",
+        "burst": "camera silence",
+        "analysis": "stage half line",
+        "finish": "camera EIO",
+    },
+    {
+        "start": "stage silence",
+        "home": "stuck motor",
+        "drive": "stage restart",
+        "align": "camera half frame",
+        "burst": "stage slow",
+        "analysis": "stage garbage",
+        "finish": "camera slow",
+    },
+    {"start": "camera garbage", "home": "lost steps", "align": "corrupt frames", "burst": "dropped frames"},
+)
+
+
 def diagonal() -> list[dict[str, Fault]]:
-    """Every fault once and every step at least twice, in three exams."""
-    return [dict(zip(STEPS, FAULTS[first : first + len(STEPS)], strict=False)) for first in (0, 7, 14)]
+    """Every fault once, in a step that it disturbs, and every step at least twice."""
+    named = {fault.name: fault for fault in FAULTS}
+    return [{step: named[name] for step, name in exam.items()} for exam in DIAGONAL]
