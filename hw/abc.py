@@ -79,6 +79,11 @@ class Stage(Protocol):
         """Names of the lamp outputs of the board, as its makers call them (`spindle`, `flood`, `cc`); none: empty."""
         ...
 
+    @property
+    def outputs_lost(self) -> int:
+        """How often the board has put its outputs out by itself, in an alarm, a reset or a restart: they stay dark."""
+        ...
+
     async def set_output(self, name: str, level: float) -> None:
         """Switch or dim an output, `level` 0..1; on or off only where the board can do no more.
 

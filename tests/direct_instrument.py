@@ -49,6 +49,7 @@ class DirectStage:
         travel = (-1000 * each for each in settings.travel_mm)
         self.limits = StageLimits(Position(*travel), Position(-1000.0, -1000.0, -1000.0))
         self.outputs: tuple[str, ...] = ()
+        self.outputs_lost = 0
 
     @property
     def moving(self) -> bool:

@@ -24,7 +24,7 @@ from hw.errors import DeviceError, Refused
 
 ILLUMINATION, FLASH, FIXATION = "illumination", "flash", "fixation"
 DIMMED = (ILLUMINATION, FLASH)
-# A board in alarm switches nothing until it was homed; nothing tells us of that but trying.
+# A board in alarm switches nothing until it was homed, and one that was reset is dark; it tells us of neither.
 AGAIN_S = 2.0
 OFF_DEADLINE_S = 1.0  # a flash must go off whatever happens, and a board that does not answer must not hold anybody
 
@@ -46,6 +46,7 @@ class LightService:
         self._outputs = config.outputs()
         self._wanted = dict.fromkeys(self._outputs, 0.0)
         self._shown: dict[str, float] = {}
+        self._outputs_lost = 0  # what the board counted when `_shown` was last true of it
         self._maybe_lit: set[str] = set()
         self._trouble = ""
         self._changed = trio.Event()
@@ -69,7 +70,10 @@ class LightService:
 
     def levels(self) -> dict[str, float | None]:
         """Lamp to level as the board has confirmed it; None where it has not."""
-        return {lamp: self._shown.get(lamp) if self._stage.is_ready else None for lamp in self._outputs}
+        if not self._stage.is_ready:
+            return dict.fromkeys(self._outputs)
+        self._forget_what_was_put_out(self._stage.require())
+        return {lamp: self._shown.get(lamp) for lamp in self._outputs}
 
     # ------------------------------------------------------------------------------------------- by hand
 
@@ -149,6 +153,7 @@ class LightService:
     async def restore(self, stage: Stage) -> None:
         """A part of the board's profile: called while it is opened. A lamp that fails does not cost the stage."""
         self._shown.clear()
+        self._outputs_lost = stage.outputs_lost
         missing = [f"{lamp} on {output}" for lamp, output in self._outputs.items() if output not in stage.outputs]
         if missing:
             there = ", ".join(stage.outputs) or "none"
@@ -162,7 +167,7 @@ class LightService:
     async def run(self) -> None:
         """Bring the lamps to what is wanted, again and again where the board refuses, until cancelled."""
         while self._outputs:
-            with trio.move_on_after(AGAIN_S if self._trouble else float("inf")):
+            with trio.move_on_after(AGAIN_S):
                 await self._changed.wait()
             self._changed = trio.Event()
             stage = await self._stage.wait_ready()
@@ -171,6 +176,7 @@ class LightService:
 
     async def _settle(self, stage: Stage) -> None:
         """A board in alarm takes no line: that a dark lamp cannot be told to be dark is not worth a warning."""
+        self._forget_what_was_put_out(stage)
         troubles, is_news = [], False
         for lamp, level in self._wanted.items():
             if self._shown.get(lamp) == level:
@@ -181,6 +187,12 @@ class LightService:
                 troubles.append(f"{lamp}: {in_one_line(error)}")
                 is_news |= level > 0 or lamp in self._maybe_lit
         self._note("; ".join(troubles), is_news=is_news)
+
+    def _forget_what_was_put_out(self, stage: Stage) -> None:
+        """A board that had an alarm or was reset shows nothing of what it was told."""
+        if self._outputs_lost != stage.outputs_lost:
+            self._outputs_lost = stage.outputs_lost
+            self._shown.clear()
 
     async def _set_now(self, lamp: str, level: float) -> None:
         async with self._turn:

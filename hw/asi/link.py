@@ -8,6 +8,7 @@ then the line is left until it is quiet, and `/`, whose reply is like no other, 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -192,10 +193,10 @@ class AsiLink:
                 await self._get_in_step()
             await self._reply(await self._send(codec.HALT), REPLY_S, "HALT")
 
-    async def pause(self, seconds: float, restarts: int) -> None:
-        """Sleep, but not through a restart or the loss of the port."""
+    async def pause(self, seconds: float, restarts: int, ended: Callable[[], bool] = lambda: False) -> None:
+        """Sleep, but not through a restart or the loss of the port; `ended` is asked when the board spoke."""
         with trio.move_on_after(seconds):
-            while self.restarts == restarts:
+            while self.restarts == restarts and not ended():
                 await self._change()
         self.require_not_restarted(restarts)
 

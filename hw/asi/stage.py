@@ -66,6 +66,7 @@ class AsiStage:
         self._homed_since: int | None = None
         self._seated_um: Vector | None = None  # where the last move came to from below
         self._marked = False
+        self._restarts_found = 0  # that it did not tell of
 
     @property
     def identity(self) -> Identity:
@@ -101,6 +102,10 @@ class AsiStage:
         while self._homing_ended is not None:
             await self._homing_ended.wait()
         return await self.position()
+
+    @property
+    def outputs_lost(self) -> int:
+        return self._link.restarts + self._restarts_found
 
     async def set_output(self, name: str, level: float) -> None:
         """In whole percents, and read back."""
@@ -169,8 +174,7 @@ class AsiStage:
                 if changed := self._changed(at_um, place_um):
                     await self._link.do(codec.encode_move(changed))
                     self._check_not_stopped(stops)
-                    await self._until_still(motion_seconds(self._settings, at_um, place_um), restarts)
-                    self._check_not_stopped(stops)
+                    await self._until_still(motion_seconds(self._settings, at_um, place_um), stops, restarts)
                 await self._require_clear_of_limits()
                 at_um = place_um
             end_um = await self._at_um()
@@ -197,20 +201,22 @@ class AsiStage:
         await self._link.do(codec.encode_move_by({letters[axis]: way for axis, way in ways_um.items()}))
         self._check_not_stopped(stops)
         end: Vector = (ways_um.get(0, 0.0), ways_um.get(1, 0.0), ways_um.get(2, 0.0))
-        await self._until_still(motion_seconds(self._settings, (0.0, 0.0, 0.0), end), restarts, at_any_time=True)
-        self._check_not_stopped(stops)
+        expected_s = motion_seconds(self._settings, (0.0, 0.0, 0.0), end)
+        await self._until_still(expected_s, stops, restarts, at_any_time=True)
 
-    async def _until_still(self, expected_s: float, restarts: int, *, at_any_time: bool = False) -> None:
+    async def _until_still(self, expected_s: float, stops: int, restarts: int, *, at_any_time: bool = False) -> None:
+        """Whoever is stopped is told at once, not at the next look."""
         deadline_s = trio.current_time() + expected_s + LATE_S
         watched = int(expected_s / WATCH_S)
         planned = () if at_any_time else (*repeat(WATCH_S, watched), expected_s - watched * WATCH_S)
         for pause_s in chain(planned, POLL_S, repeat(SLOW_POLL_S)):
-            await self._link.pause(pause_s, restarts)
+            await self._link.pause(pause_s, restarts, lambda: self._stops != stops)
+            self._check_not_stopped(stops)
             if not await self._link.moving():
-                return
-            if trio.current_time() > deadline_s:
                 break
-        raise Deadline(f"{self.identity.label}: still moving {LATE_S:g} s after the motion should have ended")
+            if trio.current_time() > deadline_s:
+                raise Deadline(f"{self.identity.label}: still moving {LATE_S:g} s after the motion should have ended")
+        self._check_not_stopped(stops)
 
     @asynccontextmanager
     async def _in_motion(self, stops: int) -> AsyncIterator[None]:
@@ -313,6 +319,7 @@ class AsiStage:
         """A controller that was switched off and on again behind its USB plug stands at 0 and knows no better."""
         if self._marked and await self._link.setting("BU", "Z") != RESTART_MARK:
             self._homed_since = None
+            self._restarts_found += 1
             raise DeviceFault(
                 "restart", f"{self.identity.label} has restarted since it was homed, the position is lost"
             )

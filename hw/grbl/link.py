@@ -16,7 +16,7 @@ import trio
 
 from hw.errors import Deadline, DeviceError, DeviceFault, DeviceLost, ProtocolError
 from hw.grbl import codec
-from hw.grbl.codec import Alarm, Banner, Error, Event, Status, Unrecognised
+from hw.grbl.codec import Alarm, Banner, Error, Event, State, Status, Unrecognised
 from hw.grbl.dialogue import Dialogue, Outcome, Phase
 from hw.tty import Tty
 
@@ -42,6 +42,7 @@ class GrblLink:
     def __init__(self, tty: Tty, label: str) -> None:
         self.label = label
         self.incidents = Incidents()
+        self.blackouts = 0  # how often the board has put its outputs out by itself
         self.unrecognised = 0
         self.failure: DeviceError | None = None
         self._tty = tty
@@ -97,6 +98,7 @@ class GrblLink:
     def _take(self, event: Event) -> None:
         outcome = self._dialogue.received(event)
         self._banners += isinstance(event, Banner)
+        self.blackouts += isinstance(event, Banner | Alarm)
         match event:
             case Status():
                 self._status = event
@@ -141,7 +143,7 @@ class GrblLink:
     async def command(self, line: bytes, timeout_s: float = REPLY_S) -> list[Event]:
         """Send a line, wait for its `ok`; returns what came before that. An error or alarm is a `DeviceFault`."""
         name = line.decode("ascii").strip()
-        await self.answered()
+        await self._get_in_step()
         self._require_ready(name)
         await self.write(line)
         # No checkpoint between the hand-over and this note of it: a cancelled caller has either sent and noted, or not.
@@ -181,10 +183,10 @@ class GrblLink:
         )
         self.require_none_since(incidents)
 
-    async def pause(self, seconds: float, since: Incidents) -> None:
-        """Sleep, but not through an alarm, a restart or the loss of the port."""
+    async def pause(self, seconds: float, since: Incidents, ended: Callable[[], bool] = lambda: False) -> None:
+        """Sleep, but not through an alarm, a restart or the loss of the port; `ended` is asked when the board spoke."""
         with trio.move_on_after(seconds):
-            while self.incidents == since:
+            while self.incidents == since and not ended():
                 await self._change()
         self.require_none_since(since)
 
@@ -216,6 +218,18 @@ class GrblLink:
         raise self._overdue("Grbl banner after a reset", RESET_TRIES * BANNER_S, heard)
 
     # ------------------------------------------------------------------------------------------ inside
+
+    async def _get_in_step(self) -> None:
+        """No line is out afterwards. An answer that was lost on the way would be waited for for ever.
+
+        At rest a reset keeps the position, and no late answer to the old line survives it as one to the new.
+        """
+        try:
+            await self.answered()
+        except (Deadline, ProtocolError):
+            if (await self.status()).state is not State.IDLE:
+                raise
+            await self.reset()
 
     async def _handed_over(self, data: bytes) -> None:
         if self.failure is not None:

@@ -15,6 +15,7 @@ AXES: Final = "xyz"
 STATUS_REPORT: Final = 10
 PULL_OFF: Final = 27
 HOMING_DIRECTION: Final = 23
+MAX_RATE: Final = 110
 TRAVEL: Final = 130
 MACHINE_POSITION_BIT: Final = 1
 # How Grbl prints them: three decimals.
@@ -101,8 +102,12 @@ def motion_seconds(settings: GrblSettings, start_mm: Vector, end_mm: Vector) -> 
 
 
 def homing_seconds(device: dict[int, float]) -> float:
-    """Long enough for the worst start: twice the way that Grbl itself searches, with its pauses and ramps."""
-    seek, locate, pull_off = device[25] / 60, device[24] / 60, device[PULL_OFF]
+    """Long enough for the worst start: twice the way that Grbl itself searches, with its pauses and ramps.
+
+    No axis homes faster than its $110 to $112 allows, whatever $24 and $25 say.
+    """
+    slowest = min(device.get(MAX_RATE + axis, math.inf) for axis in range(3))
+    seek, locate, pull_off = min(device[25], slowest) / 60, min(device[24], slowest) / 60, device[PULL_OFF]
     reach = sum(device[TRAVEL + axis] for axis in range(3))
     cycle_s = 2 * pull_off / seek + 5 * pull_off / locate + 4 * device.get(26, 250.0) / 1000
     return 10.0 + 2 * (1.5 * reach / seek + 2 * cycle_s)

@@ -107,6 +107,10 @@ class GrblStage:
     def outputs(self) -> tuple[str, ...]:
         return self._lamps.names
 
+    @property
+    def outputs_lost(self) -> int:
+        return self._link.blackouts
+
     async def set_output(self, name: str, level: float) -> None:
         """Waits for a motion under way: a jogging Grbl takes no other line. A reset and an alarm put all out."""
         require_level(self.identity.label, self.outputs, name, level)
@@ -176,15 +180,16 @@ class GrblStage:
         async with self._in_motion(Activity.JOGGING, stops):
             await self._link.command(jog)
             self._check_not_stopped(stops)
-            end_mm = await self._arrival(motion_seconds(self._settings, start_mm, target_mm), incidents)
+            end_mm = await self._arrival(motion_seconds(self._settings, start_mm, target_mm), incidents, stops)
         self._check_arrival(target_mm, end_mm)
         return end_mm
 
-    async def _arrival(self, expected_s: float, since: Incidents) -> Vector:
-        """Where the stage stands once it stands."""
+    async def _arrival(self, expected_s: float, since: Incidents, stops: int) -> Vector:
+        """Where the stage stands once it stands; whoever is stopped is told at once, not at the planned end."""
         deadline_s = trio.current_time() + expected_s + LATE_S
         for pause_s in chain((expected_s,), POLL_S, repeat(SLOW_POLL_S)):
-            await self._link.pause(pause_s, since)
+            await self._link.pause(pause_s, since, lambda: self._stops != stops)
+            self._check_not_stopped(stops)
             status = await self._link.status()
             if status.state is not State.JOG:
                 return self._require_idle(status)

@@ -105,6 +105,10 @@ class SangaboardStage:
     def outputs(self) -> tuple[str, ...]:
         return self._board.lamps
 
+    @property
+    def outputs_lost(self) -> int:
+        return self._link.incidents.restarts
+
     async def set_output(self, name: str, level: float) -> None:
         """Also during a motion: at once with v1.0, after the slice under way with older firmware."""
         require_level(self.identity.label, self.outputs, name, level)

@@ -70,13 +70,14 @@ class CameraFirmware:
         position_at: Callable[[], Position],
         frames_per_s: float,
         faults: CameraFaults,
+        state: CameraState,
     ) -> None:
         self._fd = fd
         self._head = head
         self._position_at = position_at
         self._period_s = 1.0 / frames_per_s
         self._faults = faults
-        self._state = CameraState()
+        self._state = state
         self._wanted = trio.Event()  # somebody wants frames
         self._line = trio.Lock()  # a reply never lands inside a frame
         self._started_s = trio.current_time()
@@ -212,9 +213,15 @@ async def serve_camera(
     *,
     frames_per_s: float = 20.0,
     faults: CameraFaults | None = None,
+    state: CameraState | None = None,
 ) -> None:
-    """Be the camera on this pty master (non-blocking) until it is closed; then return quietly."""
-    firmware = CameraFirmware(master_fd, head, position_at, frames_per_s, faults or CameraFaults())
+    """Be the camera on this pty master (non-blocking) until it is closed; then return quietly.
+
+    Whoever gives the `state` can see what the camera was told.
+    """
+    firmware = CameraFirmware(
+        master_fd, head, position_at, frames_per_s, faults or CameraFaults(), state or CameraState()
+    )
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(firmware.answer)

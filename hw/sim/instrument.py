@@ -26,7 +26,7 @@ from hw.sim.stage_kinds import SIM_STAGE_CONFIG as SIM_STAGE_CONFIG
 from hw.sim.stage_kinds import stage_config as stage_config
 
 if TYPE_CHECKING:
-    from hw.sim.camera import CameraFaults
+    from hw.sim.camera import CameraFaults, CameraState
     from hw.sim.eye import SimulatedHead
 
 WRITE_S: Final = 0.2  # how long a host may leave its input full before bytes fall off: a UART has no flow control
@@ -56,6 +56,7 @@ class SimulatedInstrument:
         self._chance = random.Random(settings.seed)
         self._head = _head(settings) if settings.camera else None
         self._camera_faults = _camera_faults() if settings.camera else None
+        self._camera_state: CameraState | None = None
         folder = settings.link_dir
         self._stage = Device("stage", Plug(folder and folder / "stage", always_open=True), self._serve_stage)
         self._camera = Device("camera", Plug(folder and folder / "camera", always_open=False), self._serve_camera)
@@ -81,9 +82,19 @@ class SimulatedInstrument:
         """How bright each output of the board is, 0..1."""
         return self._board.lamps() if self._board is not None else {}
 
+    def camera_told(self) -> tuple[int, int]:
+        """Bits and exposure in us as the camera was last told, or as it wakes up; zeros without a camera."""
+        state = self._camera_state
+        return (state.bits_stored, state.exposure_us) if state is not None else (0, 0)
+
+    @property
+    def speed_mm_per_s(self) -> float:
+        """Of the stage, along its path."""
+        return self._slides.speed(trio.current_time())
+
     @property
     def moving(self) -> bool:
-        return self._slides.speed(trio.current_time()) > 0
+        return self.speed_mm_per_s > 0
 
     async def run(self, *, task_status: trio.TaskStatus[InstrumentPorts] = trio.TASK_STATUS_IGNORED) -> None:
         if self.settings.link_dir is not None:
@@ -175,11 +186,12 @@ class SimulatedInstrument:
     # ------------------------------------------------------------------------------------------ the devices
 
     async def _serve_camera(self, fd: int) -> None:
-        from hw.sim.camera import serve_camera  # with numpy, which an instrument without a camera does not need
+        from hw.sim.camera import CameraState, serve_camera  # with numpy: not for an instrument without a camera
 
         assert self._head is not None and self._camera_faults is not None
         self._camera_faults.clear()
-        await serve_camera(fd, self._head, self.position, faults=self._camera_faults)
+        self._camera_state = CameraState()
+        await serve_camera(fd, self._head, self.position, faults=self._camera_faults, state=self._camera_state)
 
     async def _serve_stage(self, fd: int) -> None:
         """From power-up to the moment the plug is pulled, which also takes the motors' power."""

@@ -370,6 +370,25 @@ async def check_outputs_do_what_they_are_told(make: Make) -> None:
         await require_at(rig, stage, at)
 
 
+async def check_outputs_that_the_board_put_out_are_counted(make: Make) -> None:
+    """Nobody else can know that they are dark, and light them again."""
+    async with make() as rig, rig.open() as stage:
+        if rig.alarm is None or rig.lamps is None or not stage.outputs:
+            return
+        await stage.home()
+        for name in stage.outputs:
+            await stage.set_output(name, 1.0)
+        before = stage.outputs_lost
+        start, target = await stage.move_to(at_share(stage, 1.0)), at_share(stage, 0.0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(move_and_tell, stage, target, [])
+            await until_under_way(stage, start)
+            await rig.alarm()
+        await stage.home()
+        if stage.outputs_lost == before:
+            assert all(rig.lamps()[name] == 1.0 for name in stage.outputs)
+
+
 async def check_outputs_that_are_not_there_are_refused(make: Make) -> None:
     async with make() as rig, rig.open() as stage:
         with pytest.raises(Refused, match="no output 'searchlight'"):
@@ -416,6 +435,7 @@ CHECKS: tuple[Check, ...] = (
     check_positions_are_told_again_and_again,
     check_watching_the_position_disturbs_nothing,
     check_outputs_do_what_they_are_told,
+    check_outputs_that_the_board_put_out_are_counted,
     check_outputs_that_are_not_there_are_refused,
     check_the_same_place_is_the_same_place_from_wherever_it_is_come_to,
 )

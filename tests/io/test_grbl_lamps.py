@@ -10,7 +10,9 @@ import pytest
 import trio
 from test_grbl_stage import QUICK, REAL, SETTING_LINES, SETTINGS, fitting, powered, scripted
 
-from hw.errors import DeviceFault, Refused
+from hw.errors import Deadline, DeviceFault, Refused
+from hw.grbl import codec
+from hw.grbl import link as grbl_link
 from hw.grbl.stage import GrblStage, open_grbl
 
 STATUS = b"<Idle|MPos:-1.000,-1.000,-1.000|FS:0,%d|Ov:100,100,100%s>\r\n"
@@ -34,6 +36,36 @@ async def stage_with(answers: dict[bytes, bytes]) -> AsyncIterator[tuple[list[by
 
 def sent(heard: list[bytes]) -> list[bytes]:
     return [line for line in heard if line != b"?"]
+
+
+async def test_an_answer_that_was_lost_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once it is certain that the board stands still it is reset, and still knows where it is."""
+    monkeypatch.setattr(grbl_link, "REPLY_S", 0.2)
+    async with powered(QUICK) as instrument, open_grbl(instrument.ports.stage, fitting(QUICK), simulated=True) as stage:
+        at = await stage.home()
+        await instrument.command("silence stage on")
+        with pytest.raises(Deadline):
+            await stage.set_output("spindle", 1.0)
+        await instrument.command("silence stage off")
+        before = stage.outputs_lost
+        await stage.set_output("flood", 1.0)
+        assert (instrument.lamps()["spindle"], instrument.lamps()["flood"]) == (0.0, 1.0)
+        assert stage.outputs_lost > before, "the reset put out what else was lit"
+        assert stage.homed
+        assert await stage.move_by(dx_um=-500.0) != at
+
+
+async def test_a_motion_is_not_reset_for_an_answer_that_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grbl_link, "REPLY_S", 0.2)
+    silent = {b"M8\n": b""}
+    async with stage_with(silent | {b"?": shows()}) as (heard, answers, stage):
+        with pytest.raises(Deadline):
+            await stage.set_output("flood", 1.0)
+        answers[b"?"] = shows().replace(b"Idle", b"Run")
+        heard.clear()
+        with pytest.raises(Deadline, match="no answer to the line before"):
+            await stage.set_output("spindle", 1.0)
+        assert codec.RESET not in heard
 
 
 async def test_the_outputs_are_those_that_were_compiled_in() -> None:

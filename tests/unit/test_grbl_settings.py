@@ -49,7 +49,14 @@ def test_going_nowhere_takes_no_time_and_has_a_speed() -> None:
     assert math.isfinite(top_speed(SETTINGS, here, here))
 
 
-@pytest.mark.parametrize("settings", [SimSettings(), SimSettings(seek_mm_per_min=300.0, locate_mm_per_min=25.0)])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        SimSettings(),
+        SimSettings(seek_mm_per_min=300.0, locate_mm_per_min=25.0),
+        SimSettings(max_rate_mm_per_min=(180.0, 180.0, 180.0)),  # slower than $25
+    ],
+)
 def test_homing_from_the_farthest_corner_is_within_its_deadline(settings: SimSettings) -> None:
     board: Settings = settings.grbl()
     farthest = tuple(-travel for travel in settings.travel_mm)
@@ -62,5 +69,5 @@ def test_homing_from_the_farthest_corner_is_within_its_deadline(settings: SimSet
         except StopIteration as end:
             assert end.value == 0
             break
-    device = {number: board[number] for number in (23, 24, 25, 26, 27, 130, 131, 132)}
+    device = {number: board[number] for number in (23, 24, 25, 26, 27, 110, 111, 112, 130, 131, 132)}
     assert now_s < homing_seconds(device)

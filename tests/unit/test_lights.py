@@ -39,6 +39,7 @@ class Board:
     alarm: str = ""
     silent: bool = False
     calls: int = 0
+    outputs_lost: int = 0
 
     async def set_output(self, name: str, level: float) -> None:
         await trio.lowlevel.checkpoint()
@@ -175,6 +176,26 @@ async def test_what_was_lit_is_lit_again_when_the_board_comes_back(nursery: trio
     await made.plug(Board())
     assert made.board.levels == before
     assert made.board.levels["flood"] == 1.0
+
+
+async def test_what_an_alarm_put_out_is_lit_again_and_called_unknown_until_then(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    made = await bench()
+    nursery.start_soon(made.lights.run)
+    made.lights.exam_opened()
+    await trio.testing.wait_all_tasks_blocked()
+    made.slot._set(cast(Stage, made.board), made.slot.status.state, "")
+    assert made.lights.levels()["illumination"] == 1.0
+    made.board.levels, made.board.outputs_lost = {}, 1
+    made.board.alarm = "locked: home it first"
+    assert made.lights.levels()["illumination"] is None
+    await trio.sleep(2 * AGAIN_S)
+    assert "not as wanted: illumination: error:9" in made.lights.detail
+    made.board.alarm = ""  # it was homed
+    await trio.sleep(2 * AGAIN_S)
+    assert made.board.levels["flood"] == 1.0
+    assert made.lights.levels()["illumination"] == 1.0
 
 
 async def test_an_exam_that_ends_while_the_board_is_away_leaves_it_dark_when_it_comes_back(

@@ -1,0 +1,73 @@
+"""Faults in the middle of the steps of an exam: every fault and every step, not every pair (`bench_faults.py` has all).
+
+And what a stop takes of a board: it brakes at once, and whoever is stopped is told at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+from fault_bench import fault_bench
+from fault_matrix import FAULTS, STEPS, diagonal, matrix, run_exam
+from stop_times import REQUIRED_S, WAYS, measure_stops
+
+from firmware_app.config.light import LightConfig
+from firmware_app.model import Eye
+from hw.errors import DeviceFault
+from hw.sim.fault_commands import COMMANDS
+from hw.sim.settings import SimSettings
+
+pytestmark = pytest.mark.timeout(180)
+SLOW_MM_PER_MIN = 600.0  # 10 mm/s
+
+
+def test_every_fault_of_the_simulator_is_in_the_matrix() -> None:
+    verbs = {command.split()[0] for command in COMMANDS.split(", ")} - {"replug", "gaze"}
+    assert {fault.inflict.split()[0] for fault in FAULTS} == verbs
+    assert len({(fault.name, step) for exam in matrix() for step, fault in exam.items()}) == len(FAULTS) * len(STEPS)
+    cells = [(fault.name, step) for exam in diagonal() for step, fault in exam.items()]
+    assert sorted(name for name, _ in cells) == sorted(fault.name for fault in FAULTS)
+    assert {step for _, step in cells} == set(STEPS)
+
+
+async def test_every_fault_and_every_step(tmp_path: Path) -> None:
+    async with fault_bench(tmp_path, SimSettings(seed=3, link_dir=tmp_path / "ports")) as bench:
+        for number, faults in enumerate(diagonal()):
+            outcomes = await run_exam(bench, faults, number)
+            assert [each.step for each in outcomes] == [step for step in STEPS if step in faults]
+            assert not [each.line for each in outcomes if each.problem]
+
+
+@pytest.mark.parametrize("kind", ["grbl", "sangaboard-1.0", "sangaboard-0.5", "asi-tiger"])
+async def test_a_stop_acts_within_a_tenth_of_a_second(kind: str, tmp_path: Path) -> None:
+    """Of the best of two, for the machine may be busy with anything; `bench_faults.py` prints all."""
+    for way in WAYS:
+        stops = await measure_stops(kind, tmp_path / way[:4], (way,), rounds=2)
+        assert min(stop.braking_s for stop in stops) < REQUIRED_S, [stop.line for stop in stops]
+
+
+@pytest.mark.parametrize("kind", ["grbl", "asi-tiger"])
+async def test_who_is_stopped_on_a_long_way_is_told_at_once(kind: str, tmp_path: Path) -> None:
+    slow = (SLOW_MM_PER_MIN,) * 3
+    near = (-3.0, -3.0, -3.0)
+    settings = SimSettings(
+        stage=kind, camera=False, link_dir=tmp_path / "ports", max_rate_mm_per_min=slow, start_mm=near
+    )
+    async with fault_bench(tmp_path, settings, LightConfig()) as bench:
+        await bench.service.capture.home()
+        told_s: list[float] = []
+
+        async def drive() -> None:
+            with pytest.raises(DeviceFault, match="was stopped"):
+                await bench.service.capture.go_to_eye(Eye.RIGHT)
+            told_s.append(trio.current_time())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(drive)
+            await bench.until("moving", lambda: bench.simulator.moving)
+            await bench.service.capture.stop()
+            stopped_s = trio.current_time()
+        assert told_s[0] < stopped_s + 3, "not when the way of 8 s would have ended"
+        assert bench.is_homed
