@@ -11,7 +11,6 @@ import pytest
 import trio
 from fault_bench import fault_bench
 from fault_matrix import FAULTS, STEPS, diagonal, matrix, run_exam
-from stop_times import REQUIRED_S, WAYS, measure_stops
 
 from firmware_app.config.light import LightConfig
 from firmware_app.model import Eye
@@ -38,14 +37,6 @@ async def test_every_fault_and_every_step(tmp_path: Path) -> None:
             outcomes = await run_exam(bench, faults, number)
             assert [each.step for each in outcomes] == [step for step in STEPS if step in faults]
             assert not [each.line for each in outcomes if each.problem]
-
-
-@pytest.mark.parametrize("kind", ["grbl", "sangaboard-1.0", "sangaboard-0.5", "asi-tiger"])
-async def test_a_stop_acts_within_a_tenth_of_a_second(kind: str, tmp_path: Path) -> None:
-    """Of the best of two, for the machine may be busy with anything; `bench_faults.py` prints all."""
-    for way in WAYS:
-        stops = await measure_stops(kind, tmp_path / way[:4], (way,), rounds=2)
-        assert min(stop.braking_s for stop in stops) < REQUIRED_S, [stop.line for stop in stops]
 
 
 @pytest.mark.parametrize("kind", ["grbl", "asi-tiger"])
