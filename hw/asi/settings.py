@@ -128,8 +128,12 @@ def reachable_box(settings: AsiSettings) -> StageLimits:
 
 
 def motion_seconds(settings: AsiSettings, start_um: Vector, end_um: Vector) -> float:
-    """How long the slowest axis takes: a trapezoid of speed, or a triangle when it is short."""
+    """How long the slowest axis takes: a trapezoid of speed, or a triangle when it is short.
+
+    A move names all three axes, and the controller takes up the play of each of them, also of one that is there.
+    """
     longest_s = 0.0
+    is_move = tuple(start_um) != tuple(end_um)
     for i, (start, end) in enumerate(zip(start_um, end_um, strict=True)):
         distance_mm = abs(end - start) / 1000
         speed, ramp_s = settings.speed_mm_per_s[i], settings.ramp_ms[i] / 1000
@@ -137,7 +141,7 @@ def motion_seconds(settings: AsiSettings, start_um: Vector, end_um: Vector) -> f
             seconds = distance_mm / speed + ramp_s
         else:
             seconds = 2 * math.sqrt(distance_mm * ramp_s / speed)
-        if distance_mm and (backlash_mm := settings.board_backlash_mm[i]):
+        if is_move and (backlash_mm := settings.board_backlash_mm[i]):
             seconds += 2 * (2 * math.sqrt(backlash_mm * ramp_s / speed))  # past the target and back
         longest_s = max(longest_s, seconds)
     return longest_s
