@@ -26,11 +26,16 @@ def missing_programs(peer: str) -> list[str]:
     return [program for program in PEER_PROGRAMS[peer] if peer_program(program) is None]
 
 
+REAL_HARDWARE = {"real_stage": "port", "real_camera": "camera_port"}  # marker to option
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("real stage")
     group.addoption("--port", help="run the stage contract on the stage there, and on no simulated one")
     group.addoption("--stage-kind", default="grbl", help="which driver of test_stage_contract.DRIVERS (default grbl)")
     group.addoption("--stage-settings", metavar="FILE", help="TOML: the settings of that driver, by name")
+    group = parser.getgroup("real camera")
+    group.addoption("--camera-port", help="run the camera contract on the V4L2 camera there, such as /dev/video0")
 
 
 def pytest_configure() -> None:
@@ -52,9 +57,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def leave_to_real_hardware(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With --port only what needs a real stage, without it all but that."""
-    wanted = config.getoption("port") is not None
-    left_out = [item for item in items if (item.get_closest_marker("real_stage") is not None) != wanted]
+    """With --port only what needs a real stage, with --camera-port a real camera; without them all but that."""
+    named = {marker for marker, option in REAL_HARDWARE.items() if config.getoption(option) is not None}
+    left_out = [item for item in items if {each.name for each in item.iter_markers()} & set(REAL_HARDWARE) != named]
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=left_out)
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta, Struct
@@ -65,7 +66,8 @@ class StageConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def reach(self) -> Reach:
-        raise NotImplementedError(f"no stage is of the kind {self.kind} and nothing more")
+        """Each kind knows its own; without a kind nothing bounds it."""
+        return Reach((-math.inf,) * 3, (math.inf,) * 3, ())
 
 
 class GrblConfig(StageConfig, frozen=True, forbid_unknown_fields=True):

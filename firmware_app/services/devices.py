@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import fields
+from typing import TypeVar
 
 from firmware_app.config import (
     AsiConfig,
@@ -26,6 +28,7 @@ from hw.sangaboard.stage import SangaboardSettings, open_sangaboard
 from hw.serial_camera.camera import open_serial_camera
 from hw.v4l2.camera import V4l2Settings, open_v4l2
 
+SettingsT = TypeVar("SettingsT", GrblSettings, SangaboardSettings, AsiSettings)
 Restore = Callable[[Stage], Awaitable[None]]
 
 
@@ -58,11 +61,11 @@ async def open_camera(config: CameraConfig) -> AsyncIterator[Camera]:
 def _stage_driver(config: StageConfig, port: str) -> AbstractAsyncContextManager[Stage]:
     match config:
         case GrblConfig():
-            return open_grbl(port, _grbl(config), simulated=config.simulated)
+            return open_grbl(port, _settings(GrblSettings, config), simulated=config.simulated)
         case SangaboardConfig():
-            return open_sangaboard(port, _sangaboard(config), simulated=config.simulated)
+            return open_sangaboard(port, _settings(SangaboardSettings, config), simulated=config.simulated)
         case AsiConfig():
-            return open_asi(port, _asi(config), simulated=config.simulated)
+            return open_asi(port, _settings(AsiSettings, config), simulated=config.simulated)
     raise Refused(f"stage.kind: no driver for {config.kind}")
 
 
@@ -86,48 +89,10 @@ async def _serial_camera(config: SerialCameraConfig, port: str) -> AsyncIterator
         yield camera
 
 
-def _grbl(config: GrblConfig) -> GrblSettings:
-    return GrblSettings(
-        baud=config.baud,
-        steps_per_mm=config.steps_per_mm,
-        max_rate_mm_per_min=config.max_rate_mm_per_min,
-        acceleration_mm_per_s2=config.acceleration_mm_per_s2,
-        travel_mm=config.travel_mm,
-        backlash_um=config.backlash_um,
-        tolerance_um=config.tolerance_um,
-        settle_s=config.settle_s,
-    )
-
-
-def _sangaboard(config: SangaboardConfig) -> SangaboardSettings:
-    return SangaboardSettings(
-        baud=config.baud,
-        um_per_step=config.um_per_step,
-        min_step_delay_us=config.min_step_delay_us,
-        ramp_time_us=config.ramp_time_us,
-        frame=config.frame,
-        low_um=config.low_um,
-        high_um=config.high_um,
-        backlash_um=config.backlash_um,
-        tolerance_um=config.tolerance_um,
-        settle_s=config.settle_s,
-    )
-
-
-def _asi(config: AsiConfig) -> AsiSettings:
-    return AsiSettings(
-        baud=config.baud,
-        axes=config.axes,
-        speed_mm_per_s=config.speed_mm_per_s,
-        ramp_ms=config.ramp_ms,
-        board_backlash_mm=config.board_backlash_mm,
-        backlash_um=config.backlash_um,
-        travel_mm=config.travel_mm,
-        home_ends=config.home_ends,
-        pull_off_mm=config.pull_off_mm,
-        tolerance_um=config.tolerance_um,
-        settle_s=config.settle_s,
-    )
+def _settings(kind: type[SettingsT], config: StageConfig) -> SettingsT:
+    """A driver's settings have the names of the configuration's keys; what has no key stays the driver's own."""
+    names = {field.name for field in fields(kind)}
+    return kind(**{key: getattr(config, key) for key in config.__struct_fields__ if key in names})
 
 
 def _v4l2(config: V4l2Config) -> V4l2Settings:

@@ -18,6 +18,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from hw.line_splitter import LineSplitter
+
 # `BU X` and `WHO` of a Tiger with 16 cards are about 1500 characters; Micro-Manager allows 2048.
 MAX_RECEIVED_REPLY: Final = 4096
 # The documents name no limit; `M` with three axes has 45 characters.
@@ -125,32 +127,20 @@ class Decoder:
     """Bytes in, replies out, any split. Holds at most one unfinished reply."""
 
     def __init__(self) -> None:
-        self._reply = bytearray()
-        self._overlong = False
+        self._replies = LineSplitter(MAX_RECEIVED_REPLY)
 
     @property
     def unfinished(self) -> bytes:
         """What came since the last LF."""
-        return bytes(self._reply)
+        return self._replies.unfinished
 
     def clear(self) -> None:
-        self._reply.clear()
-        self._overlong = False
+        self._replies.clear()
 
     def feed(self, data: bytes) -> Iterator[Event]:
         """The events that `data` completes. The iterator must be used up before the next call."""
-        *ended, rest = data.split(b"\n")
-        for part in ended:
-            self._append(part)
-            reply, overlong = bytes(self._reply), self._overlong
-            self.clear()
+        for reply, overlong in self._replies.feed(data):
             yield Unrecognised(reply) if overlong else decode_reply(reply)
-        self._append(rest)
-
-    def _append(self, part: bytes) -> None:
-        room = MAX_RECEIVED_REPLY - len(self._reply)
-        self._overlong = self._overlong or len(part) > room
-        self._reply += part[:room]
 
 
 def decode_reply(reply: bytes) -> Event:

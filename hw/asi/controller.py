@@ -11,8 +11,8 @@ from hw.asi.link import LISTING_S, AsiLink
 from hw.asi.settings import AsiSettings, expected_settings, require_settings
 from hw.errors import Deadline, DeviceFault, ProtocolError, Refused
 from hw.opening import Step, opening_step
+from hw.stage_checks import require_as_configured
 
-SIMULATOR_MARK: Final = "SPECULAR-SIM"
 MS2000_ORDER: Final = "XYZF"  # how it sorts its axes where it does not list them
 # x: stage, z: focus, l: linear, p and a: piezo. The others (filter wheels, lasers, logic) are nowhere in mm.
 TIGER_STAGE_KINDS: Final = frozenset("xzlpa")
@@ -47,11 +47,7 @@ async def identify(link: AsiLink, port: str, settings: AsiSettings, simulated: b
     tiger = build_name.startswith("TIGER_COMM")
     link.bare_replies = tiger
     version = (await link.text(codec.TIGER_VERSION if tiger else codec.VERSION))[0]
-    if (SIMULATOR_MARK in version) != simulated:
-        what = "the simulator" if not simulated else "not the simulator"
-        raise Refused(
-            f"{port}: the stage there is {what}, but the configuration says simulated = {str(simulated).lower()}"
-        )
+    require_as_configured(version, port, simulated=simulated)
     build = codec.decode_build(await link.text(codec.BUILD_DETAILS, LISTING_S))
     if build is None:
         raise ProtocolError(f"{port}: the reply to 'BU X' contradicts itself")

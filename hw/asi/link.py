@@ -1,4 +1,4 @@
-"""The one owner of an ASI port: reads replies, writes what it is handed, and knows which reply belongs to whom.
+"""The conversation with an ASI controller: which reply belongs to whom, and how to get back in step.
 
 Replies come in the order of the commands and carry no name, so whoever sends stands in a queue. A caller who gives up
 leaves his place there for the reply that is still due. A reply that never comes puts everything after it out of step:
@@ -29,12 +29,12 @@ from hw.asi.codec import (
     Unrecognised,
     Values,
 )
-from hw.errors import Deadline, DeviceError, DeviceFault, DeviceLost, ProtocolError
+from hw.errors import Deadline, DeviceError, DeviceFault, ProtocolError
+from hw.port_owner import PortOwner
 from hw.tty import Tty
 
 REPLY_S: Final = 1.0  # 50 characters take 52 ms at 9600 baud; how long the controller thinks is not documented
 LISTING_S: Final = 6.0  # the longest reply there may be takes 4.3 s at 9600 baud
-WRITE_S: Final = 1.0
 QUIET_S: Final = 0.1  # longer than any pause within a reply
 NOISY_S: Final = 1.0
 TRIES: Final = 3
@@ -49,61 +49,27 @@ class Due:
 
 
 class AsiLink:
-    """Nothing here is answered unless `run` is running."""
+    """Nothing here is answered unless its `port` is running."""
 
     def __init__(self, tty: Tty, label: str) -> None:
         self.label = label
         self.restarts = 0  # how often the controller said unasked who it is: it has lost its coordinates then
         self.bare_replies = False  # a Tiger may be set to the reply syntax in which an empty line is a success
         self.unrecognised = 0
-        self.failure: DeviceError | None = None
-        self._tty = tty
+        self.port = PortOwner(tty, label, self._received)
         self._decoder = codec.Decoder()
-        self._scope = trio.CancelScope(shield=True)
-        self._ended = trio.Event()
-        self._outgoing, self._to_write = trio.open_memory_channel[tuple[bytes, Due]](0)
-        self._changed = trio.Event()
         self._turn = trio.Lock()
         self._queue: deque[Due] = deque()
         self._out_of_step = True  # what was sent before the port was opened may still be answered
         self._heard_s = trio.current_time()
         self._last_unrecognised = b""
 
-    # ------------------------------------------------------------------------------------------ the owner
+    # ------------------------------------------------------------------------------------------ what it says
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Until the port is lost or `aclose`. Shielded: a caller being cancelled still needs it to stop the stage."""
-        try:
-            with self._scope:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._write)
-                    task_status.started()
-                    await self._read()
-        except* DeviceError as group:
-            self.failure = DeviceLost(str(group.exceptions[0]))
-        finally:
-            self._tty.close()
-            self.failure = self.failure or DeviceLost(f"{self.label}: closed")
-            self._ended.set()
-            self._wake()
-
-    async def aclose(self) -> None:
-        self._scope.cancel()
-        with trio.CancelScope(shield=True):
-            await self._ended.wait()
-
-    async def _read(self) -> None:
-        while True:
-            data = await self._tty.receive_some()
-            self._heard_s = trio.current_time()
-            for event in self._decoder.feed(data):
-                self._take(event)
-            self._wake()
-
-    async def _write(self) -> None:
-        async for data, due in self._to_write:
-            self._queue.append(due)
-            await self._tty.send_all(data, timeout_s=WRITE_S)
+    def _received(self, data: bytes) -> None:
+        self._heard_s = trio.current_time()
+        for event in self._decoder.feed(data):
+            self._take(event)
 
     def _take(self, event: Event) -> None:
         match event:
@@ -128,16 +94,7 @@ class AsiLink:
             due.given_up = True
         self._queue.clear()
 
-    def _wake(self) -> None:
-        self._changed.set()
-        self._changed = trio.Event()
-
     # ------------------------------------------------------------------------------------------ for callers
-
-    async def wait_lost(self) -> str:
-        """Returns when the port is of no more use, with the reason."""
-        await self._ended.wait()
-        return str(self.failure)
 
     async def do(self, line: bytes) -> None:
         """A command that says no more than that it was accepted. Its refusal is a `DeviceFault`."""
@@ -197,7 +154,7 @@ class AsiLink:
         """Sleep, but not through a restart or the loss of the port; `ended` is asked when the board spoke."""
         with trio.move_on_after(seconds):
             while self.restarts == restarts and not ended():
-                await self._change()
+                await self.port.change()
         self.require_not_restarted(restarts)
 
     def require_not_restarted(self, restarts: int) -> None:
@@ -235,19 +192,14 @@ class AsiLink:
 
     async def _send(self, line: bytes) -> Due:
         due = Due()
-        with trio.move_on_after(WRITE_S + REPLY_S) as scope:
-            self._require_port()
-            await self._outgoing.send((line, due))
-        if scope.cancelled_caught:
-            self._require_port()
-            raise Deadline(f"{self.label}: the port took nothing for {WRITE_S + REPLY_S:g} s")
+        await self.port.hand_over(line, lambda: self._queue.append(due))
         return due
 
     async def _reply(self, due: Due, timeout_s: float, name: str) -> Reply:
         heard, restarts = self.unrecognised, self.restarts
         with trio.move_on_after(timeout_s):
             while due.reply is None and not due.given_up:
-                await self._change()
+                await self.port.change()
         if due.reply is not None:
             return due.reply
         self.require_not_restarted(restarts)
@@ -258,7 +210,7 @@ class AsiLink:
         """Those whose callers were cancelled."""
         with trio.move_on_after(REPLY_S):
             while self._queue:
-                await self._change()
+                await self.port.change()
         self._out_of_step = bool(self._queue)
 
     async def _get_in_step(self) -> None:
@@ -269,7 +221,7 @@ class AsiLink:
             due = await self._send(codec.STATUS)
             with trio.move_on_after(REPLY_S):
                 while due.reply is None and not due.given_up:
-                    await self._change()
+                    await self.port.change()
             if isinstance(due.reply, Motors):
                 self._out_of_step = False
                 return
@@ -279,21 +231,11 @@ class AsiLink:
         """Until nothing more comes: whatever it was, it is no reply to what is sent next."""
         with trio.move_on_after(NOISY_S):
             while (since_s := trio.current_time() - self._heard_s) < QUIET_S:
-                self._require_port()
+                self.port.require_open()
                 await trio.sleep(QUIET_S - since_s)
-        self._require_port()
+        self.port.require_open()
         self._forget_dues()
         self._decoder.clear()
-
-    async def _change(self) -> None:
-        """Wait for the next thing that happens."""
-        self._require_port()
-        await self._changed.wait()
-        self._require_port()
-
-    def _require_port(self) -> None:
-        if self.failure is not None:
-            raise DeviceLost(str(self.failure)) from self.failure
 
     def _overdue(self, what: str, timeout_s: float, heard: int) -> DeviceError:
         missing = f"{self.label}: no {what} within {timeout_s:g} s"

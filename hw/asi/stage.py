@@ -34,9 +34,12 @@ from hw.asi.settings import (
     require_sound,
     search_um,
 )
-from hw.errors import Deadline, DeviceError, DeviceFault, ProtocolError, Refused
+from hw.errors import Deadline, DeviceFault, ProtocolError, Refused
 from hw.lamp_levels import require_level
+from hw.motion_guard import MotionGuard
+from hw.port_owner import running
 from hw.position_stream import position_stream
+from hw.stage_checks import require_reachable
 from hw.tty import Tty
 
 POLL_S: Final = (0.01, 0.02, 0.04)  # after the planned end of a motion
@@ -60,9 +63,7 @@ class AsiStage:
         self._controller = controller
         self._limits = reachable_box(settings)
         self._turn = trio.Lock()
-        self._in_motion_now = False
-        self._homing_ended: trio.Event | None = None
-        self._stops = 0
+        self._guard = MotionGuard(link.label, self._halt, self._lose_frame)
         self._homed_since: int | None = None
         self._seated_um: Vector | None = None  # where the last move came to from below
         self._marked = False
@@ -79,7 +80,7 @@ class AsiStage:
     @property
     def homed(self) -> bool:
         """Every limit switch, disabled axis, restart, and stop that could not be confirmed ends it."""
-        return self._link.failure is None and self._homed_since == self._link.restarts
+        return self._link.port.failure is None and self._homed_since == self._link.restarts
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -87,10 +88,10 @@ class AsiStage:
 
     async def wait_lost(self) -> str:
         """Returns when the port is gone, with the reason; nothing else here works from then on."""
-        return await self._link.wait_lost()
+        return await self._link.port.wait_lost()
 
     async def position(self) -> Position:
-        if self._homing_ended is not None:
+        if self._guard.homing:
             raise Refused(f"{self.identity.label} is homing: no position until it ends")
         return _position(await self._at_um())
 
@@ -99,8 +100,7 @@ class AsiStage:
         return position_stream(self._position_after_homing)
 
     async def _position_after_homing(self) -> Position:
-        while self._homing_ended is not None:
-            await self._homing_ended.wait()
+        await self._guard.until_homed()
         return await self.position()
 
     @property
@@ -122,22 +122,17 @@ class AsiStage:
         """z first, then x and y together. Also the way out of every fault."""
         async with self._turn:
             self._homed_since = None
-            stops, restarts = self._stops, self._link.restarts
+            stops, restarts = self._guard.stops, self._link.restarts
             await require_set_up(self._link, self._settings)
-            self._homing_ended = trio.Event()
-            try:
-                async with self._in_motion(stops):
-                    for axes in ((2,), (0, 1)):
-                        await self._home_axes(axes, stops, restarts)
-            finally:
-                ended, self._homing_ended = self._homing_ended, None
-                ended.set()
+            async with self._guard.home(stops):
+                for axes in ((2,), (0, 1)):
+                    await self._home_axes(axes, stops, restarts)
             limits_mm = await firmware_limits_mm(self._link, self._settings)
             require_limits_outside(self._limits, limits_mm, self._settings, self.identity.label)
             await self._mark_power()
             at = _position(await self._at_um())
             self._link.require_not_restarted(restarts)
-            self._check_not_stopped(stops)
+            self._guard.require_not_stopped(stops)
             self._homed_since, self._seated_um = restarts, None
             return await self._move(at) if any(self._settings.backlash_um) else at
 
@@ -152,28 +147,26 @@ class AsiStage:
 
     async def stop(self) -> Position:
         """Stops whoever moves it; that caller gets a `DeviceFault("stopped", ...)`."""
-        self._stops += 1
-        with trio.CancelScope(shield=True):
-            await self._halt()
+        await self._guard.stop()
         return _position(await self._at_um())
 
     async def aclose(self) -> None:
         """Stops what moves and lets go of the port."""
-        if self._in_motion_now:
-            await self._halt_whatever_happens()
-        await self._link.aclose()
+        if self._guard.in_motion:
+            await self._guard.halt_whatever_happens()
+        await self._link.port.aclose()
 
     async def _move(self, target: Position) -> Position:
-        stops, restarts = self._stops, self._link.restarts
-        self._check_target(target)
+        stops, restarts = self._guard.stops, self._link.restarts
+        require_reachable(self.identity.label, self.homed, self.limits, target)
         await self._require_same_power()
         target_um, at_um = as_vector(target), await self._at_um()
         seats, self._seated_um = self._seats(at_um), None
-        async with self._in_motion(stops):
+        async with self._guard.motion(stops):
             for place_um in legs(at_um, target_um, self._settings.backlash_um, seats):
                 if changed := self._changed(at_um, place_um):
                     await self._link.do(codec.encode_move(changed))
-                    self._check_not_stopped(stops)
+                    self._guard.require_not_stopped(stops)
                     await self._until_still(motion_seconds(self._settings, at_um, place_um), stops, restarts)
                 await self._require_clear_of_limits()
                 at_um = place_um
@@ -199,7 +192,7 @@ class AsiStage:
         """Relative, and at most so far; a switch may end it at any time."""
         letters = self._settings.axes
         await self._link.do(codec.encode_move_by({letters[axis]: way for axis, way in ways_um.items()}))
-        self._check_not_stopped(stops)
+        self._guard.require_not_stopped(stops)
         end: Vector = (ways_um.get(0, 0.0), ways_um.get(1, 0.0), ways_um.get(2, 0.0))
         expected_s = motion_seconds(self._settings, (0.0, 0.0, 0.0), end)
         await self._until_still(expected_s, stops, restarts, at_any_time=True)
@@ -210,35 +203,16 @@ class AsiStage:
         watched = int(expected_s / WATCH_S)
         planned = () if at_any_time else (*repeat(WATCH_S, watched), expected_s - watched * WATCH_S)
         for pause_s in chain(planned, POLL_S, repeat(SLOW_POLL_S)):
-            await self._link.pause(pause_s, restarts, lambda: self._stops != stops)
-            self._check_not_stopped(stops)
+            await self._link.pause(pause_s, restarts, lambda: self._guard.stops != stops)
+            self._guard.require_not_stopped(stops)
             if not await self._link.moving():
                 break
             if trio.current_time() > deadline_s:
                 raise Deadline(f"{self.identity.label}: still moving {LATE_S:g} s after the motion should have ended")
-        self._check_not_stopped(stops)
+        self._guard.require_not_stopped(stops)
 
-    @asynccontextmanager
-    async def _in_motion(self, stops: int) -> AsyncIterator[None]:
-        """Leaving this in any way but the planned one stops the stage."""
-        self._check_not_stopped(stops)
-        self._in_motion_now = True
-        try:
-            yield
-            self._check_not_stopped(stops)
-        except BaseException:
-            await self._halt_whatever_happens()
-            raise
-        finally:
-            self._in_motion_now = False
-
-    async def _halt_whatever_happens(self) -> None:
-        """For those who already have something to report: what cannot be confirmed costs the stage its homing."""
-        with trio.CancelScope(shield=True):
-            try:
-                await self._halt()
-            except DeviceError:
-                self._homed_since = None
+    def _lose_frame(self) -> None:
+        self._homed_since = None
 
     async def _halt(self) -> None:
         """At rest when it returns."""
@@ -250,20 +224,6 @@ class AsiStage:
             await trio.sleep(POLL_S[0])
 
     # ------------------------------------------------------------------------------------------ checks
-
-    def _check_target(self, target: Position) -> None:
-        if not self.homed:
-            raise Refused(f"{self.identity.label} is not homed")
-        low, high = self.limits.low, self.limits.high
-        for axis in ("x_um", "y_um", "z_um"):
-            value = getattr(target, axis)
-            if not getattr(low, axis) <= value <= getattr(high, axis):
-                reach = f"{getattr(low, axis):g} to {getattr(high, axis):g}"
-                raise Refused(f"{self.identity.label}: {axis} {value:g} is outside the limits {reach}")
-
-    def _check_not_stopped(self, stops: int) -> None:
-        if self._stops != stops:
-            raise DeviceFault("stopped", f"{self.identity.label} was stopped")
 
     def _check_arrival(self, target_um: Vector, end_um: Vector) -> None:
         error_um = max(abs(a - b) for a, b in zip(target_um, end_um, strict=True))
@@ -355,21 +315,12 @@ async def open_asi(port: str, settings: AsiSettings, *, simulated: bool) -> Asyn
     label = f"sim+asi:{port}" if simulated else f"asi:{port}"
     require_sound(settings, label)
     link = AsiLink(await Tty.open(port, settings.baud), label)
-    failure: Exception | None = None
-    async with trio.open_nursery() as nursery:
-        await nursery.start(link.run)
+    async with running(link.port):
+        controller = await identify(link, port, settings, simulated)
+        stage = AsiStage(link, settings, Identity(label, controller.firmware, simulated), controller)
         try:
-            controller = await identify(link, port, settings, simulated)
-            stage = AsiStage(link, settings, Identity(label, controller.firmware, simulated), controller)
-            try:
-                if await link.moving():
-                    await stage.stop()  # whoever started that is no longer here
-                yield stage
-            finally:
-                await stage.aclose()
-        except Exception as error:  # noqa: BLE001 - raised below, where the nursery cannot wrap it into a group
-            failure = error
+            if await link.moving():
+                await stage.stop()  # whoever started that is no longer here
+            yield stage
         finally:
-            await link.aclose()
-    if failure is not None:
-        raise failure
+            await stage.aclose()

@@ -18,9 +18,10 @@ import trio
 
 from firmware_app.model import Frame
 from hw.abc import Identity
-from hw.errors import DeviceError, DeviceLost, Refused, single_error
+from hw.errors import DeviceError, DeviceLost, Refused
 from hw.folder_camera.pictures import PictureError, Pixels, Shape, image_files, read_pixels, read_shape
 from hw.latest import LatestFrame
+from hw.served import served
 
 FRAME_S = 2.0  # beyond the frame's own interval and as many damaged files
 ALIVE_S = 1.0  # an idle folder is looked at that often
@@ -181,13 +182,5 @@ async def open_folder_camera(path: str, settings: FolderSettings, *, simulated: 
         raise Refused(f"{path}: {settings.frames_per_s:g} frames/s: {low:g} to {high:g} can be played")
     camera = FolderCamera(Path(path), settings, Identity(f"sim+folder:{path}", "a folder of pictures", True))
     await camera.configure(bits_stored=settings.bits_stored)
-    try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(camera.play)
-            try:
-                yield camera
-            finally:
-                await camera.aclose()
-                nursery.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        raise single_error(group) from None
+    async with served(camera.play, camera.aclose):
+        yield camera

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from hw.line_splitter import LineSplitter
+
 Vector = tuple[float, float, float]
 
 # Grbl's longest line is a status with every field on (about 150 characters) or an echoed 80-character line.
@@ -247,27 +249,15 @@ class Decoder:
     """Bytes in, events out, any split. Holds at most one unfinished line."""
 
     def __init__(self) -> None:
-        self._line = bytearray()
-        self._overlong = False
+        self._lines = LineSplitter(MAX_RECEIVED_LINE)
 
     def feed(self, data: bytes) -> Iterator[Event]:
         """The events that `data` completes. The iterator must be used up before the next call."""
-        *ended, rest = data.split(b"\n")
-        for part in ended:
-            self._append(part)
-            line, overlong = bytes(self._line), self._overlong
-            self._line.clear()
-            self._overlong = False
+        for line, overlong in self._lines.feed(data):
             if overlong:
                 yield Unrecognised(line)
             elif stripped := line.strip(b"\r"):
                 yield decode_line(stripped)
-        self._append(rest)
-
-    def _append(self, part: bytes) -> None:
-        room = MAX_RECEIVED_LINE - len(self._line)
-        self._overlong = self._overlong or len(part) > room
-        self._line += part[:room]
 
 
 def decode_line(line: bytes) -> Event:

@@ -1,9 +1,4 @@
-"""The one owner of a Grbl port: reads events, writes what it is handed, and knows which answer belongs to whom.
-
-Others hand it whole lines over a channel of size 0, so a cancelled caller never leaves half a line on the wire. When
-the port is lost everything that waits here fails with `DeviceLost`, and the port is closed at once: one that is still
-open when the device comes back makes it come back under another name.
-"""
+"""The conversation with a Grbl board: which answer belongs to whom, and what the board has said meanwhile."""
 
 from __future__ import annotations
 
@@ -14,14 +9,14 @@ from typing import Final
 
 import trio
 
-from hw.errors import Deadline, DeviceError, DeviceFault, DeviceLost, ProtocolError
+from hw.errors import Deadline, DeviceError, DeviceFault, ProtocolError
 from hw.grbl import codec
 from hw.grbl.codec import Alarm, Banner, Error, Event, State, Status, Unrecognised
 from hw.grbl.dialogue import Dialogue, Outcome, Phase
+from hw.port_owner import PortOwner
 from hw.tty import Tty
 
 REPLY_S: Final = 1.0  # the board was recorded at 13.8 ms for a status and 20 ms for a setting; a loaded host is slower
-WRITE_S: Final = 1.0
 BANNER_S: Final = 1.0  # recorded: 0.04 s after a reset, 0.5 s after an alarm
 RESET_TRIES: Final = 4  # a board that restarts because its port was opened is deaf to the first ones
 ALARM_PAUSE_S: Final = 0.6  # a reset within half a second of alarm 1 or 2 is swallowed
@@ -37,20 +32,16 @@ class Incidents:
 
 
 class GrblLink:
-    """Nothing here is answered unless `run` is running."""
+    """Nothing here is answered unless its `port` is running."""
 
     def __init__(self, tty: Tty, label: str) -> None:
         self.label = label
         self.incidents = Incidents()
         self.blackouts = 0  # how often the board has put its outputs out by itself
         self.unrecognised = 0
-        self.failure: DeviceError | None = None
-        self._tty = tty
+        self.port = PortOwner(tty, label, self._received)
+        self._decoder = codec.Decoder()
         self._dialogue = Dialogue()
-        self._scope = trio.CancelScope(shield=True)
-        self._ended = trio.Event()
-        self._outgoing, self._to_write = trio.open_memory_channel[bytes](0)
-        self._changed = trio.Event()
         self._asking = trio.Lock()
         self._status: Status | None = None
         self._statuses = 0
@@ -60,40 +51,11 @@ class GrblLink:
         self._alarm_s = 0.0
         self._last_unrecognised = b""
 
-    # ------------------------------------------------------------------------------------------ the owner
+    # ------------------------------------------------------------------------------------------ what it says
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Until the port is lost or `aclose`. Shielded: a caller being cancelled still needs it to stop the stage."""
-        try:
-            with self._scope:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._write)
-                    task_status.started()
-                    await self._read()
-        except* DeviceError as group:
-            self.failure = DeviceLost(str(group.exceptions[0]))
-        finally:
-            self._tty.close()
-            self.failure = self.failure or DeviceLost(f"{self.label}: closed")
-            self._to_write.close()
-            self._ended.set()
-            self._wake()
-
-    async def aclose(self) -> None:
-        self._scope.cancel()
-        with trio.CancelScope(shield=True):
-            await self._ended.wait()
-
-    async def _read(self) -> None:
-        decoder = codec.Decoder()
-        while True:
-            for event in decoder.feed(await self._tty.receive_some()):
-                self._take(event)
-            self._wake()
-
-    async def _write(self) -> None:
-        async for data in self._to_write:
-            await self._tty.send_all(data, timeout_s=WRITE_S)
+    def _received(self, data: bytes) -> None:
+        for event in self._decoder.feed(data):
+            self._take(event)
 
     def _take(self, event: Event) -> None:
         outcome = self._dialogue.received(event)
@@ -118,27 +80,15 @@ class GrblLink:
             case _:
                 self._collected.append(event)
 
-    def _wake(self) -> None:
-        self._changed.set()
-        self._changed = trio.Event()
-
     # ------------------------------------------------------------------------------------------ for callers
 
     @property
     def phase(self) -> Phase:
         return self._dialogue.phase
 
-    async def wait_lost(self) -> str:
-        """Returns when the port is of no more use, with the reason."""
-        await self._ended.wait()
-        return str(self.failure)
-
     async def write(self, data: bytes) -> None:
         """Real-time bytes and whole lines only."""
-        with trio.move_on_after(WRITE_S + REPLY_S) as scope:
-            await self._handed_over(data)
-        if scope.cancelled_caught:
-            raise Deadline(f"{self.label}: the port took nothing for {WRITE_S + REPLY_S:g} s")
+        await self.port.hand_over(data)
 
     async def command(self, line: bytes, timeout_s: float = REPLY_S) -> list[Event]:
         """Send a line, wait for its `ok`; returns what came before that. An error or alarm is a `DeviceFault`."""
@@ -187,7 +137,7 @@ class GrblLink:
         """Sleep, but not through an alarm, a restart or the loss of the port; `ended` is asked when the board spoke."""
         with trio.move_on_after(seconds):
             while self.incidents == since and not ended():
-                await self._change()
+                await self.port.change()
         self.require_none_since(since)
 
     def require_none_since(self, since: Incidents) -> None:
@@ -199,7 +149,7 @@ class GrblLink:
         if self.phase is Phase.WAITING or self.phase is Phase.ALARMED:
             with trio.move_on_after(BANNER_S):
                 while self.phase is Phase.WAITING or self.phase is Phase.ALARMED:
-                    await self._change()
+                    await self.port.change()
         if self.phase is not Phase.READY:
             await self.reset()
 
@@ -213,7 +163,7 @@ class GrblLink:
             self._dialogue.reset_sent()
             with trio.move_on_after(BANNER_S):
                 while self.phase is not Phase.READY:
-                    await self._change()
+                    await self.port.change()
                 return
         raise self._overdue("Grbl banner after a reset", RESET_TRIES * BANNER_S, heard)
 
@@ -231,27 +181,11 @@ class GrblLink:
                 raise
             await self.reset()
 
-    async def _handed_over(self, data: bytes) -> None:
-        if self.failure is not None:
-            raise DeviceLost(str(self.failure)) from self.failure
-        try:
-            await self._outgoing.send(data)
-        except trio.BrokenResourceError:  # the port was lost while this waited for its turn
-            raise DeviceLost(str(self.failure)) from self.failure
-
-    async def _change(self) -> None:
-        """Wait for the next thing that happens."""
-        if self.failure is not None:
-            raise DeviceLost(str(self.failure)) from self.failure
-        await self._changed.wait()
-        if self.failure is not None:
-            raise DeviceLost(str(self.failure)) from self.failure
-
     async def _until(self, condition: Callable[[], bool], timeout_s: float, what: str) -> None:
         heard = self.unrecognised
         with trio.move_on_after(timeout_s):
             while not condition():
-                await self._change()
+                await self.port.change()
             return
         raise self._overdue(what, timeout_s, heard)
 

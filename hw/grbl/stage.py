@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from enum import Enum, auto
 from itertools import chain, repeat
 from typing import Final
 
@@ -19,7 +18,7 @@ import trio
 from firmware_app.model import Position
 from hw.abc import Identity, StageLimits, StampedPosition
 from hw.approach import SEATED, UNSEATED, Seats, legs
-from hw.errors import Deadline, DeviceError, DeviceFault, ProtocolError, Refused
+from hw.errors import Deadline, DeviceFault, ProtocolError, Refused
 from hw.grbl import codec
 from hw.grbl.codec import BuildInfo, BuildOptions, Setting, State, Status, Vector
 from hw.grbl.dialogue import Phase
@@ -28,22 +27,18 @@ from hw.grbl.link import GrblLink, Incidents
 from hw.grbl.settings import GrblSettings as GrblSettings
 from hw.grbl.settings import homing_seconds, motion_seconds, reachable_box, require_settings, top_speed
 from hw.lamp_levels import require_level
+from hw.motion_guard import MotionGuard
 from hw.opening import Step, opening_step
+from hw.port_owner import running
 from hw.position_stream import position_stream
+from hw.stage_checks import require_as_configured, require_reachable
 from hw.tty import Tty
 
-SIMULATOR_MARK: Final = "SPECULAR-SIM"
 POLL_S: Final = (0.01, 0.02, 0.04)  # after the planned end of a motion; then Grbl's limit of 10 Hz
 SLOW_POLL_S: Final = 0.1
 LATE_S: Final = 2.0  # how much later than planned a motion may end
 HALT_S: Final = 1.0  # the configured axes stop in a fraction of it
 CANCEL_AGAIN_S: Final = 0.2  # a cancel that overtook its jog in the buffer did nothing; the next one does
-
-
-class Activity(Enum):
-    NONE = auto()
-    JOGGING = auto()
-    HOMING = auto()
 
 
 class GrblStage:
@@ -64,10 +59,8 @@ class GrblStage:
         self._device = device
         self._limits = reachable_box(device, settings.backlash_um)
         self._turn = trio.Lock()
-        self._activity = Activity.NONE
-        self._stops = 0
+        self._guard = MotionGuard(link.label, self._halt, self._lose_frame)
         self._homed_since: Incidents | None = None
-        self._homing_ended: trio.Event | None = None
         self._seated: Seats = UNSEATED
 
     @property
@@ -81,14 +74,14 @@ class GrblStage:
     @property
     def homed(self) -> bool:
         """Every alarm, every restart and every stop that could not be confirmed ends it."""
-        return self._link.failure is None and self._homed_since == self._link.incidents
+        return self._link.port.failure is None and self._homed_since == self._link.incidents
 
     async def wait_lost(self) -> str:
         """Returns when the port is gone, with the reason; nothing else here works from then on."""
-        return await self._link.wait_lost()
+        return await self._link.port.wait_lost()
 
     async def position(self) -> Position:
-        if self._activity is Activity.HOMING:
+        if self._guard.homing:
             raise Refused(f"{self.identity.label} is homing: no position until it ends")
         return _position(self._machine_mm(await self._link.status()))
 
@@ -97,8 +90,7 @@ class GrblStage:
         return position_stream(self._position_after_homing)
 
     async def _position_after_homing(self) -> Position:
-        while self._homing_ended is not None:
-            await self._homing_ended.wait()
+        await self._guard.until_homed()
         return await self.position()
 
     # ------------------------------------------------------------------------------------------ lamps
@@ -123,16 +115,11 @@ class GrblStage:
         """Also the way out of every alarm."""
         async with self._turn:
             self._homed_since = None
-            stops = self._stops
+            stops = self._guard.stops
             await self._link.ready()
             incidents = self._link.incidents
-            self._homing_ended = trio.Event()
-            try:
-                async with self._in_motion(Activity.HOMING, stops):
-                    await self._link.command(codec.HOME, homing_seconds(self._device))
-            finally:
-                ended, self._homing_ended = self._homing_ended, None
-                ended.set()
+            async with self._guard.home(stops):
+                await self._link.command(codec.HOME, homing_seconds(self._device))
             await self._link.command(codec.MILLIMETRES_ABSOLUTE)
             at_mm = await self._idle_mm()
             self._homed_since, self._seated = incidents, UNSEATED
@@ -151,20 +138,18 @@ class GrblStage:
 
     async def stop(self) -> Position:
         """Stops whoever moves it; that caller gets a `DeviceFault("stopped", ...)`."""
-        self._stops += 1
-        with trio.CancelScope(shield=True):
-            await self._halt()
+        await self._guard.stop()
         return _position(self._machine_mm(await self._link.status()))
 
     async def aclose(self) -> None:
         """Stops what moves and lets go of the port."""
-        if self._activity is not Activity.NONE:
-            await self._halt_whatever_happens()
-        await self._link.aclose()
+        if self._guard.in_motion:
+            await self._guard.halt_whatever_happens()
+        await self._link.port.aclose()
 
     async def _move(self, target: Position) -> Position:
-        stops, incidents = self._stops, self._link.incidents
-        self._check_target(target)
+        stops, incidents = self._guard.stops, self._link.incidents
+        require_reachable(self.identity.label, self.homed, self.limits, target)
         at_mm = await self._idle_mm()
         start_um = _um(_position(at_mm))
         for leg_um in legs(start_um, _um(target), self._settings.backlash_um, self._seated):
@@ -177,9 +162,9 @@ class GrblStage:
 
     async def _jog(self, start_mm: Vector, target_mm: Vector, stops: int, incidents: Incidents) -> Vector:
         jog = codec.encode_jog(target_mm, top_speed(self._settings, start_mm, target_mm))
-        async with self._in_motion(Activity.JOGGING, stops):
+        async with self._guard.motion(stops):
             await self._link.command(jog)
-            self._check_not_stopped(stops)
+            self._guard.require_not_stopped(stops)
             end_mm = await self._arrival(motion_seconds(self._settings, start_mm, target_mm), incidents, stops)
         self._check_arrival(target_mm, end_mm)
         return end_mm
@@ -188,8 +173,8 @@ class GrblStage:
         """Where the stage stands once it stands; whoever is stopped is told at once, not at the planned end."""
         deadline_s = trio.current_time() + expected_s + LATE_S
         for pause_s in chain((expected_s,), POLL_S, repeat(SLOW_POLL_S)):
-            await self._link.pause(pause_s, since, lambda: self._stops != stops)
-            self._check_not_stopped(stops)
+            await self._link.pause(pause_s, since, lambda: self._guard.stops != stops)
+            self._guard.require_not_stopped(stops)
             status = await self._link.status()
             if status.state is not State.JOG:
                 return self._require_idle(status)
@@ -197,33 +182,14 @@ class GrblStage:
                 break
         raise Deadline(f"{self.identity.label}: still moving {LATE_S:g} s after the motion should have ended")
 
-    @asynccontextmanager
-    async def _in_motion(self, activity: Activity, stops: int) -> AsyncIterator[None]:
-        """Leaving this in any way but the planned one stops the stage."""
-        self._check_not_stopped(stops)
-        self._activity = activity
-        try:
-            yield
-            self._check_not_stopped(stops)
-        except BaseException:
-            await self._halt_whatever_happens()
-            raise
-        finally:
-            self._activity = Activity.NONE
-
-    async def _halt_whatever_happens(self) -> None:
-        """For those who already have something to report: what cannot be confirmed costs the stage its homing."""
-        with trio.CancelScope(shield=True):
-            try:
-                await self._halt()
-            except DeviceError:
-                self._homed_since = None
+    def _lose_frame(self) -> None:
+        self._homed_since = None
 
     async def _halt(self) -> None:
         """At rest when it returns. Keeps the position of a jog; a reset, which does not, is the last resort."""
         if self._link.phase in (Phase.ALARMED, Phase.LOCKED):
             return  # an alarm has stopped the motors already
-        if self._activity is not Activity.HOMING:
+        if not self._guard.homing:
             with trio.move_on_after(HALT_S):
                 await self._cancel_jog()
                 return
@@ -247,20 +213,6 @@ class GrblStage:
             await trio.sleep(POLL_S[0])
 
     # ------------------------------------------------------------------------------------------ checks
-
-    def _check_target(self, target: Position) -> None:
-        if not self.homed:
-            raise Refused(f"{self.identity.label} is not homed")
-        low, high = self.limits.low, self.limits.high
-        for axis in ("x_um", "y_um", "z_um"):
-            value = getattr(target, axis)
-            if not getattr(low, axis) <= value <= getattr(high, axis):
-                reach = f"{getattr(low, axis):g} to {getattr(high, axis):g}"
-                raise Refused(f"{self.identity.label}: {axis} {value:g} is outside the limits {reach}")
-
-    def _check_not_stopped(self, stops: int) -> None:
-        if self._stops != stops:
-            raise DeviceFault("stopped", f"{self.identity.label} was stopped")
 
     def _check_arrival(self, target_mm: Vector, end_mm: Vector) -> None:
         error_um = max(abs(a - b) * 1000 for a, b in zip(target_mm, end_mm, strict=True))
@@ -298,21 +250,12 @@ def _position(machine_mm: Vector) -> Position:
 async def open_grbl(port: str, settings: GrblSettings, *, simulated: bool) -> AsyncIterator[GrblStage]:
     """Open, identify, compare the board's settings. Leaving it stops the stage and closes the port."""
     link = GrblLink(await Tty.open(port, settings.baud), f"sim+grbl:{port}" if simulated else f"grbl:{port}")
-    failure: Exception | None = None
-    async with trio.open_nursery() as nursery:
-        await nursery.start(link.run)
+    async with running(link.port):
+        stage = await _identify(link, port, settings, simulated)
         try:
-            stage = await _identify(link, port, settings, simulated)
-            try:
-                yield stage
-            finally:
-                await stage.aclose()
-        except Exception as error:  # noqa: BLE001 - raised below, where the nursery cannot wrap it into a group
-            failure = error
+            yield stage
         finally:
-            await link.aclose()
-    if failure is not None:
-        raise failure
+            await stage.aclose()
 
 
 async def _identify(link: GrblLink, port: str, settings: GrblSettings, simulated: bool) -> GrblStage:
@@ -323,11 +266,7 @@ async def _identify(link: GrblLink, port: str, settings: GrblSettings, simulated
     options = next((event for event in told if isinstance(event, BuildOptions)), None)
     if build is None:
         raise ProtocolError(f"{port}: no [VER:] in the answer to $I")
-    if (SIMULATOR_MARK in build.info) != simulated:
-        what = "the simulator" if not simulated else "not the simulator"
-        raise Refused(
-            f"{port}: the stage there is {what}, but the configuration says simulated = {str(simulated).lower()}"
-        )
+    require_as_configured(build.info, port, simulated=simulated)
     opening_step(Step.APPLYING)
     device = _numbers([event for event in await link.command(codec.VIEW_SETTINGS) if isinstance(event, Setting)], port)
     require_settings(device, settings, link.label)

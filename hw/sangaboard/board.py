@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from hw.abc import Identity
 from hw.errors import Refused
 from hw.opening import Step, opening_step
 from hw.sangaboard import codec
-from hw.sangaboard.codec import BlockingMoves, Module, RampTime, StepDelay, Triple, Version
+from hw.sangaboard.codec import BlockingMoves, Module, RampTime, StepDelay, Triple
 from hw.sangaboard.lamps import MODULE, lamp_names
 from hw.sangaboard.link import SangaboardLink
 from hw.sangaboard.settings import FIRMWARES, SangaboardSettings, endstop_problems, require_board, timing_problems
-
-SIMULATOR_MARK: Final = "SPECULAR-SIM"
+from hw.stage_checks import require_as_configured
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,7 @@ async def identify(link: SangaboardLink, port: str, settings: SangaboardSettings
     version = await link.identify()
     if version.number not in FIRMWARES:
         raise Refused(f"{port}: {version.text} is none of the firmwares that this driver knows: v0.4, v0.5 and v1.0")
-    _require_simulated(version, port, simulated)
+    require_as_configured(version.text, port, simulated=simulated)
     modules = {module.name: module for module in await link.modules()}
     endstops = frozenset(modules.get("Endstops", Module("Endstops", "")).details.split())
     stoppable = version.number >= (1, 0)
@@ -51,14 +49,6 @@ async def identify(link: SangaboardLink, port: str, settings: SangaboardSettings
         endstops,
         await lamp_names(link) if MODULE in modules else (),
     )
-
-
-def _require_simulated(version: Version, port: str, simulated: bool) -> None:
-    if (SIMULATOR_MARK in version.text) != simulated:
-        what = "the simulator" if not simulated else "not the simulator"
-        raise Refused(
-            f"{port}: the stage there is {what}, but the configuration says simulated = {str(simulated).lower()}"
-        )
 
 
 async def require_setup(

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from hw.line_splitter import LineSplitter
+
 Steps = tuple[int, int, int]
 
 # The longest lines are those of `help`, about 80 characters.
@@ -223,27 +225,15 @@ class Decoder:
     """Bytes in, events out, any split. Holds at most one unfinished line."""
 
     def __init__(self) -> None:
-        self._line = bytearray()
-        self._overlong = False
+        self._lines = LineSplitter(MAX_RECEIVED_LINE)
 
     def feed(self, data: bytes) -> Iterator[Event]:
         """The events that `data` completes. The iterator must be used up before the next call."""
-        *ended, rest = data.split(b"\n")
-        for part in ended:
-            self._append(part)
-            line, overlong = bytes(self._line), self._overlong
-            self._line.clear()
-            self._overlong = False
+        for line, overlong in self._lines.feed(data):
             if overlong:
                 yield Unrecognised(line)
             elif stripped := line.strip(b"\r"):
                 yield decode_line(stripped)
-        self._append(rest)
-
-    def _append(self, part: bytes) -> None:
-        room = MAX_RECEIVED_LINE - len(self._line)
-        self._overlong = self._overlong or len(part) > room
-        self._line += part[:room]
 
 
 def decode_line(line: bytes) -> Event:

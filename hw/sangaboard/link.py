@@ -1,4 +1,4 @@
-"""The one owner of a Sangaboard's port: sends a line, waits for its answer, tells pushes from answers.
+"""The conversation with a Sangaboard: sends a line, waits for its answer, tells pushes from answers.
 
 The board answers in the order in which it was asked, and nothing in an answer says what it answers. So one question is
 out at a time, it is heard to its end even when its asker is cancelled, and after one that was not answered in time the
@@ -14,7 +14,8 @@ from typing import Final, TypeVar
 
 import trio
 
-from hw.errors import Deadline, DeviceError, DeviceFault, DeviceLost, ProtocolError
+from hw.errors import Deadline, DeviceError, DeviceFault, ProtocolError
+from hw.port_owner import PortOwner
 from hw.sangaboard import codec
 from hw.sangaboard.codec import (
     BoardError,
@@ -33,7 +34,6 @@ from hw.sangaboard.codec import (
 from hw.tty import Tty
 
 REPLY_S: Final = 1.0  # recorded: a few ms; a v0.x board first writes its position to EEPROM, 3.3 ms a byte
-WRITE_S: Final = 1.0
 BOOT_TRIES: Final = 5  # a board that restarts because its port was opened is deaf for up to two seconds
 QUIET_S: Final = 0.1
 QUIET_TRIES: Final = 20
@@ -51,59 +51,26 @@ class Incidents:
 
 
 class SangaboardLink:
-    """Nothing here is answered unless `run` is running."""
+    """Nothing here is answered unless its `port` is running."""
 
     def __init__(self, tty: Tty, label: str) -> None:
         self.label = label
         self.incidents = Incidents()
         self.unrecognised = 0
         self.stops = 0  # how often the board said that a move had ended
-        self.failure: DeviceError | None = None
-        self._tty = tty
-        self._scope = trio.CancelScope(shield=True)
-        self._ended = trio.Event()
-        self._outgoing, self._to_write = trio.open_memory_channel[bytes](0)
-        self._changed = trio.Event()
+        self.port = PortOwner(tty, label, self._received)
+        self._decoder = codec.Decoder()
         self._asking = trio.Lock()
         self._answers: deque[Event] = deque(maxlen=WAITING_EVENTS)
         self._heard = 0
         self._in_step = True
         self._last_unrecognised = b""
 
-    # ------------------------------------------------------------------------------------------ the owner
+    # ------------------------------------------------------------------------------------------ what it says
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Until the port is lost or `aclose`. Shielded: a caller being cancelled still needs it to stop the stage."""
-        try:
-            with self._scope:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._write)
-                    task_status.started()
-                    await self._read()
-        except* DeviceError as group:
-            self.failure = DeviceLost(str(group.exceptions[0]))
-        finally:
-            self._tty.close()
-            self.failure = self.failure or DeviceLost(f"{self.label}: closed")
-            self._to_write.close()
-            self._ended.set()
-            self._wake()
-
-    async def aclose(self) -> None:
-        self._scope.cancel()
-        with trio.CancelScope(shield=True):
-            await self._ended.wait()
-
-    async def _read(self) -> None:
-        decoder = codec.Decoder()
-        while True:
-            for event in decoder.feed(await self._tty.receive_some()):
-                self._take(event)
-            self._wake()
-
-    async def _write(self) -> None:
-        async for data in self._to_write:
-            await self._tty.send_all(data, timeout_s=WRITE_S)
+    def _received(self, data: bytes) -> None:
+        for event in self._decoder.feed(data):
+            self._take(event)
 
     def _take(self, event: Event) -> None:
         self._heard += 1
@@ -123,21 +90,7 @@ class SangaboardLink:
             case _:
                 self._answers.append(event)
 
-    def _wake(self) -> None:
-        self._changed.set()
-        self._changed = trio.Event()
-
     # ------------------------------------------------------------------------------------------ for callers
-
-    async def wait_lost(self) -> str:
-        """Returns when the port is of no more use, with the reason."""
-        await self._ended.wait()
-        return str(self.failure)
-
-    def require_open(self) -> None:
-        """`DeviceLost` when the port is gone."""
-        if self.failure is not None:
-            raise DeviceLost(str(self.failure)) from self.failure
 
     async def identify(self) -> Version:
         """Ask who is there until it answers and has nothing more to say."""
@@ -145,7 +98,7 @@ class SangaboardLink:
         async with self._asking:
             self._answers.clear()
             for _ in range(BOOT_TRIES):
-                await self._send(codec.VERSION)
+                await self.port.hand_over(codec.VERSION)
                 version: Version | None = None
                 with trio.move_on_after(REPLY_S):
                     version = await self._answered_by(Version)
@@ -174,7 +127,7 @@ class SangaboardLink:
         async with self._asking:
             with trio.CancelScope(shield=True):
                 await self._in_step_again()
-                await self._send(line)
+                await self.port.hand_over(line)
 
     async def count(self) -> codec.Steps:
         """The position in steps, as the board counts it."""
@@ -184,7 +137,7 @@ class SangaboardLink:
         """Sleep, but no longer than until `ended`, and not through the loss of the port."""
         with trio.move_on_after(seconds):
             while not ended():
-                await self._change()
+                await self.port.change()
 
     # ------------------------------------------------------------------------------------------ inside
 
@@ -195,7 +148,7 @@ class SangaboardLink:
                 await self._in_step_again()
                 self._answers.clear()
                 heard = self.unrecognised
-                await self._send(line)
+                await self.port.hand_over(line)
                 with trio.move_on_after(timeout_s):
                     return await self._collected(kind, name)
                 self._in_step = False
@@ -219,7 +172,7 @@ class SangaboardLink:
                     # v0.4 says so, and then `done.` all the same; that one must not be taken for the next answer.
                     self._in_step = False
                     raise DeviceFault("error", f"{event.text} ({self.label}, in answer to {name!r})")
-            await self._change()
+            await self.port.change()
 
     async def _answered_by(self, kind: type[Answer]) -> Answer:
         while True:
@@ -227,13 +180,13 @@ class SangaboardLink:
                 event = self._answers.popleft()
                 if isinstance(event, kind):
                     return event
-            await self._change()
+            await self.port.change()
 
     async def _in_step_again(self) -> None:
         if self._in_step:
             return
         heard = self.unrecognised
-        await self._send(codec.STEP_DELAY)
+        await self.port.hand_over(codec.STEP_DELAY)
         with trio.move_on_after(REPLY_S):
             await self._answered_by(StepDelay)
             self._in_step = True
@@ -248,27 +201,10 @@ class SangaboardLink:
             heard = self._heard
             with trio.CancelScope(deadline=trio.current_time() + QUIET_S) as silence:
                 while self._heard == heard:
-                    await self._change()
+                    await self.port.change()
             if silence.cancelled_caught:
                 return
         raise ProtocolError(f"{self.label}: talks without being asked, last {self._last_unrecognised[:80]!r}")
-
-    async def _send(self, data: bytes) -> None:
-        with trio.move_on_after(WRITE_S + REPLY_S) as scope:
-            self.require_open()
-            try:
-                await self._outgoing.send(data)
-            except trio.BrokenResourceError:  # the port was lost while this waited for its turn
-                self.require_open()
-                raise
-        if scope.cancelled_caught:
-            raise Deadline(f"{self.label}: the port took nothing for {WRITE_S + REPLY_S:g} s")
-
-    async def _change(self) -> None:
-        """Wait for the next thing that happens."""
-        self.require_open()
-        await self._changed.wait()
-        self.require_open()
 
     def _overdue(self, what: str, timeout_s: float, heard: int) -> DeviceError:
         if self.unrecognised == heard:

@@ -25,8 +25,10 @@ import trio
 from firmware_app.model import Position
 from hw.abc import Identity, StageLimits, StampedPosition
 from hw.approach import SEATED, UNSEATED, Seats, legs
-from hw.errors import Deadline, DeviceError, DeviceFault, Refused
+from hw.errors import Deadline, DeviceFault, Refused
 from hw.lamp_levels import require_level
+from hw.motion_guard import MotionGuard
+from hw.port_owner import running
 from hw.position_stream import position_stream
 from hw.sangaboard import codec
 from hw.sangaboard.board import Board, identify, require_setup
@@ -47,6 +49,7 @@ from hw.sangaboard.settings import (
     to_steps,
     to_um,
 )
+from hw.stage_checks import require_reachable
 from hw.tty import Tty
 
 POLL_S: Final = 0.02
@@ -62,9 +65,8 @@ class SangaboardStage:
         self._settings = settings
         self._board = board
         self._turn = trio.Lock()
-        self._in_motion_now = False
-        self._homing_ended: trio.Event | None = None
-        self._stops = 0
+        how = "" if board.stoppable else f" (at the end of a slice of {SLICE_S:g} s: it has no stop command)"
+        self._guard = MotionGuard(link.label, self._halt, self._lose_frame, how)
         self._homed_since: Incidents | None = None
         self._origin_was_set = False
         self._seated: Seats = UNSEATED
@@ -79,15 +81,15 @@ class SangaboardStage:
 
     @property
     def homed(self) -> bool:
-        return self._link.failure is None and self._homed_since == self._link.incidents
+        return self._link.port.failure is None and self._homed_since == self._link.incidents
 
     async def wait_lost(self) -> str:
         """Returns when the port is gone, with the reason; nothing else here works from then on."""
-        return await self._link.wait_lost()
+        return await self._link.port.wait_lost()
 
     async def position(self) -> Position:
         """Between two slices where the board does not answer in motion. `Refused` while it is homing."""
-        if self._homing_ended is not None:
+        if self._guard.homing:
             raise Refused(f"{self.identity.label} is homing: no position until it ends")
         return self._place(await self._link.count())
 
@@ -95,8 +97,7 @@ class SangaboardStage:
         return position_stream(self._position_after_homing)
 
     async def _position_after_homing(self) -> Position:
-        while self._homing_ended is not None:
-            await self._homing_ended.wait()
+        await self._guard.until_homed()
         return self._place(await self._link.count())
 
     # ------------------------------------------------------------------------------------------ lamps
@@ -124,7 +125,7 @@ class SangaboardStage:
         are `Refused`: only a person can put the stage back, and say so by opening it anew.
         """
         async with self._turn:
-            stops = self._stops
+            stops = self._guard.stops
             if self._settings.frame == "by_hand":
                 await self._set_or_seek_origin()
             else:
@@ -135,7 +136,7 @@ class SangaboardStage:
             return self._place(end)
 
     async def _set_or_seek_origin(self) -> None:
-        self._link.require_open()
+        self._link.port.require_open()
         if self.homed:
             return
         if self._origin_was_set:
@@ -145,17 +146,13 @@ class SangaboardStage:
         self._homed_since, self._seated, self._origin_was_set = incidents, UNSEATED, True
 
     async def _find_switches(self, stops: int) -> None:
-        self._homing_ended, self._seated = trio.Event(), UNSEATED
-        try:
-            async with self._in_motion(stops):
-                if self._board.stoppable:
-                    await home_by_board(self._link, self._settings, partial(self._check_not_stopped, stops))
-                else:
-                    await home_in_slices(self._link, self._settings, partial(self._slice_of_homing, stops))
-                self._homed_since = self._link.incidents
-        finally:
-            ended, self._homing_ended = self._homing_ended, None
-            ended.set()
+        self._seated = UNSEATED
+        async with self._guard.home(stops):
+            if self._board.stoppable:
+                await home_by_board(self._link, self._settings, partial(self._guard.require_not_stopped, stops))
+            else:
+                await home_in_slices(self._link, self._settings, partial(self._slice_of_homing, stops))
+            self._homed_since = self._link.incidents
 
     async def move_to(self, target: Position) -> Position:
         async with self._turn:
@@ -171,21 +168,19 @@ class SangaboardStage:
 
         v1.0 stops at once. v0.4 and v0.5 have no stop command: there the slice under way, at most 0.08 s, is the last.
         """
-        self._stops += 1
-        with trio.CancelScope(shield=True):
-            await self._halt()
+        await self._guard.stop()
         return self._place(await self._link.count())
 
     async def aclose(self) -> None:
         """Stops what moves and lets go of the port."""
-        self._stops += 1
-        if self._in_motion_now:
-            await self._halt_whatever_happens()
-        await self._link.aclose()
+        self._guard.stops += 1
+        if self._guard.in_motion:
+            await self._guard.halt_whatever_happens()
+        await self._link.port.aclose()
 
     async def _move(self, target: Position) -> Position:
-        stops = self._stops
-        self._check_target(target)
+        stops = self._guard.stops
+        require_reachable(self.identity.label, self.homed, self.limits, target)
         wanted = to_steps(self._settings, (target.x_um, target.y_um, target.z_um))
         end = await self._travel(wanted, stops)
         incidents = self._link.incidents
@@ -200,7 +195,7 @@ class SangaboardStage:
             to_um(self._settings, start), to_um(self._settings, target), self._settings.backlash_um, self._seated
         )
         at = start
-        async with self._in_motion(stops):
+        async with self._guard.motion(stops):
             self._seated = UNSEATED
             for leg in way:
                 goal = to_steps(self._settings, leg)
@@ -218,7 +213,7 @@ class SangaboardStage:
             return at
         at = start
         for part in slices(self._settings, distance):
-            self._check_not_stopped(stops)
+            self._guard.require_not_stopped(stops)
             at = await self._slice(at, part)
         return at
 
@@ -231,7 +226,7 @@ class SangaboardStage:
 
     async def _slice_of_homing(self, stops: int, part: Steps) -> None:
         """The count changes at the switch, so it is not compared."""
-        self._check_not_stopped(stops)
+        self._guard.require_not_stopped(stops)
         await self._link.ask(codec.encode_move(part), Done, motion_seconds(self._settings, part))
 
     async def _whole_move(self, distance: Steps, stops: int) -> Steps:
@@ -246,9 +241,9 @@ class SangaboardStage:
         deadline_s = trio.current_time() + expected_s + LATE_S
         pause_s = expected_s
         while True:
-            self._check_not_stopped(stops)
+            self._guard.require_not_stopped(stops)
             await self._link.pause(pause_s, partial(self._something_happened, seen, before, stops))
-            self._check_not_stopped(stops)
+            self._guard.require_not_stopped(stops)
             self._check_frame()
             seen = self._link.stops
             if not (await self._link.ask(codec.IS_MOVING, Moving)).moving:
@@ -259,29 +254,10 @@ class SangaboardStage:
             pause_s = POLL_S
 
     def _something_happened(self, seen: int, before: Incidents, stops: int) -> bool:
-        return self._link.stops != seen or self._link.incidents != before or self._stops != stops
+        return self._link.stops != seen or self._link.incidents != before or self._guard.stops != stops
 
-    @asynccontextmanager
-    async def _in_motion(self, stops: int) -> AsyncIterator[None]:
-        """Leaving this in any way but the planned one stops the stage."""
-        self._check_not_stopped(stops)
-        self._in_motion_now = True
-        try:
-            yield
-            self._check_not_stopped(stops)
-        except BaseException:
-            await self._halt_whatever_happens()
-            raise
-        finally:
-            self._in_motion_now = False
-
-    async def _halt_whatever_happens(self) -> None:
-        """For those who already have something to report: what cannot be confirmed costs the stage its homing."""
-        with trio.CancelScope(shield=True):
-            try:
-                await self._halt()
-            except DeviceError:
-                self._homed_since = None
+    def _lose_frame(self) -> None:
+        self._homed_since = None
 
     async def _halt(self) -> None:
         """At rest when it returns, with the count kept."""
@@ -295,21 +271,6 @@ class SangaboardStage:
         raise DeviceFault("stop", f"{self.identity.label} still moves after {HALT_TRIES} times `stop`")
 
     # ------------------------------------------------------------------------------------------ checks
-
-    def _check_target(self, target: Position) -> None:
-        if not self.homed:
-            raise Refused(f"{self.identity.label} is not homed")
-        low, high = self.limits.low, self.limits.high
-        for axis in ("x_um", "y_um", "z_um"):
-            value = getattr(target, axis)
-            if not getattr(low, axis) <= value <= getattr(high, axis):
-                reach = f"{getattr(low, axis):g} to {getattr(high, axis):g}"
-                raise Refused(f"{self.identity.label}: {axis} {value:g} is outside the limits {reach}")
-
-    def _check_not_stopped(self, stops: int) -> None:
-        if self._stops != stops:
-            how = "" if self._board.stoppable else f" (at the end of a slice of {SLICE_S:g} s: it has no stop command)"
-            raise DeviceFault("stopped", f"{self.identity.label} was stopped{how}")
 
     def _check_frame(self) -> None:
         """A restart and a hit switch change the count."""
@@ -354,19 +315,10 @@ async def open_sangaboard(
     link = SangaboardLink(
         await Tty.open(port, settings.baud), f"sim+sangaboard:{port}" if simulated else f"sangaboard:{port}"
     )
-    failure: Exception | None = None
-    async with trio.open_nursery() as nursery:
-        await nursery.start(link.run)
+    async with running(link.port):
+        board = await identify(link, port, settings, simulated=simulated)
+        stage = SangaboardStage(link, settings, board)
         try:
-            board = await identify(link, port, settings, simulated=simulated)
-            stage = SangaboardStage(link, settings, board)
-            try:
-                yield stage
-            finally:
-                await stage.aclose()
-        except Exception as error:  # noqa: BLE001 - raised below, where the nursery cannot wrap it into a group
-            failure = error
+            yield stage
         finally:
-            await link.aclose()
-    if failure is not None:
-        raise failure
+            await stage.aclose()

@@ -14,7 +14,7 @@ import trio
 
 from firmware_app.model import Frame
 from hw.abc import Identity
-from hw.errors import Deadline, DeviceError, DeviceFault, DeviceLost, Refused, single_error
+from hw.errors import Deadline, DeviceError, DeviceFault, DeviceLost, Refused
 from hw.opening import Step, opening_step
 from hw.serial_camera.codec import (
     Accepted,
@@ -29,6 +29,7 @@ from hw.serial_camera.codec import (
     encode_command,
 )
 from hw.serial_camera.decoder import Decoder
+from hw.served import served
 from hw.tty import Tty
 
 # A reply waits behind at most one frame on the wire: 0.1 s for 640x480 on USB full speed, 1 s leaves room for 4 Mpx.
@@ -263,16 +264,9 @@ async def open_serial_camera(port: str, *, simulated: bool, baud: int = 115200) 
     tty = await Tty.open(port, baud)
     camera = SerialCamera(tty, port)
     try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(camera.receive)
-            try:
-                opening_step(Step.IDENTIFYING)
-                await camera.identify(simulated)
-                yield camera
-            finally:
-                await camera.aclose()
-                nursery.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        raise single_error(group) from None
+        async with served(camera.receive, camera.aclose):
+            opening_step(Step.IDENTIFYING)
+            await camera.identify(simulated)
+            yield camera
     finally:
         tty.close()

@@ -16,9 +16,10 @@ import trio
 
 from firmware_app.model import Frame
 from hw.abc import Identity
-from hw.errors import DeviceError, DeviceLost, Refused, single_error
+from hw.errors import DeviceError, DeviceLost, Refused
 from hw.latest import LatestFrame
 from hw.opening import Step, opening_step
+from hw.served import served
 from hw.v4l2.abi import Buffer
 from hw.v4l2.controls import Control
 from hw.v4l2.device import MAX_BUFFERS
@@ -225,13 +226,5 @@ async def open_v4l2(path: str, settings: V4l2Settings, *, simulated: bool) -> As
     found = session.description
     label = f"{'sim+' if simulated else ''}v4l2:{path}"
     camera = V4l2Camera(session, Identity(label, f"{found.card} ({found.driver} {found.version})", simulated), calls)
-    try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(camera.serve)
-            try:
-                yield camera
-            finally:
-                await camera.aclose()
-                nursery.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        raise single_error(group) from None
+    async with served(camera.serve, camera.aclose):
+        yield camera

@@ -57,10 +57,9 @@ async def real_camera(port: str) -> AsyncIterator[CameraRig]:
         yield CameraRig(camera, camera.depths, nominal_frames_per_s=camera.frames_per_s or None)
 
 
+@pytest.mark.real_camera
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 async def test_v4l2_hardware(check: Check, request: pytest.FixtureRequest) -> None:
-    port = request.config.getoption("--camera-port", None)
-    if port is None:
-        pytest.skip("no --camera-port")
+    port = request.config.getoption("camera_port")
     with trio.fail_after(PATIENCE_S):
         await check(partial(real_camera, port))

@@ -16,6 +16,7 @@ import trio.lowlevel
 import trio.testing
 
 from firmware_app.model import Position
+from hw import port_owner
 from hw.asi import link as asi_link
 from hw.asi import stage as asi_stage
 from hw.asi.stage import AsiSettings, AsiStage, open_asi
@@ -628,7 +629,7 @@ async def test_whoever_supervises_is_told_of_the_loss() -> None:
 
 
 async def test_a_board_that_takes_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asi_link, "WRITE_S", 0.05)
+    monkeypatch.setattr(port_owner, "WRITE_S", 0.05)
     monkeypatch.setattr(asi_link, "REPLY_S", 0.05)
     async with scripted() as board, open_asi(board.port, SCRIPTED, simulated=False) as stage:
         host_fd = os.open(board.port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)

@@ -564,7 +564,7 @@ async def test_the_link_draws_the_right_conclusion_from_every_recorded_answer(na
     async with scripted({}) as board:
         link = SangaboardLink(await Tty.open(board.port), "sangaboard")
         async with trio.open_nursery() as nursery:
-            await nursery.start(link.run)
+            await nursery.start(link.port.run)
             for sent, said in pairs:
                 board.answers = {sent.rstrip(b"\n"): said, b"dt?": b"minimum step delay 1000\r\n"}
                 events = list(codec.Decoder().feed(said))
@@ -579,7 +579,7 @@ async def test_the_link_draws_the_right_conclusion_from_every_recorded_answer(na
                     assert link.stops == stops + 1
                 else:
                     assert [await link.ask(sent, type(events[0]))] == events
-            await link.aclose()
+            await link.port.aclose()
 
 
 async def test_a_lost_port_is_told_to_everyone_at_once() -> None:
