@@ -3,6 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FixationPoint(StrEnum):
+    """Where the patient looks while a picture is taken, as the patient sees it on the instrument."""
+
+    CENTRE = "centre"
+    UP = "up"
+    UP_RIGHT = "up-right"
+    RIGHT = "right"
+    DOWN_RIGHT = "down-right"
+    DOWN = "down"
+    DOWN_LEFT = "down-left"
+    LEFT = "left"
+    UP_LEFT = "up-left"
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +27,7 @@ class Gaze:
     As in `Position`: horizontal is positive towards the patient's own left, vertical upwards.
     """
 
-    target: str  # one of FIXATION_TARGETS
+    target: FixationPoint
     horizontal_deg: float
     vertical_deg: float
 
@@ -20,19 +35,19 @@ class Gaze:
 _DIAGONAL = 0.5**0.5
 # The centre and eight around it, clockwise as the patient sees them; each a direction (left, up) of length 1.
 FIXATION_TARGETS: dict[str, tuple[float, float]] = {
-    "centre": (0.0, 0.0),
-    "up": (0.0, 1.0),
-    "up-right": (-_DIAGONAL, _DIAGONAL),
-    "right": (-1.0, 0.0),
-    "down-right": (-_DIAGONAL, -_DIAGONAL),
-    "down": (0.0, -1.0),
-    "down-left": (_DIAGONAL, -_DIAGONAL),
-    "left": (1.0, 0.0),
-    "up-left": (_DIAGONAL, _DIAGONAL),
+    FixationPoint.CENTRE: (0.0, 0.0),
+    FixationPoint.UP: (0.0, 1.0),
+    FixationPoint.UP_RIGHT: (-_DIAGONAL, _DIAGONAL),
+    FixationPoint.RIGHT: (-1.0, 0.0),
+    FixationPoint.DOWN_RIGHT: (-_DIAGONAL, -_DIAGONAL),
+    FixationPoint.DOWN: (0.0, -1.0),
+    FixationPoint.DOWN_LEFT: (_DIAGONAL, -_DIAGONAL),
+    FixationPoint.LEFT: (1.0, 0.0),
+    FixationPoint.UP_LEFT: (_DIAGONAL, _DIAGONAL),
 }
 
 
 def gaze_at(target: str, eccentricity_deg: float) -> Gaze:
     """The direction of a target so far from the centre; `KeyError` for a name that is none."""
     left, up = FIXATION_TARGETS[target]
-    return Gaze(target, round(left * eccentricity_deg, 2), round(up * eccentricity_deg, 2))
+    return Gaze(FixationPoint(target), round(left * eccentricity_deg, 2), round(up * eccentricity_deg, 2))

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware_app.calibration import Calibration
+from firmware_app.gaze import FixationPoint as FixationPoint
 from firmware_app.gaze import Gaze
 
 
@@ -187,20 +188,6 @@ class CornealThickness:
     readings: int
 
 
-class FixationPoint(StrEnum):
-    """Where the patient looks while a picture is taken, as the patient sees it on the instrument."""
-
-    CENTRE = "centre"
-    UP = "up"
-    UP_RIGHT = "up-right"
-    RIGHT = "right"
-    DOWN_RIGHT = "down-right"
-    DOWN = "down"
-    DOWN_LEFT = "down-left"
-    LEFT = "left"
-    UP_LEFT = "up-left"
-
-
 @dataclass(frozen=True, slots=True)
 class Capture:
     """One accepted frame of one eye, already on disk and fsynced when anybody gets to see this value."""
@@ -223,7 +210,7 @@ class Capture:
     @property
     def point(self) -> FixationPoint:
         """The fixation target; the centre where nobody said otherwise."""
-        return FixationPoint.CENTRE if self.gaze is None else FixationPoint(self.gaze.target)
+        return FixationPoint.CENTRE if self.gaze is None else self.gaze.target
 
 
 # --------------------------------------------------------------------------------------------- measurement
