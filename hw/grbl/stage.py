@@ -58,7 +58,6 @@ class GrblStage:
         self._identity = identity
         self._device = device
         self._limits = reachable_box(device, settings.backlash_um)
-        self._turn = trio.Lock()
         self._guard = MotionGuard(link.label, self._halt, self._lose_frame)
         self._homed_since: Incidents | None = None
         self._seated: Seats = UNSEATED
@@ -106,16 +105,15 @@ class GrblStage:
     async def set_output(self, name: str, level: float) -> None:
         """Waits for a motion under way: a jogging Grbl takes no other line. A reset and an alarm put all out."""
         require_level(self.identity.label, self.outputs, name, level)
-        async with self._turn:
+        async with self._guard.turn:
             await self._lamps.set(name, level)
 
     # ------------------------------------------------------------------------------------------ motion
 
     async def home(self) -> Position:
         """Also the way out of every alarm."""
-        async with self._turn:
+        async with self._guard.motion_turn() as stops:
             self._homed_since = None
-            stops = self._guard.stops
             await self._link.ready()
             incidents = self._link.incidents
             async with self._guard.home(stops):
@@ -125,16 +123,16 @@ class GrblStage:
             self._homed_since, self._seated = incidents, UNSEATED
             if not any(self._settings.backlash_um):
                 return _position(at_mm)
-            return await self._move(_position(at_mm))  # the pull-off came from above
+            return await self._move(_position(at_mm), stops)  # the pull-off came from above
 
     async def move_to(self, target: Position) -> Position:
-        async with self._turn:
-            return await self._move(target)
+        async with self._guard.motion_turn() as stops:
+            return await self._move(target, stops)
 
     async def move_by(self, dx_um: float = 0.0, dy_um: float = 0.0, dz_um: float = 0.0) -> Position:
-        async with self._turn:
+        async with self._guard.motion_turn() as stops:
             at = await self.position()
-            return await self._move(Position(at.x_um + dx_um, at.y_um + dy_um, at.z_um + dz_um))
+            return await self._move(Position(at.x_um + dx_um, at.y_um + dy_um, at.z_um + dz_um), stops)
 
     async def stop(self) -> Position:
         """Stops whoever moves it; that caller gets a `DeviceFault("stopped", ...)`."""
@@ -147,8 +145,8 @@ class GrblStage:
             await self._guard.halt_whatever_happens()
         await self._link.port.aclose()
 
-    async def _move(self, target: Position) -> Position:
-        stops, incidents = self._guard.stops, self._link.incidents
+    async def _move(self, target: Position, stops: int) -> Position:
+        incidents = self._link.incidents
         require_reachable(self.identity.label, self.homed, self.limits, target)
         at_mm = await self._idle_mm()
         start_um = _um(_position(at_mm))
