@@ -76,10 +76,14 @@ class MotionGuard:
             ended.set()
 
     async def stop(self) -> None:
-        """At rest when it returns; whoever moves the stage is told."""
+        """At rest when it returns; whoever moves the stage is told. Where that failed the place is lost."""
         self.stops += 1
         with trio.CancelScope(shield=True):
-            await self._halt()
+            try:
+                await self._halt()
+            except DeviceError:
+                self._unconfirmed()
+                raise
 
     async def halt_whatever_happens(self) -> None:
         """For those who already have something to report: what cannot be confirmed costs the stage its homing."""

@@ -45,6 +45,7 @@ class GrblLink:
         self._asking = trio.Lock()
         self._status: Status | None = None
         self._statuses = 0
+        self._report_due = False  # asked for, and not there yet
         self._banners = 0
         self._collected: deque[Event] = deque(maxlen=COLLECTED_EVENTS)
         self._fault: DeviceFault | None = None
@@ -60,6 +61,7 @@ class GrblLink:
     def _take(self, event: Event) -> None:
         outcome = self._dialogue.received(event)
         self._banners += isinstance(event, Banner)
+        self._report_due = self._report_due and not isinstance(event, Status | Banner)
         self.blackouts += isinstance(event, Banner | Alarm)
         match event:
             case Status():
@@ -111,27 +113,39 @@ class GrblLink:
         await self._until(lambda: self.phase is not Phase.WAITING, REPLY_S, "answer to the line before")
 
     async def status(self) -> Status:
-        """Asks, and hears the answer even when cancelled, so that nobody takes an old answer for a new one."""
+        """Asks, once the report is there that a cancelled caller has asked for: it is not taken for this one's.
+
+        Who is cancelled does not wait for it: there may be a motion to be stopped.
+        """
         async with self._asking:
-            with trio.CancelScope(shield=True):
-                if self.phase is Phase.LOCKED and self._fault is not None:
-                    raise self._told(self._fault, "silent until it is homed")
-                seen = self._statuses
-                while self._statuses == seen:
-                    await self._ask_status()
+            if self.phase is Phase.LOCKED and self._fault is not None:
+                raise self._told(self._fault, "silent until it is homed")
+            with trio.move_on_after(REPLY_S):
+                while self._report_due:
+                    await self.port.change()
+            seen = self._statuses
+            while self._statuses == seen:
+                await self._ask_status()
         assert self._status is not None
         return self._status
 
     async def _ask_status(self) -> None:
         """Until the report, or a banner: a board that has just started has forgotten the question."""
         seen, banners, incidents = self._statuses, self._banners, self.incidents
-        await self.write(codec.STATUS_QUERY)
-        await self._until(
-            lambda: (self._statuses, self._banners, self.incidents) != (seen, banners, incidents),
-            REPLY_S,
-            "status report",
-        )
+        await self.port.hand_over(codec.STATUS_QUERY, self._expect_report)
+        try:
+            await self._until(
+                lambda: (self._statuses, self._banners, self.incidents) != (seen, banners, incidents),
+                REPLY_S,
+                "status report",
+            )
+        except DeviceError:
+            self._report_due = False  # it was lost, and is not waited for a second time
+            raise
         self.require_none_since(incidents)
+
+    def _expect_report(self) -> None:
+        self._report_due = True
 
     async def pause(self, seconds: float, since: Incidents, ended: Callable[[], bool] = lambda: False) -> None:
         """Sleep, but not through an alarm, a restart or the loss of the port; `ended` is asked when the board spoke."""

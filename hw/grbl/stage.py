@@ -37,7 +37,7 @@ from hw.tty import Tty
 POLL_S: Final = (0.01, 0.02, 0.04)  # after the planned end of a motion; then Grbl's limit of 10 Hz
 SLOW_POLL_S: Final = 0.1
 LATE_S: Final = 2.0  # how much later than planned a motion may end
-HALT_S: Final = 1.0  # the configured axes stop in a fraction of it
+HALT_S: Final = 2.5  # the configured axes stop in a fraction of it; two reports that are lost take 2 s
 CANCEL_AGAIN_S: Final = 0.2  # a cancel that overtook its jog in the buffer did nothing; the next one does
 
 
@@ -115,6 +115,8 @@ class GrblStage:
         async with self._guard.motion_turn() as stops:
             self._homed_since = None
             await self._link.ready()
+            if (await self._link.status()).state not in (State.IDLE, State.ALARM):
+                await self._link.reset()  # a hold, an open door, a sleep: `$H` would wait for its end
             incidents = self._link.incidents
             async with self._guard.home(stops):
                 await self._link.command(codec.HOME, homing_seconds(self._device))
@@ -187,9 +189,12 @@ class GrblStage:
         """At rest when it returns. Keeps the position of a jog; a reset, which does not, is the last resort."""
         if self._link.phase in (Phase.ALARMED, Phase.LOCKED):
             return  # an alarm has stopped the motors already
-        if not self._guard.homing:
-            with trio.move_on_after(HALT_S):
-                await self._cancel_jog()
+        with trio.move_on_after(HALT_S):
+            while not self._guard.homing:
+                try:
+                    await self._cancel_jog()
+                except (Deadline, ProtocolError):
+                    continue  # the byte that cancels may be lost as well as the report: both again
                 return
         self._homed_since = None
         await self._link.reset()

@@ -1,8 +1,8 @@
 """The conversation with a Sangaboard: sends a line, waits for its answer, tells pushes from answers.
 
 The board answers in the order in which it was asked, and nothing in an answer says what it answers. So one question is
-out at a time, it is heard to its end even when its asker is cancelled, and after one that was not answered in time the
-next begins with a question whose answer cannot be mistaken (`dt?`): what comes before that answer is old.
+out at a time. The answer to one whose asker was cancelled is waited for by the next. After one that was not answered in
+time the next begins with a question whose answer cannot be mistaken (`dt?`): what comes before that answer is old.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class SangaboardLink:
         self._answers: deque[Event] = deque(maxlen=WAITING_EVENTS)
         self._heard = 0
         self._in_step = True
+        self._due: type[Event] | None = None  # the kind of answer that a cancelled asker has left behind
         self._last_unrecognised = b""
 
     # ------------------------------------------------------------------------------------------ what it says
@@ -125,9 +126,12 @@ class SangaboardLink:
     async def tell(self, line: bytes) -> None:
         """A line that gets no answer."""
         async with self._asking:
-            with trio.CancelScope(shield=True):
-                await self._in_step_again()
-                await self.port.hand_over(line)
+            await self._in_step_again()
+            await self.port.hand_over(line)
+
+    async def interrupt(self, line: bytes) -> None:
+        """At once, whoever waits for an answer now; the answer to this is no answer to anything that is asked."""
+        await self.port.hand_over(line)
 
     async def count(self) -> codec.Steps:
         """The position in steps, as the board counts it."""
@@ -141,20 +145,23 @@ class SangaboardLink:
 
     # ------------------------------------------------------------------------------------------ inside
 
-    async def _asked(self, line: bytes, kind: type[object], timeout_s: float) -> list[Event]:
+    async def _asked(self, line: bytes, kind: type[Event], timeout_s: float) -> list[Event]:
         name = line.decode("ascii").strip()
         async with self._asking:
-            with trio.CancelScope(shield=True):
-                await self._in_step_again()
-                self._answers.clear()
-                heard = self.unrecognised
-                await self.port.hand_over(line)
+            await self._in_step_again()
+            self._answers.clear()
+            heard = self.unrecognised
+            await self.port.hand_over(line)
+            try:
                 with trio.move_on_after(timeout_s):
                     return await self._collected(kind, name)
-                self._in_step = False
+            except trio.Cancelled:
+                self._due = kind  # not waited for: there may be a motion to be stopped
+                raise
+            self._in_step = False
         raise self._overdue(f"answer to {name!r}", timeout_s, heard)
 
-    async def _collected(self, kind: type[object], name: str) -> list[Event]:
+    async def _collected(self, kind: type[Event], name: str) -> list[Event]:
         """Everything up to the first event of `kind`."""
         before: list[Event] = []
         while True:
@@ -183,6 +190,10 @@ class SangaboardLink:
             await self.port.change()
 
     async def _in_step_again(self) -> None:
+        if self._due is not None:
+            with trio.move_on_after(REPLY_S) as waiting:
+                await self._answered_by(self._due)
+            self._due, self._in_step = None, self._in_step and not waiting.cancelled_caught
         if self._in_step:
             return
         heard = self.unrecognised

@@ -32,7 +32,7 @@ from hw.port_owner import running
 from hw.position_stream import position_stream
 from hw.sangaboard import codec
 from hw.sangaboard.board import Board, identify, require_setup
-from hw.sangaboard.codec import Done, MoveAborted, Moving, PositionReset, Steps
+from hw.sangaboard.codec import Done, Moving, PositionReset, Steps
 from hw.sangaboard.homing import home_by_board, home_in_slices
 from hw.sangaboard.lamps import set_lamp
 from hw.sangaboard.link import Incidents, SangaboardLink
@@ -262,7 +262,7 @@ class SangaboardStage:
             await self._link.count()  # answered when the slice under way has ended; nobody sends another
             return
         for _ in range(HALT_TRIES):
-            await self._link.ask(codec.STOP, MoveAborted)
+            await self._link.interrupt(codec.STOP)
             if not (await self._link.ask(codec.IS_MOVING, Moving)).moving:
                 return
         raise DeviceFault("stop", f"{self.identity.label} still moves after {HALT_TRIES} times `stop`")

@@ -372,26 +372,83 @@ async def test_a_board_that_falls_silent_is_a_deadline_and_not_a_hang(monkeypatc
         assert (await stage.home()) == Position(-1000.0, -1000.0, -1000.0)
 
 
-async def test_a_cancelled_question_is_heard_to_its_end() -> None:
-    """Otherwise its late answer would be taken for the answer to the next one."""
+async def test_the_report_of_a_cancelled_caller_is_not_taken_for_the_next_ones() -> None:
     async with real_stage({}) as (board, stage):
         board.answers[b"?"] = b""
-        asking, ended = trio.CancelScope(), trio.Event()
+        told: list[Position] = []
 
         async def ask() -> None:
-            with asking:
-                await stage.position()
-            ended.set()
+            told.append(await stage.position())
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ask)
             await trio.testing.wait_all_tasks_blocked(0.005)
-            asking.cancel()
+            nursery.cancel_scope.cancel()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
             await trio.testing.wait_all_tasks_blocked(0.005)
-            assert not ended.is_set()
+            board.answers |= report(b"Idle")
             os.write(board.fd, b"<Idle|MPos:-9.000,-9.000,-9.000|FS:0,0>\r\n")
-        board.answers |= report(b"Idle")
-        assert (await stage.position()).x_um == -1050.0
+        assert [each.x_um for each in told] == [-1050.0]
+
+
+async def test_a_cancel_does_not_wait_for_a_report_before_it_stops_the_motion(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grbl_link, "REPLY_S", 60.0)
+    monkeypatch.setattr(grbl_stage, "HALT_S", 60.0)
+    async with real_stage({}) as (board, stage):
+        await stage.home()
+        board.after = {JOG_TO_1100: {b"?": b""}}
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                moving = await nursery.start(move_in_a_scope, stage)
+                while board.heard[-2:] != [JOG_TO_1100, b"?"]:
+                    await trio.testing.wait_all_tasks_blocked(0.005)
+                moving.cancel()
+                while board.heard[-1] != b"\x85":
+                    await trio.testing.wait_all_tasks_blocked(0.005)
+                board.answers |= report(b"Idle")
+                os.write(board.fd, report(b"Jog")[b"?"])
+        assert stage.homed
+
+
+async def move_in_a_scope(stage: GrblStage, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
+    with trio.CancelScope() as scope:
+        task_status.started(scope)
+        await stage.move_to(Position(-1100.0, -1000.0, -1000.0))
+
+
+async def test_a_report_that_is_lost_while_stopping_does_not_cost_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grbl_link, "REPLY_S", 0.05)
+    async with real_stage({}) as (board, stage):
+        await stage.home()
+        board.answers[b"?"] = b""
+        board.after = {b"\x85": {b"\x85": b""} | {b"?": report(b"Idle")[b"?"]}}
+        board.after = {b"?": report(b"Idle")}
+        await stage.stop()
+        assert board.heard[-5:] == [b"\x85", b"?", b"\x85", b"?", b"?"]
+        assert stage.homed
+
+
+async def test_a_board_that_reports_nothing_while_it_is_stopped_is_reset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grbl_link, "REPLY_S", 0.02)
+    monkeypatch.setattr(grbl_stage, "HALT_S", 0.1)
+    async with real_stage({}) as (board, stage):
+        await stage.home()
+        board.answers[b"?"] = b""
+        board.after = {b"\x18": report(b"Idle")}
+        assert (await stage.stop()).x_um == -1050.0
+        assert b"\x18" in board.heard[1:]
+        assert not stage.homed
+
+
+@pytest.mark.parametrize("state", [b"Hold:0", b"Door:0", b"Sleep", b"Check"])
+async def test_homing_is_the_way_out_of_every_state(state: bytes) -> None:
+    async with real_stage({}) as (board, stage):
+        board.answers |= report(state)
+        board.after = {b"\x18": report(b"Idle")}
+        await stage.home()
+        assert board.heard.index(b"$H\n") > board.heard.index(b"\x18", 1)
+        assert stage.homed
 
 
 async def test_homing_after_an_alarm_waits_for_the_banner_that_comes_by_itself() -> None:
