@@ -129,8 +129,9 @@ class LightService:
         if FLASH not in self._outputs:
             yield
             return
-        await self._set_now(FLASH, self._configured_level(FLASH))
         try:
+            # Inside: a board that is left while it answers has lit the lamp already.
+            await self._set_now(FLASH, self._configured_level(FLASH))
             yield
         finally:
             with trio.CancelScope(shield=True):
@@ -170,9 +171,10 @@ class LightService:
             with trio.move_on_after(AGAIN_S):
                 await self._changed.wait()
             self._changed = trio.Event()
-            stage = await self._stage.wait_ready()
+            await self._stage.wait_ready()
             async with self._turn:
-                await self._settle(stage)
+                if self._stage.is_ready:  # it may be another one by now, or none
+                    await self._settle(self._stage.require())
 
     async def _settle(self, stage: Stage) -> None:
         """A board in alarm takes no line: that a dark lamp cannot be told to be dark is not worth a warning."""

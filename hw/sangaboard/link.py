@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import trio
 
@@ -64,7 +64,7 @@ class SangaboardLink:
         self._answers: deque[Event] = deque(maxlen=WAITING_EVENTS)
         self._heard = 0
         self._in_step = True
-        self._due: type[Event] | None = None  # the kind of answer that a cancelled asker has left behind
+        self._due: type[Any] | None = None  # the kind of answer that a cancelled asker has left behind
         self._last_unrecognised = b""
 
     # ------------------------------------------------------------------------------------------ what it says
@@ -145,7 +145,7 @@ class SangaboardLink:
 
     # ------------------------------------------------------------------------------------------ inside
 
-    async def _asked(self, line: bytes, kind: type[Event], timeout_s: float) -> list[Event]:
+    async def _asked(self, line: bytes, kind: type[object], timeout_s: float) -> list[Event]:
         name = line.decode("ascii").strip()
         async with self._asking:
             await self._in_step_again()
@@ -161,7 +161,7 @@ class SangaboardLink:
             self._in_step = False
         raise self._overdue(f"answer to {name!r}", timeout_s, heard)
 
-    async def _collected(self, kind: type[Event], name: str) -> list[Event]:
+    async def _collected(self, kind: type[object], name: str) -> list[Event]:
         """Everything up to the first event of `kind`."""
         before: list[Event] = []
         while True:
