@@ -125,7 +125,9 @@ class GrblStage:
             self._homed_since, self._seated = incidents, UNSEATED
             if not any(self._settings.backlash_um):
                 return _position(at_mm)
-            return await self._move(_position(at_mm), stops)  # the pull-off came from above
+            # The pull-off came from above, or, homed to the low end, has left no room to come from below.
+            low = _um(self._limits.low)
+            return await self._move(Position(*map(max, _um(_position(at_mm)), low)), stops)
 
     async def move_to(self, target: Position) -> Position:
         async with self._guard.motion_turn() as stops:

@@ -72,14 +72,16 @@ def _scale_problem(settings: SangaboardSettings, index: int) -> str:
 
 def _reach_problem(settings: SangaboardSettings, index: int) -> str:
     low, high, scale = settings.low_um[index], settings.high_um[index], settings.um_per_step[index]
-    if not low + settings.backlash_um[index] < high:
+    play = settings.backlash_um[index]
+    if not low + play < high:
         return f"{low:g} to {high:g} leave no room"
     if scale == 0 or max(abs(low), abs(high)) / abs(scale) > MAX_STEPS:
         return f"{low:g} to {high:g} are more steps than the board can count"
     if settings.frame == "by_hand":
-        return "" if low <= 0 <= high else f"{low:g} to {high:g} do not hold the origin"
+        room = f" and the backlash of {play:g} below it" if play else ""
+        return "" if low + play <= 0 <= high else f"{low:g} to {high:g} do not hold the origin{room}"
     nearest = high if scale < 0 else low
-    return "" if nearest / scale > 0 else f"{low:g} to {high:g} reach into the min switch at 0"
+    return "" if round(nearest / scale) > 0 else f"{low:g} to {high:g} reach into the min switch at 0"
 
 
 def require_board(problems: list[str], label: str) -> None:
@@ -140,10 +142,16 @@ def reachable_box(settings: SangaboardSettings) -> StageLimits:
 
 
 def origin_steps(settings: SangaboardSettings) -> Steps:
-    """Where `home` leaves the stage: at the reach's end next to the min switches, or at the origin set by hand."""
+    """Where `home` leaves the stage: at the limit next to the min switches, or at the origin set by hand.
+
+    Where counts and um rise together that limit is the lower one, with the play left free below it.
+    """
     if settings.frame == "by_hand":
         return (0, 0, 0)
-    return reach_steps(settings)[0]
+    box = reachable_box(settings)
+    lows, highs = (to_steps(settings, (end.x_um, end.y_um, end.z_um)) for end in (box.low, box.high))
+    x, y, z = (min(ends) for ends in zip(lows, highs, strict=True))
+    return (x, y, z)
 
 
 def to_steps(settings: SangaboardSettings, place: Vector) -> Steps:

@@ -441,6 +441,19 @@ async def test_a_board_that_reports_nothing_while_it_is_stopped_is_reset(monkeyp
         assert not stage.homed
 
 
+async def test_homed_to_the_low_end_with_play_it_goes_to_where_every_place_can_be_come_to_from_below() -> None:
+    """Grbl then leaves it at the pull-off from -travel, which is less than the play inside."""
+    low_end = b"<Idle|MPos:-99.000,-39.000,-39.000|FS:0,0>\r\n"
+    off_it = b"$J=G53G21G90X-98.940Y-38.940Z-38.940F2078.5\n"
+    lines = SETTING_LINES.replace(b"$23=0.000", b"$23=7.000")
+    settings = replace(SETTINGS, backlash_um=(60.0, 60.0, 60.0))
+    async with scripted({b"$$\n": lines + b"ok\r\n", b"?": low_end}) as board:
+        board.after = {off_it: {b"?": b"<Idle|MPos:-98.940,-38.940,-38.940|FS:0,0>\r\n"}}
+        async with open_grbl(board.port, settings, simulated=False) as stage:
+            assert await stage.home() == stage.limits.low == Position(-98_940.0, -38_940.0, -38_940.0)
+            assert off_it in board.heard
+
+
 @pytest.mark.parametrize("state", [b"Hold:0", b"Door:0", b"Sleep", b"Check"])
 async def test_homing_is_the_way_out_of_every_state(state: bytes) -> None:
     async with real_stage({}) as (board, stage):
