@@ -166,7 +166,8 @@ class V4l2Camera:
         """All filled buffers go back to the driver; the newest that is whole is shown."""
         newest: Buffer | None = None
         taken = 0
-        while (buffer := self._device.dequeue()) is not None:
+        # Each buffer once: a driver that fills them as fast as they come back must not hold the event loop.
+        while taken < self._device.buffers and (buffer := self._device.dequeue()) is not None:
             taken += 1
             if self._counter.count(buffer):
                 self._passed_over += newest is not None

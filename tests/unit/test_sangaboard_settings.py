@@ -53,7 +53,7 @@ def test_sound_settings_are_taken(settings: SangaboardSettings) -> None:
         ({"low_um": (1.0, -1.0, -1.0)}, "of x 1 to 2000 do not hold the origin"),
         (
             {"low_um": (-10.0,) * 3, "backlash_um": (0.0, 11.0, 10.0)},
-            "of y -10 to 2000 do not hold the origin and the b",
+            "of y -10 .* origin and the backlash",
         ),
         ({"frame": "endstops"}, "reach into the min switch at 0"),
         ({"frame": "endstops", "low_um": (0.04,) * 3, "um_per_step": (0.1, 0.1, 0.1)}, "into the min switch at 0"),
