@@ -244,6 +244,17 @@ async def test_a_move_that_ends_elsewhere_costs_the_frame() -> None:
         assert not stage.homed
 
 
+async def test_a_slice_that_ends_elsewhere_is_the_last_and_costs_the_frame() -> None:
+    """v0.x: 100 steps are two slices of 50."""
+    async with real_stage(V04 | {b"mr 50 0 0": b"done.\r\n"}) as (board, stage):
+        await stage.home()
+        board.answers[b"p?"] = b"49 0 0\r\n"
+        with pytest.raises(DeviceFault, match=r"ended at 49\.0, 0\.0, 0\.0 um instead of 99\.0"):
+            await stage.move_to(Position(149.0, 0.0, 0.0))
+        assert board.heard.count(b"mr 50 0 0") == 1
+        assert not stage.homed
+
+
 @pytest.mark.parametrize("version", ["sangaboard-1.0", "sangaboard-0.5"])
 async def test_a_board_that_restarts_in_a_move_is_not_homed(version: str) -> None:
     async with simulated_stage(version, min_step_delay_us=100) as (instrument, stage):
