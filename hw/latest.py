@@ -7,20 +7,11 @@ waits for anybody.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import Final
 
 import trio
 
 from firmware_app.model import Frame
 from hw.errors import Deadline, DeviceError, DeviceLost
-
-MAX_GAP: Final = 1000  # more frames than that are never lost in one piece: the camera began to count anew
-
-
-def missing_between(before: int, after: int) -> int:
-    """How many frames are missing between two with these 32-bit numbers; 0 where they were counted anew."""
-    gap = (after - before - 1) & 0xFFFFFFFF
-    return gap if gap <= MAX_GAP else 0
 
 
 class LatestFrame:

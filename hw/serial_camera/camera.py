@@ -15,7 +15,7 @@ import trio
 from firmware_app.model import Frame
 from hw.abc import Identity
 from hw.errors import Deadline, DeviceError, DeviceFault, DeviceLost, Refused
-from hw.latest import missing_between
+from hw.frame_numbers import missing_between
 from hw.opening import Step, opening_step
 from hw.serial_camera.codec import (
     Accepted,

@@ -6,7 +6,7 @@ end of a frame with CLOCK_MONOTONIC; UVC cameras its start; vivid is ahead by up
 
 from __future__ import annotations
 
-from hw.latest import missing_between
+from hw.frame_numbers import missing_between
 from hw.v4l2.abi import Buffer, BufferFlag
 
 AHEAD_NS = 500_000_000

@@ -437,6 +437,19 @@ async def check_the_same_place_is_the_same_place_from_wherever_it_is_come_to(mak
         await require_at(rig, stage, at)
 
 
+async def check_a_small_move_after_a_stop_arrives_from_below(make: Make) -> None:
+    """A way that was cut short on the way down leaves the play above: a few um upwards do not take it up."""
+    async with make() as rig, rig.open() as stage:
+        await stage.home()
+        start = await stage.move_to(at_share(stage, 1.0))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stage.move_to, at_share(stage, 0.0))
+            await until_under_way(stage, start)
+            nursery.cancel_scope.cancel()
+        at = await stage.move_by(dx_um=10.0, dy_um=10.0, dz_um=10.0)
+        await require_at(rig, stage, at)
+
+
 CHECKS: tuple[Check, ...] = (
     check_identity,
     check_not_homed_refuses_to_move,
@@ -459,6 +472,7 @@ CHECKS: tuple[Check, ...] = (
     check_outputs_that_the_board_put_out_are_counted,
     check_outputs_that_are_not_there_are_refused,
     check_the_same_place_is_the_same_place_from_wherever_it_is_come_to,
+    check_a_small_move_after_a_stop_arrives_from_below,
 )
 
 
