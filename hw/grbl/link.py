@@ -118,11 +118,11 @@ class GrblLink:
         Who is cancelled does not wait for it: there may be a motion to be stopped.
         """
         async with self._asking:
+            with trio.move_on_after(REPLY_S):
+                while self._report_due and self.phase is not Phase.LOCKED:
+                    await self.port.change()
             if self.phase is Phase.LOCKED and self._fault is not None:
                 raise self._told(self._fault, "silent until it is homed")
-            with trio.move_on_after(REPLY_S):
-                while self._report_due:
-                    await self.port.change()
             seen = self._statuses
             while self._statuses == seen:
                 await self._ask_status()

@@ -155,9 +155,11 @@ class V4l2Camera:
         await self._call(self._session.start)
         try:
             while self._latest.idle_s() <= IDLE_S:
-                with trio.move_on_after(IDLE_S):
+                with trio.move_on_after(IDLE_S + self._session.exposure_us / 1e6) as waiting:
                     await trio.lowlevel.wait_readable(self._device.fd)
                     await self._take_ready()
+                if waiting.cancelled_caught:
+                    return  # a camera that stands still often goes on when it is started anew
         finally:
             with trio.CancelScope(shield=True):
                 await self._call(self._device.stop)

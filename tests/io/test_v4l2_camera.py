@@ -182,6 +182,20 @@ async def test_silence_is_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
             assert await camera.get_control("Gain") == GAIN.default
 
 
+async def test_a_camera_that_stands_still_is_started_anew(
+    monkeypatch: pytest.MonkeyPatch, nursery: trio.Nursery
+) -> None:
+    monkeypatch.setattr(driver, "IDLE_S", 0.05)
+    with kernel_camera(Camera(), monkeypatch) as kernel:
+        async with open_v4l2(kernel.path, V4l2Settings(), simulated=False) as camera:
+            frames: list[Frame] = []
+            nursery.start_soon(take_into, camera, frames)
+            await until(lambda: kernel.calls.count(abi.STREAMON) == 3)
+            await until(lambda: kernel.shoot())
+            await until(lambda: bool(frames))
+            nursery.cancel_scope.cancel()
+
+
 async def test_no_room_on_the_bus_is_a_fault_with_words(monkeypatch: pytest.MonkeyPatch) -> None:
     with (
         kernel_camera(Camera(answers={abi.STREAMON: errno.ENOSPC}), monkeypatch) as kernel,
