@@ -43,6 +43,14 @@ async def test_a_stop_that_is_confirmed_keeps_the_place() -> None:
     assert (axis.halts, axis.lost) == (1, False)
 
 
+async def test_a_stop_is_carried_out_although_whoever_asked_for_it_is_cancelled() -> None:
+    axis = Axis()
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await axis.guard.stop()
+    assert axis.halts == 1
+
+
 async def test_leaving_a_motion_halts_whatever_the_reason_and_the_planned_end_does_not() -> None:
     axis = Axis()
     async with axis.guard.motion_turn() as stops, axis.guard.motion(stops):
