@@ -169,7 +169,7 @@ class V4l2Config(CameraConfig, frozen=True, forbid_unknown_fields=True):
         0.0
     )
     pixel_format: Annotated[
-        str, Meta(pattern=r"\A(?:[A-Z0-9 ]{3,4})?\Z", description='four letters such as "GREY" or "MJPG", or ""')
+        str, Meta(pattern=r"\A(?:[A-Z0-9 ]{3,4}(?:-BE)?)?\Z", description='a format such as "GREY", "Y16-BE", or ""')
     ] = ""
     controls: Annotated[
         dict[
