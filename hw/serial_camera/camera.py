@@ -183,7 +183,7 @@ class SerialCamera:
             command = Command(kind, self._sequence, bits_stored, exposure_us)
             self._starting = self._sequence if kind is Kind.START else None
             self._replies.clear()
-            await self._tty.send_all(encode_command(command), timeout_s=REPLY_S)
+            await self._send(command)
             with trio.move_on_after(REPLY_S):
                 while self._sequence not in self._replies:
                     await self._changed.wait()
@@ -198,6 +198,13 @@ class SerialCamera:
             if reply is not None:
                 return reply
         raise Deadline(f"{self._port}: no reply to {kind.name} within {REPLY_S:g} s, {ATTEMPTS} times")
+
+    async def _send(self, command: Command) -> None:
+        try:
+            await self._tty.send_all(encode_command(command), timeout_s=REPLY_S)
+        except trio.ClosedResourceError:  # while the camera took nothing
+            self._check_open()
+            raise
 
     # ------------------------------------------------------------------------------------------ the reading task
 

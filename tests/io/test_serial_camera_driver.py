@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tty
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 
 import numpy as np
 import pytest
@@ -24,6 +24,7 @@ from hw.serial_camera.codec import (
     encode_reply,
 )
 from hw.serial_camera.decoder import Decoder
+from hw.tty import Tty
 
 
 class ScriptedCamera:
@@ -304,6 +305,26 @@ async def test_the_stream_is_stopped_while_nobody_looks(far_end: ScriptedCamera,
             nursery.start_soon(send_after_start, far_end, frame(3))
             assert (await anext(frames)).sequence == 3
         assert far_end.heard == [Kind.STOP, Kind.START]
+
+
+async def test_who_waits_for_a_camera_that_takes_nothing_is_told_that_it_was_closed() -> None:
+    master, slave = os.openpty()
+    port = await Tty.open(os.ttyname(slave))
+    camera = SerialCamera(port, "port")
+    with suppress(BlockingIOError):
+        while os.write(port._open_fd(), bytes(4096)):
+            pass
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(configure_and_be_told, camera)
+        await trio.testing.wait_all_tasks_blocked()
+        await camera.aclose()
+    os.close(master)
+    os.close(slave)
+
+
+async def configure_and_be_told(camera: SerialCamera) -> None:
+    with pytest.raises(DeviceLost, match="was closed"):
+        await camera.configure(bits_stored=8)
 
 
 async def test_unplug_while_nobody_waits_reaches_whoever_opened_it(far_end: ScriptedCamera) -> None:
