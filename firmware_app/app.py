@@ -138,9 +138,9 @@ def start_hardware(group: ServiceGroup, instrument: Instrument) -> None:
     """One supervising task per device that is fitted; the others' slots say that they are not configured."""
     stage, camera = instrument.config.stage, instrument.config.camera
     if stage is not None:
-        group.start_soon(
-            instrument.stage.supervise, partial(open_stage, stage, instrument.lights.restore), instrument.bus.publish
-        )
+        lights = instrument.lights
+        open_it = partial(open_stage, stage, lights.restore, lights.put_out)
+        group.start_soon(instrument.stage.supervise, open_it, instrument.bus.publish)
         group.start_soon(instrument.lights.run)
     if camera is not None:
         group.start_soon(instrument.camera.supervise, partial(open_camera, camera), instrument.bus.publish)

@@ -29,23 +29,31 @@ from hw.serial_camera.camera import open_serial_camera
 from hw.v4l2.camera import V4l2Settings, open_v4l2
 
 SettingsT = TypeVar("SettingsT", GrblSettings, SangaboardSettings, AsiSettings)
-Restore = Callable[[Stage], Awaitable[None]]
+WithStage = Callable[[Stage], Awaitable[None]]
 
 
-async def nothing_to_restore(stage: Stage) -> None:
-    """Of a stage that is only looked at."""
+async def nothing(stage: Stage) -> None:
+    """To be done with a stage that is only looked at."""
 
 
 @asynccontextmanager
-async def open_stage(config: StageConfig, restore: Restore = nothing_to_restore) -> AsyncIterator[Stage]:
-    """Find, open, identify, `restore` its lamps; what is configured of its settings is compared, never written."""
+async def open_stage(
+    config: StageConfig, restore: WithStage = nothing, put_out: WithStage = nothing
+) -> AsyncIterator[Stage]:
+    """Find, open, identify, `restore` its lamps; what is configured of its settings is compared, never written.
+
+    `put_out` is called before the stage is let go, lost or not: a board keeps its lamps lit when nobody is there.
+    """
     opening_step(Step.FINDING)
     port = await find_port(config.port, serial_ports)
     opening_step(Step.OPENING)
     async with _stage_driver(config, port) as stage:
         opening_step(Step.APPLYING)
-        await restore(stage)
-        yield stage
+        try:
+            await restore(stage)
+            yield stage
+        finally:
+            await put_out(stage)
 
 
 @asynccontextmanager

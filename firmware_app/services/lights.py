@@ -9,7 +9,7 @@ to look.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import trio
@@ -164,6 +164,13 @@ class LightService:
             await self._settle(stage)
         if self._trouble:
             self._changed.set()
+
+    async def put_out(self, stage: Stage) -> None:
+        """Before a board is let go: nobody could switch off what is left lit. What is wanted stays wanted."""
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + OFF_DEADLINE_S):
+            for lamp in sorted(self._maybe_lit):
+                with suppress(DeviceError):  # it is lost, or in alarm and has put them out itself
+                    await self._tell(stage, lamp, 0.0)
 
     async def run(self) -> None:
         """Bring the lamps to what is wanted, again and again where the board refuses, until cancelled."""
