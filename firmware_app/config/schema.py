@@ -198,7 +198,8 @@ class CalibrationConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CaptureConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    focus_range_um: Annotated[float, Meta(gt=0, le=5000, description="um above 0, at most 5000")] = 700.0
+    # `services.eyepiece.REACH_UM` bounds what is moved without a hand; the finer passes go a little beyond the range.
+    focus_range_um: Annotated[float, Meta(gt=0, le=1800, description="um above 0, at most 1800")] = 700.0
     burst: Annotated[int, Meta(ge=1, le=50, description="a number of frames from 1 to 50")] = 5
 
 
