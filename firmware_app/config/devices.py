@@ -19,6 +19,7 @@ Vector = tuple[float, float, float]
 
 Baud = Annotated[int, Meta(ge=1200, le=4_000_000, description="a baud rate from 1200 to 4000000")]
 Tolerance = Annotated[float, Meta(gt=0, le=1000, description="um above 0, at most 1000")]
+Retract = Annotated[float, Meta(ge=0, le=100_000, description="um from 0 (never back) to 100000")]
 Settle = Annotated[float, Meta(ge=0, le=10, description="seconds from 0 to 10")]
 _Backlash = Annotated[float, Meta(ge=0, le=10_000)]
 BacklashVector = Annotated[
@@ -63,6 +64,7 @@ class StageConfig(Struct, frozen=True, forbid_unknown_fields=True):
     backlash_um: BacklashVector = (0.0, 0.0, 0.0)
     right_eye_um: PositionVector = (-82000.0, -20000.0, -20000.0)
     left_eye_um: PositionVector = (-18000.0, -20000.0, -20000.0)
+    retract_um: Retract = 8000.0
 
     @property
     def reach(self) -> Reach:

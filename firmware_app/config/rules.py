@@ -40,6 +40,7 @@ def findings(config: Config) -> Iterator[Finding]:
     yield from _print(config.print)
     if config.stage is not None:
         yield from _eyes(config.stage)
+        yield from _retraction(config.stage)
         yield from _focus_range(config.stage, config.capture.focus_range_um)
     yield from _lamps(config)
     yield from _ports(config)
@@ -182,6 +183,18 @@ def _eyes(stage: StageConfig) -> Iterator[Finding]:
             "x runs towards the patient's left eye",
             ("stage.right_eye_um",),
         )
+
+
+def _retraction(stage: StageConfig) -> Iterator[Finding]:
+    """There must be room behind both eyes to go past the nose."""
+    for key, eye in (("right_eye_um", stage.right_eye_um), ("left_eye_um", stage.left_eye_um)):
+        room_um = eye[2] - stage.reach.low_um[2]
+        if 0 <= room_um < stage.retract_um:
+            yield Finding(
+                "stage.retract_um",
+                f"{stage.retract_um:g} leaves the travel: z of stage.{key} has {room_um:g} um behind it",
+                (f"stage.{key}", *stage.reach.keys),
+            )
 
 
 def _focus_range(stage: StageConfig, range_um: float) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ from firmware_app.services.alignment import Aligned, Aligner
 from firmware_app.services.burst import Kept as Kept
 from firmware_app.services.burst import sharpest as sharpest
 from firmware_app.services.contrast import scan_for_focus
+from firmware_app.services.crossing import go_over
 from firmware_app.services.eyepiece import Eyepiece, Progress, RunSync, hint
 from firmware_app.services.eyepiece import next_frames as next_frames
 from firmware_app.services.hardware import DeviceSlot
@@ -114,7 +115,7 @@ class CaptureService:
 
     async def go_to_eye(self, eye: Eye) -> Position:
         with self._occupy(f"going to the {eye.name.lower()} eye"):
-            return await self._stage.require().move_to(self.photographer.nominal(eye))
+            return await go_over(self._stage.require(), self.photographer.nominal(eye), self.photographer.retract_um)
 
     async def find_focus(self, progress: Progress) -> focus.FocusPoint:
         """Contrast autofocus around the eye's nominal plane. Raises `Refused` where no endothelium stands out."""

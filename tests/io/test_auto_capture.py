@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 from auto_run import photograph, summary
-from direct_instrument import DirectInstrument, at_once, direct_instrument
+from direct_instrument import DirectInstrument, DirectStage, at_once, direct_instrument
 from records_material import exam_of
 
 from firmware_app.model import Event, Exam, Eye, FixationPoint, Position
@@ -159,6 +159,7 @@ def test_cancelled_at_any_step_the_stage_stands_at_once(calm: SimulatedHead, aft
 
 @dataclass
 class Rig:
+    stage: DirectStage
     records: Records
     capture: CaptureService
     exam: Exam
@@ -191,7 +192,7 @@ async def rig(state_dir: Path, head: SimulatedHead, look: Callable[[FixationPoin
             show_target=show,
             run_sync=at_once,
         )
-        yield Rig(records, service, exam, shown, events)
+        yield Rig(instrument.stage, records, service, exam, shown, events)
 
 
 async def test_thickness_and_fixation_point_are_recorded(
@@ -256,6 +257,32 @@ async def test_hints_say_where_to_go_and_nudges_go_there(
         found = await bench.capture.align(told.append)
         assert found.thickness is not None
         assert bench.capture.busy == ""
+
+
+@pytest.mark.parametrize("by_itself", [False, True], ids=["goto", "auto"])
+async def test_from_eye_to_eye_it_goes_behind_the_face(
+    tmp_path: Path, calm: SimulatedHead, autojump_clock: trio.testing.MockClock, by_itself: bool
+) -> None:
+    seen: list[Position] = []
+
+    async def look(stage: DirectStage) -> None:
+        while True:
+            seen.append(stage.at(trio.current_time()))
+            await trio.sleep(0.02)
+
+    async with rig(tmp_path, calm, lambda point: None) as bench:
+        await bench.capture.go_to_eye(Eye.LEFT)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(look, bench.stage)
+            if by_itself:
+                await bench.capture.auto(bench.exam, Eye.RIGHT, lambda text: None)
+            else:
+                await bench.capture.go_to_eye(Eye.RIGHT)
+            nursery.cancel_scope.cancel()
+    eyes = [bench.capture.photographer.nominal(eye) for eye in Eye]
+    between = [each for each in seen if min(abs(each.x_um - eye.x_um) for eye in eyes) > 6000.0]
+    assert len(between) > 10
+    assert max(each.z_um for each in between) <= eyes[0].z_um - 7999.0
 
 
 @pytest.mark.parametrize("away_um", [-350.0, 300.0])

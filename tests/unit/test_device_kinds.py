@@ -13,7 +13,7 @@ from hw.asi.stage import AsiSettings
 from hw.grbl.stage import GrblSettings
 from hw.sangaboard.stage import SangaboardSettings
 
-NOT_THE_DRIVERS = {"kind", "port", "simulated", "right_eye_um", "left_eye_um"}
+NOT_THE_DRIVERS = {"kind", "port", "simulated", "right_eye_um", "left_eye_um", "retract_um"}
 SETTINGS = {"grbl": GrblSettings, "sangaboard": SangaboardSettings, "asi": AsiSettings}
 
 
