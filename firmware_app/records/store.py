@@ -47,6 +47,7 @@ from firmware_app.records.instances import InstanceTable
 from firmware_app.records.mpps import MppsMessage, MppsQueue, MppsRecords
 from firmware_app.records.print_jobs import PrintQueue, PrintRecords
 from firmware_app.records.queue import DeliveryQueue, Outgoing
+from firmware_app.records.steering import Steering, SteeringRecords
 
 DATABASE_NAME = "records.sqlite3"
 LOCK_NAME = "lock"
@@ -78,6 +79,7 @@ class Records:
         self._one_at_a_time = one_at_a_time
         self.commitments = CommitmentRecords(self._call, CommitmentTable(database), clock)
         self.print_jobs = PrintRecords(self._call, PrintQueue(database), clock)
+        self.steering = SteeringRecords(self._call, Steering(database, self._queue), clock)
 
     async def _call(self, work: Callable[[], T]) -> T:
         return await trio.to_thread.run_sync(work, limiter=self._one_at_a_time)
@@ -300,13 +302,15 @@ class Records:
         """Queue again what a broken-off send of this node left behind; returns how many."""
         return await self._call(partial(self._queue.requeue_interrupted, node, self._clock()))
 
-    async def retry(self, sop_instance_uid: str, node: str | None = None) -> int:
-        """By hand: queue a failed instance again and end the waiting of its nodes; returns how many are now due."""
-        return await self._call(partial(self._queue.retry, sop_instance_uid, node, self._clock()))
+    async def retry(
+        self, sop_instance_uid: str | None = None, node: str | None = None, *, exam_id: str | None = None
+    ) -> int:
+        """By hand: queue failed instances again and end the waiting of their nodes; returns how many are now due."""
+        return await self._call(partial(self._queue.retry, sop_instance_uid, node, self._clock(), exam_id=exam_id))
 
     async def retry_all(self, node: str | None = None) -> int:
         """By hand: queue every failed instance again and end every waiting; returns how many are now due."""
-        return await self._call(partial(self._queue.retry, None, node, self._clock()))
+        return await self.retry(None, node)
 
 
 @contextlib.asynccontextmanager

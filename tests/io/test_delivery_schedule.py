@@ -261,7 +261,7 @@ async def test_a_disk_that_refuses_pauses_and_then_the_same_uid_is_sent_again(
     async with delivering(tmp_path, script, 2) as running:
         await running.until("paused", 1)
         assert running.watch.levels() == ["warning"]
-        assert "said SQLite" in running.watch.events[0].text
+        assert "said SQLite" in running.watch.outcomes()[0].text
         fail("BEGIN", sqlite3.SQLITE_READONLY)
         await running.until("paused", 3)
         assert running.watch.levels() == ["warning", "debug", "debug"]
