@@ -55,6 +55,7 @@ from firmware_app.services.patients_commands import PatientCommands
 from firmware_app.services.peers import Entities, NotDeclared, listener_rules, listener_tls, node_of
 from firmware_app.services.printing import Printer, PrintService
 from firmware_app.services.printing_commands import PrintCommands
+from firmware_app.services.queue_commands import QueueCommands
 from firmware_app.services.queue_task import wake
 from firmware_app.services.status import StatusService
 from firmware_app.services.step_reports import StepReports, step_composer
@@ -144,6 +145,7 @@ class Instrument:
             *by_hand.table(),
             *PatientCommands(self.patients, self.exams, operator).table(),
             *EditingCommands(self.exams, operator, lambda: now().isoformat(timespec="seconds")).table(),
+            *QueueCommands(self.records, self._storage_nodes(), self._deliver_now, self.bus.publish).table(),
             *MppsCommands(self.mpps, self.records.mpps).table(),
             *CommitmentCommands(self.commitment, self.records).table(),
             *PrintCommands(self.printing, self.records.print_jobs).table(),
@@ -209,6 +211,9 @@ class Instrument:
             if service in self.entities
             else f"the profile {self.profile.name} declares no {words}"
         )
+
+    def _storage_nodes(self) -> tuple[str, ...]:
+        return (self.storage.name,) if self.storage else ()
 
     def _deliver_now(self) -> None:
         wake(self.wake_delivery)

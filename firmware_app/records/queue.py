@@ -28,6 +28,19 @@ SELECT d.sop_instance_uid, o.sop_class_uid, o.exam_id, d.node, d.state, d.attemp
        h.node IS NOT NULL AS node_held
 FROM deliveries d JOIN objects o ON o.sop_instance_uid = d.sop_instance_uid LEFT JOIN held_nodes h ON h.node = d.node
 """
+# The rows of each word that `services.standing` has for where an instance stands: a test holds the two together.
+WHERE_STANDING = {
+    "captured": "d.state = 'captured' AND d.removed_at = ''",
+    "queued": "d.state = 'queued' AND h.node IS NULL AND d.removed_at = ''",
+    "held": "(d.state = 'held' OR (d.state = 'queued' AND h.node IS NOT NULL)) AND d.removed_at = ''",
+    "sending": "d.state = 'sending' AND d.removed_at = ''",
+    "stored": "d.state = 'stored' AND d.commitment = '' AND d.removed_at = ''",
+    "commitment requested": "d.state = 'stored' AND d.commitment = 'requested' AND d.removed_at = ''",
+    "committed": "d.state = 'stored' AND d.commitment = 'committed' AND d.removed_at = ''",
+    "commitment refused": "d.state = 'stored' AND d.commitment = 'refused' AND d.removed_at = ''",
+    "failed": "d.state = 'failed' AND d.removed_at = ''",
+    "removed": "d.removed_at <> ''",
+}
 _OUTGOING = """
 SELECT d.sop_instance_uid, o.sop_class_uid, o.transfer_syntax_uid, o.file, o.sha256, d.node, d.attempts,
        d.next_attempt_at
@@ -139,11 +152,20 @@ class DeliveryQueue:
         )
 
     def deliveries(
-        self, state: DeliveryState | None, node: str | None, exam_id: str | None, newest_first: bool, limit: int
+        self,
+        state: DeliveryState | None,
+        node: str | None,
+        exam_id: str | None,
+        newest_first: bool,
+        limit: int,
+        *,
+        standing: str | None = None,
     ) -> list[Delivery]:
+        """`standing`: a key of WHERE_STANDING."""
         parameters: dict[str, object] = {"state": state, "node": node, "exam_id": exam_id}
         columns = {"state": "d.state", "node": "d.node", "exam_id": "o.exam_id"}
         wanted = [f"{columns[name]} = :{name}" for name, value in parameters.items() if value is not None]
+        wanted += [WHERE_STANDING[standing]] if standing is not None else []
         where = f"WHERE {' AND '.join(wanted)} " if wanted else ""
         order = f"ORDER BY d.place {'DESC' if newest_first else 'ASC'} LIMIT :limit"
         return [

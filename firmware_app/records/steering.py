@@ -37,7 +37,7 @@ WHERE place = :place
 _HOLD_NODE = "INSERT INTO held_nodes (node, held_at) VALUES (:node, :now) ON CONFLICT DO NOTHING"
 _RELEASE_NODE = "DELETE FROM held_nodes WHERE node = :node"
 _TALLY = """
-SELECT node, state, commitment, removed_at <> '' AS removed, count(*) AS n FROM deliveries
+SELECT node, state, commitment, removed_at <> '' AS removed, count(*) AS n FROM deliveries {where}
 GROUP BY node, state, commitment, removed
 """
 _UNDELIVERED = ("queued", "held", "failed")
@@ -93,8 +93,9 @@ class Steering:
         rows = self._database.rows("SELECT node, held_at FROM held_nodes ORDER BY node")
         return {row["node"]: row["held_at"] for row in rows}
 
-    def tallies(self) -> list[Tally]:
+    def tallies(self, *, undelivered: bool) -> list[Tally]:
         held = self.held_nodes()
+        where = f"WHERE state IN ({_listed(_UNDELIVERED)})" if undelivered else ""
         return [
             Tally(
                 row["node"],
@@ -104,7 +105,7 @@ class Steering:
                 bool(row["removed"]),
                 row["n"],
             )
-            for row in self._database.rows(_TALLY)
+            for row in self._database.rows(_TALLY.format(where=where))
         ]
 
     # ------------------------------------------------------------------------------------------- deciding
@@ -149,10 +150,9 @@ class Steering:
         but_not: str = "",
     ) -> Decided:
         wanted = f"{_CHOSEN}{chosen.where} AND node <> :but_not AND state IN"
-        in_states = ", ".join(f"'{state}'" for state in states)
         values = {**chosen.values, "but_not": but_not}
         with self._database.transaction() as connection:
-            rows = connection.execute(f"{wanted} ({in_states}) ORDER BY place", values).fetchall()
+            rows = connection.execute(f"{wanted} ({_listed(states)}) ORDER BY place", values).fetchall()
             changed = [change(connection, row, clock_text(now)) for row in rows]
             being_sent = len(connection.execute(f"{wanted} ('sending')", values).fetchall())
         return Decided(tuple(self._queue.delivery(uid, node) for uid, node in changed), being_sent)
@@ -167,6 +167,10 @@ class Steering:
             return bool(connection.execute(_RELEASE_NODE, {"node": node}).rowcount)
 
 
+def _listed(words: tuple[str, ...]) -> str:
+    return ", ".join(f"'{word}'" for word in words)
+
+
 class SteeringRecords:
     """`Records.steering`. Every method may raise a `records.errors.RecordsError`."""
 
@@ -179,9 +183,9 @@ class SteeringRecords:
         """The held nodes, and since when each is (UTC, ISO 8601)."""
         return await self._call(self._steering.held_nodes)
 
-    async def tallies(self) -> list[Tally]:
-        """How many instances stand how at each node."""
-        return await self._call(self._steering.tallies)
+    async def tallies(self, *, undelivered: bool = False) -> list[Tally]:
+        """How many instances stand how at each node; `undelivered`: only of what a node has not got yet."""
+        return await self._call(partial(self._steering.tallies, undelivered=undelivered))
 
     async def hold(self, chosen: Chosen) -> Decided:
         """What is queued or has failed waits, also after a restart, until it is released."""

@@ -258,9 +258,11 @@ class Records:
         exam_id: str | None = None,
         newest_first: bool = False,
         limit: int = 1000,
+        standing: str | None = None,
     ) -> list[Delivery]:
-        """Where every instance stands at every node, in the order of sending."""
-        return await self._call(partial(self._queue.deliveries, state, node, exam_id, newest_first, limit))
+        """Where every instance stands at every node, in the order of sending; `standing`: only of this word."""
+        look = partial(self._queue.deliveries, state, node, exam_id, newest_first, limit, standing=standing)
+        return await self._call(look)
 
     async def delivery(self, sop_instance_uid: str, node: str) -> Delivery:
         return await self._call(partial(self._queue.delivery, sop_instance_uid, node))

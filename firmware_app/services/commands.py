@@ -141,12 +141,6 @@ class Commands:
     def _delivery_commands(self) -> tuple[Command, ...]:
         return (
             Command(
-                "queue",
-                "where every instance stands: captured, queued, sending, stored, failed",
-                self._queue,
-                (Argument("--limit", "newest instances shown", whole_number(1, 10_000), default=50),),
-            ),
-            Command(
                 "send",
                 "queue the instances of a closed exam, or one instance, for the archive",
                 self._send,
@@ -258,9 +252,6 @@ class Commands:
         return screens.position("stopped at", await self.capture.stop())
 
     # ------------------------------------------------------------------------------------------- delivery
-
-    async def _queue(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
-        return screens.queue(await self.records.deliveries(newest_first=True, limit=arguments["limit"]))
 
     async def _send(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
         return screens.sent(await self.exams.send(arguments["what"]))

@@ -23,7 +23,7 @@ from firmware_app.net.listener import ListenerRules
 from firmware_app.net.node import Timeouts
 from firmware_app.records.commitment_answers import MAX_STORED_AGAIN
 from firmware_app.records.commitment_states import TransactionState
-from firmware_app.services import screens
+from firmware_app.services import queue_screen
 from firmware_app.services.commitment_commands import CommitmentCommands
 
 NONE, REQUESTED, COMMITTED, REFUSED = CommitmentState
@@ -74,8 +74,8 @@ async def test_on_a_new_association(tmp_path: Path, peer: Archive) -> None:
         (transaction,) = await there.records.commitments.newest()
         assert transaction.state is TransactionState.ANSWERED
         assert transaction.answered_by == "ARCHIVE at 127.0.0.1"
-        assert [row["commitment"] for row in (screens.queue([await there.delivery(1)]).data or {})["deliveries"]]
-        assert "committed" in screens.queue([await there.delivery(1)]).text
+        assert [row["commitment"] for row in (queue_screen.queue([await there.delivery(1)]).data or {})["deliveries"]]
+        assert "committed" in queue_screen.queue([await there.delivery(1)]).text
 
 
 async def test_on_the_same_association(tmp_path: Path, peer: Archive) -> None:
@@ -345,7 +345,7 @@ async def test_failures_that_stay_are_refused_and_somebody_is_called(
         delivery = await there.delivery(1)
         assert (delivery.state, delivery.commitment) == (DeliveryState.STORED, REFUSED)
         assert delivery.commitment_reason == words
-        assert "commitment refused" in screens.queue([delivery]).text
+        assert "commitment refused" in queue_screen.queue([delivery]).text
         await there.later(10_000)
         await there.store(2, exam=2)
         await there.until("requested", 2)
@@ -683,7 +683,7 @@ async def test_without_a_node_nothing_is_asked_and_the_words_stay_stored(tmp_pat
     async with bench(tmp_path, None) as there:
         await there.store(1)
         await there.service.run()  # nothing to run
-        text = screens.queue([await there.delivery(1)]).text
+        text = queue_screen.queue([await there.delivery(1)]).text
         assert "stored" in text and "commit" not in text
         assert there.service.detail == "not asked for: no commitment node is configured"
         assert await there.records.commitments.newest() == []
