@@ -110,6 +110,7 @@ async def serve(config: Config) -> None:
                 for service in (instrument.deliver, instrument.mpps.run, instrument.commitment.run):
                     delivery.start_soon(instrument.late_imports.then, service)
                 delivery.start_soon(instrument.late_imports.then, instrument.printing.run)
+                delivery.start_soon(instrument.retention.run)
                 front.start_soon(instrument.late_imports.then, instrument.worklist.run)
                 front.start_soon(instrument.listener.run)
                 await front.start(open_console, instrument)

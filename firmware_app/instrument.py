@@ -24,6 +24,7 @@ from firmware_app.net.performer import EventReport
 from firmware_app.objects.film_settings import FilmSettings
 from firmware_app.profiles import Profile
 from firmware_app.profiles.profile import EntityName
+from firmware_app.records.removals import SafeWhen
 from firmware_app.records.store import Records
 from firmware_app.services.alignment_commands import AlignmentCommands
 from firmware_app.services.analysis import Analysed, run_analysis
@@ -57,6 +58,8 @@ from firmware_app.services.printing import Printer, PrintService
 from firmware_app.services.printing_commands import PrintCommands
 from firmware_app.services.queue_commands import QueueCommands
 from firmware_app.services.queue_task import wake
+from firmware_app.services.retention import RetentionService, space_of
+from firmware_app.services.retention_rules import RetentionRules
 from firmware_app.services.status import StatusService
 from firmware_app.services.step_reports import StepReports, step_composer
 from firmware_app.services.verification_commands import VerificationCommands
@@ -109,6 +112,7 @@ class Instrument:
         self.calibration = CalibrationService(
             self.calibrations, self.capture, self.stage, self.camera, now, self.bus.publish
         )
+        self.retention = self._retention()
         self.exams = self._exams()
         self.commitment = self._commitment()
         self.worklist = self._worklist()
@@ -129,6 +133,7 @@ class Instrument:
                 "performed procedure steps": lambda: self.mpps.detail,
                 "storage commitment": lambda: self.commitment.detail,
                 "printer": lambda: self.printing.detail,
+                "disk": lambda: self.retention.detail,
                 "calibration": lambda: self.calibrations.detail,
                 "lights": lambda: self.lights.detail,
                 "new devices": lambda: self.hotplug.detail,
@@ -247,10 +252,12 @@ class Instrument:
             print_accepted=self.printing.exam_finished,
             closed=self._exam_closed,
             opened=self.lights.exam_opened,
+            require_room=self.retention.require_room,
         )
 
     def _exam_closed(self) -> None:
         self.commitment.wake()
+        self.retention.wake()
         self.lights.exam_closed()
 
     def _commitment(self) -> CommitmentService:
@@ -269,6 +276,21 @@ class Instrument:
             self.bus.publish,
             self._deliver_now,
             self._why_not("commitment"),
+            committed=self.retention.wake,
+        )
+
+    def _retention(self) -> RetentionService:
+        table = self.config.retention
+        uncommitted = () if self._node("commitment", self.config.commitment) else ("storage",)
+        return RetentionService(
+            self.records,
+            RetentionRules(table.keep_days, table.min_free_percent, table.reserve_mb * 1_000_000),
+            SafeWhen(
+                uncommitted if table.without_commitment == "remove-when-stored" else (),
+                table.unsent_captures == "remove",
+            ),
+            partial(space_of, Path(self.config.paths.state)),
+            self.bus.publish,
         )
 
     def _printing(self) -> PrintService:

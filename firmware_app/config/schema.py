@@ -190,6 +190,16 @@ class PrintConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
     retry_max_s: RetrySeconds = 300.0
 
 
+class RetentionConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """When exams that the archives have committed to are removed from this disk. Nothing else ever is."""
+
+    keep_days: Annotated[int, Meta(ge=0, le=36_500, description="whole days from 0 (no limit) to 36500")] = 0
+    min_free_percent: Annotated[float, Meta(ge=0, le=90, description="percent from 0 to 90")] = 10.0
+    reserve_mb: Annotated[int, Meta(ge=1, le=1_000_000, description="whole MB from 1 to 1000000")] = 500
+    without_commitment: Literal["keep", "remove-when-stored"] = "keep"
+    unsent_captures: Literal["keep", "remove"] = "keep"
+
+
 class CalibrationConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """When the calibration on record is no longer believed without a warning."""
 
@@ -239,6 +249,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     mpps: MppsConfig = MppsConfig()
     commitment: CommitmentConfig = CommitmentConfig()
     print: PrintConfig = PrintConfig()
+    retention: RetentionConfig = RetentionConfig()
     stage: StageConfig | None = None
     camera: CameraConfig | None = None
     light: LightConfig = LightConfig()

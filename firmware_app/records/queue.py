@@ -86,6 +86,7 @@ WHERE state = 'queued' AND next_attempt_at > :now
 _STORED_TO_QUEUED = """
 UPDATE deliveries SET state = 'queued', next_attempt_at = :now, changed_at = :now
 WHERE sop_instance_uid = :uid AND node = :node AND state = 'stored' AND changed_at <= :before
+  AND removed_at = ''
 """
 _QUEUED_NODES = "SELECT node FROM deliveries WHERE state = 'queued'"
 _OF_INSTANCE = " AND sop_instance_uid = :uid"

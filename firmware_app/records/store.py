@@ -40,13 +40,14 @@ from firmware_app.records.captures import CaptureTable
 from firmware_app.records.commitments import CommitmentRecords, CommitmentTable
 from firmware_app.records.database import Database, open_database
 from firmware_app.records.documents import ObjectRecord
-from firmware_app.records.errors import RecordConflict
+from firmware_app.records.errors import RecordConflict, StorageFault
 from firmware_app.records.exams import ExamTable
 from firmware_app.records.folders import EXAMS_FOLDER, ExamFolders
 from firmware_app.records.instances import InstanceTable
 from firmware_app.records.mpps import MppsMessage, MppsQueue, MppsRecords
 from firmware_app.records.print_jobs import PrintQueue, PrintRecords
 from firmware_app.records.queue import DeliveryQueue, Outgoing
+from firmware_app.records.removals import RemovalRecords, RemovalTable
 from firmware_app.records.steering import Steering, SteeringRecords
 
 DATABASE_NAME = "records.sqlite3"
@@ -79,6 +80,8 @@ class Records:
         self._one_at_a_time = one_at_a_time
         self.commitments = CommitmentRecords(self._call, CommitmentTable(database), clock)
         self.print_jobs = PrintRecords(self._call, PrintQueue(database), clock)
+        self._removals = RemovalTable(self._folders, database)
+        self.removals = RemovalRecords(self._call, self._removals, clock)
         self.steering = SteeringRecords(self._call, Steering(database, self._queue), clock)
 
     async def _call(self, work: Callable[[], T]) -> T:
@@ -91,6 +94,8 @@ class Records:
     async def recover(self) -> None:
         """After opening: remove what a crash left half written, queue again what it left as sending."""
         await self._call(self._folders.tidy)
+        with contextlib.suppress(StorageFault):  # what stays is tried again when room is made
+            await self._call(self._removals.finish)
         await self._call(partial(self._queue.requeue_interrupted, None, self._clock()))
         await self.mpps.requeue_interrupted()
         await self.print_jobs.settle_interrupted()
@@ -176,8 +181,13 @@ class Records:
         return await self._call(partial(self._captures.of_exam, exam_id))
 
     async def load_frame(self, capture_id: str) -> Frame:
-        """The frame as captured; `FileDamaged` if its file no longer is what was written."""
-        return await self._call(partial(self._captures.load_frame, capture_id))
+        """The frame as captured; `FileDamaged` if its file no longer is what was written, or `ExamRemoved`."""
+
+        def load() -> Frame:
+            self._removals.check_present(self._captures.capture(capture_id).exam_id)
+            return self._captures.load_frame(capture_id)
+
+        return await self._call(load)
 
     async def save_measurement(self, capture_id: str, measurement: Measurement, edit: EditRecord | None = None) -> int:
         """Record a measurement beside the capture's earlier ones and return its revision, from 1.
@@ -247,8 +257,14 @@ class Records:
     # ------------------------------------------------------------------------------------------- delivery
 
     async def enqueue(self, sop_instance_uid: str, node: str) -> None:
-        """Queue the instance for the node; if it already is or was, nothing changes."""
-        await self._call(partial(self._instances.enqueue, sop_instance_uid, node, now=self._clock()))
+        """Queue the instance for the node; if it already is or was, nothing changes. `ExamRemoved` if its file is."""
+        now = self._clock()
+
+        def enqueue() -> None:
+            self._removals.check_present(self._instances.record(sop_instance_uid).exam_id)
+            self._instances.enqueue(sop_instance_uid, node, now=now)
+
+        await self._call(enqueue)
 
     async def deliveries(
         self,

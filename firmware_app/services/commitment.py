@@ -21,7 +21,7 @@ import trio
 
 from firmware_app.dicom.commitment import Judgement, judge
 from firmware_app.dicom.statuses import INVALID_ARGUMENT_VALUE, PROCESSING_FAILURE, SUCCESS, describe_status
-from firmware_app.model import Event, EventLevel
+from firmware_app.model import CommitmentState, DeliveryState, Event, EventLevel
 from firmware_app.net.association import Association, ContextPair, associate
 from firmware_app.net.commitment import UnusableReport, read_report, request_commitment
 from firmware_app.net.errors import DimseFailure, NetworkError, is_worth_retrying
@@ -35,12 +35,22 @@ from firmware_app.records.errors import RecordsError, StorageFault
 from firmware_app.records.store import Records
 from firmware_app.services.backoff import BackoffPolicy
 from firmware_app.services.queue_task import IDLE_LOOK_S, DiskFaults, wake
+from firmware_app.services.standing import standing
 
 # Requests on one association, one after the other.
 BATCH = 16
 # In vain for the same instances so often: from then on a person should look at the node.
 ALERT_AFTER = 3
 INTERRUPTED = "broken off while asking"
+# Where the instances of an event stand from then on.
+STANDINGS = {
+    "requested": standing(DeliveryState.STORED, CommitmentState.REQUESTED),
+    "expired": standing(DeliveryState.STORED, CommitmentState.REQUESTED),
+    "asked_again": standing(DeliveryState.STORED, CommitmentState.REQUESTED),
+    "committed": standing(DeliveryState.STORED, CommitmentState.COMMITTED),
+    "refused": standing(DeliveryState.STORED, CommitmentState.REFUSED),
+    "stored_again": standing(DeliveryState.QUEUED),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +73,7 @@ class CommitmentService:
     """Without a `node` nothing is asked, and `why_not` says why; reports for what was asked earlier are still taken.
 
     `store_again` is called when instances were queued for storage once more: the node says that it has them not.
+    `committed` is called when the node has committed to some.
     """
 
     def __init__(
@@ -77,9 +88,11 @@ class CommitmentService:
         store_again: Callable[[], None],
         why_not: str = "no commitment node is configured",
         *,
+        committed: Callable[[], None] = lambda: None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._records = records
+        self._committed = committed
         self._node = node
         self._local = local
         self._contexts = contexts
@@ -282,6 +295,7 @@ class CommitmentService:
             self._tell("remark", text, uid, (), "warning")
         if answer.committed:
             self._tell("committed", f"{who} committed to {len(answer.committed)} instances", uid, answer.committed)
+            self._committed()
         failures: tuple[tuple[str, EventLevel, dict[str, str]], ...] = (
             ("refused", "alert", answer.refused),
             ("stored_again", "warning", answer.stored_again),
@@ -298,6 +312,8 @@ class CommitmentService:
         self, kind: str, text: str, transaction_uid: str, instances: Sequence[str], level: EventLevel = "info"
     ) -> None:
         data: dict[str, object] = {"transaction_uid": transaction_uid, "instances": list(instances)}
+        if instances and kind in STANDINGS:
+            data |= {"node": self._stored_at, "standing": str(STANDINGS[kind])}
         self._publish(Event(f"commitment.{kind}", text, data, level))
 
 

@@ -75,10 +75,12 @@ class ExamService:
         print_accepted: Callable[[str], Awaitable[Sequence[object]]] | None = None,
         closed: Callable[[], None] = lambda: None,
         opened: Callable[[], None] = lambda: None,
+        require_room: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
     ) -> None:
         """`print_accepted` queues the films of an exam whose images are accepted; asked again, only missing ones.
 
         `opened` tells that an exam is open, `closed` that it is closed: then commitment is asked for its instances.
+        `require_room` raises `Refused` where the disk has too little left to begin one.
         """
         self._state_dir = state_dir
         self._records = records
@@ -89,6 +91,7 @@ class ExamService:
         self._print_accepted = print_accepted
         self._closed = closed
         self._opened = opened
+        self._require_room = require_room
         self._steps = steps or StepReports(None, lambda: None, publish)
         self._wake_delivery = wake_delivery
         self._now = now
@@ -132,6 +135,7 @@ class ExamService:
     async def _begin(self, new: Exam, text: str) -> Exam:
         with self._change("opened"):
             self._require_none()
+            await self._require_room()
             message = await self._steps.begun(new)
             exam = new if message is not None else replace(new, mpps_sop_instance_uid="")
             await self._records.begin_exam(exam, message)
