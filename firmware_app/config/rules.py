@@ -13,6 +13,8 @@ from firmware_app.config.schema import Config, NodeConfig, NodeTlsConfig, PrintC
 GRBL_SWITCHES = ("flood", "mist")
 GRBL_OUTPUTS = ("spindle", *GRBL_SWITCHES)
 
+MIN_BYTES_PER_S = 1000
+
 # struct sockaddr_un: sun_path is 108 bytes with the final NUL (unix(7)).
 SUN_PATH_MAX_BYTES = 107
 
@@ -36,6 +38,7 @@ def findings(config: Config) -> Iterator[Finding]:
     yield from _simulated(config)
     yield from _own_address(config)
     yield from _retries(config)
+    yield from _pace(config)
     yield from _commitment(config)
     yield from _print(config.print)
     if config.stage is not None:
@@ -76,6 +79,13 @@ def _retries(config: Config) -> Iterator[Finding]:
         first = f"{name}.retry_first_s"
         if max_s < first_s:
             yield Finding(f"{name}.retry_max_s", f"{max_s:g} is less than {first} = {first_s:g}", (first,))
+
+
+def _pace(config: Config) -> Iterator[Finding]:
+    rate = config.storage.max_bytes_per_s
+    if 0 < rate < MIN_BYTES_PER_S:
+        words = f"{rate} is less than {MIN_BYTES_PER_S}: no image would be through before a peer gives up on us"
+        yield Finding("storage.max_bytes_per_s", words)
 
 
 def _commitment(config: Config) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from firmware_app.config.fields import (
     Addresses,
     AeTitle,
     AeTitles,
+    BytesPerSecond,
     Fingerprints,
     HostName,
     InterfaceName,
@@ -121,6 +122,7 @@ class StorageConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
     automatic: bool = True  # send when an exam is finished; otherwise only when somebody says so
     retry_first_s: WaitSeconds = 2.0
     retry_max_s: RetrySeconds = 300.0
+    max_bytes_per_s: BytesPerSecond = 0  # of a line that others use too
 
 
 class PatientQueryConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):

@@ -35,6 +35,7 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "storage.automatic": "sent when an exam is accepted; otherwise only when the operator says so",
     "NODE.retry_first_s": "first back-off after a failure; it doubles each time",
     "NODE.retry_max_s": "longest back-off",
+    "storage.max_bytes_per_s": "bound on what is sent, in bytes per second; 0: none",
     "patient_query.model": "information model that patients are asked for in",
     "commitment.report_timeout_s": "without a report after this time commitment is asked for again",
     "commitment.same_association_wait_s": "how long a report is waited for on the association of the request",
