@@ -114,15 +114,26 @@ class WorklistConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
     ] = 300
 
 
-class StorageConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
+class StoringConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
+    """Of every node that instances are sent to."""
+
+    retry_first_s: WaitSeconds = 2.0
+    retry_max_s: RetrySeconds = 300.0
+    max_bytes_per_s: BytesPerSecond = 0  # of a line that others use too
+
+
+class StorageConfig(StoringConfig, frozen=True, forbid_unknown_fields=True):
     modality: Literal["SC", "OP", "XC", "OT", "CR"] = "SC"
     transfer_syntax: Literal[
         "implicit-vr-little-endian", "explicit-vr-little-endian", "jpeg-baseline", "rle-lossless", "jpeg-2000-lossless"
     ] = "implicit-vr-little-endian"
     automatic: bool = True  # send when an exam is finished; otherwise only when somebody says so
-    retry_first_s: WaitSeconds = 2.0
-    retry_max_s: RetrySeconds = 300.0
-    max_bytes_per_s: BytesPerSecond = 0  # of a line that others use too
+
+
+class SecondStorageConfig(StoringConfig, frozen=True, forbid_unknown_fields=True):
+    """Another archive, for what is sent there too or instead: the same instances as at `storage`."""
+
+    automatic: bool = False
 
 
 class PatientQueryConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
@@ -192,6 +203,10 @@ class PrintConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
     retry_max_s: RetrySeconds = 300.0
 
 
+class SecondCommitmentConfig(CommitmentConfig, frozen=True, forbid_unknown_fields=True):
+    """The same for what has been stored at `second_storage`."""
+
+
 class RetentionConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """When exams that the archives have committed to are removed from this disk. Nothing else ever is."""
 
@@ -239,6 +254,15 @@ class LogConfig(Struct, frozen=True, forbid_unknown_fields=True):
     patient_data: bool = False
 
 
+# A table whose peer has the same service as another's; all others are named like the service.
+SERVICE_OF_TABLE = {"second_storage": "storage", "second_commitment": "commitment"}
+
+
+def service_of(table: str) -> str:
+    """Of the peer in that table of the configuration."""
+    return SERVICE_OF_TABLE.get(table, table)
+
+
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file. `stage` and `camera` are None where the instrument has none."""
 
@@ -251,6 +275,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     mpps: MppsConfig = MppsConfig()
     commitment: CommitmentConfig = CommitmentConfig()
     print: PrintConfig = PrintConfig()
+    second_storage: SecondStorageConfig = SecondStorageConfig()
+    second_commitment: SecondCommitmentConfig = SecondCommitmentConfig()
     retention: RetentionConfig = RetentionConfig()
     stage: StageConfig | None = None
     camera: CameraConfig | None = None
@@ -270,6 +296,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
             "mpps": self.mpps,
             "commitment": self.commitment,
             "print": self.print,
+            "second_storage": self.second_storage,
+            "second_commitment": self.second_commitment,
         }
 
     def nodes(self) -> dict[str, NodeConfig]:

@@ -13,7 +13,7 @@ who was told of a capture can lose it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -217,13 +217,14 @@ class Records:
         sop_instance_uid: str,
         transfer_syntax_uid: str,
         data: bytes,
-        enqueue_for: str | None = None,
+        enqueue_for: str | Sequence[str] | None = None,
     ) -> ObjectRecord:
-        """Write a DICOM instance and, with a node named, queue it there: both or neither.
+        """Write a DICOM instance and, with nodes named, queue it there: all of it or nothing.
 
         The same bytes again are harmless; others under the same UID are a `RecordConflict`, never a second image.
         """
         now = self._clock()
+        nodes = (enqueue_for,) if isinstance(enqueue_for, str) else tuple(enqueue_for or ())
 
         def save() -> ObjectRecord:
             exam = self._exams.exam(exam_id)
@@ -237,7 +238,7 @@ class Records:
                 sop_instance_uid=sop_instance_uid,
                 transfer_syntax_uid=transfer_syntax_uid,
                 data=data,
-                node=enqueue_for,
+                nodes=nodes,
                 now=now,
             )
 

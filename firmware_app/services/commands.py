@@ -144,7 +144,10 @@ class Commands:
                 "send",
                 "queue the instances of a closed exam, or one instance, for the archive",
                 self._send,
-                (Argument("WHAT", "the ID of a closed exam, or a SOP Instance UID"),),
+                (
+                    Argument("WHAT", "the ID of a closed exam, or a SOP Instance UID"),
+                    Argument("--to", "a configured storage node; without it the archive, storage", default=""),
+                ),
             ),
             Command(
                 "retry",
@@ -254,7 +257,7 @@ class Commands:
     # ------------------------------------------------------------------------------------------- delivery
 
     async def _send(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
-        return screens.sent(await self.exams.send(arguments["what"]))
+        return screens.sent(await self.exams.send(arguments["what"], arguments["to"]))
 
     async def _retry(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
         uid = arguments["uid"]

@@ -73,7 +73,8 @@ class CommitmentService:
     """Without a `node` nothing is asked, and `why_not` says why; reports for what was asked earlier are still taken.
 
     `store_again` is called when instances were queued for storage once more: the node says that it has them not.
-    `committed` is called when the node has committed to some.
+    `committed` is called when the node has committed to some. `elsewhere` knows the service of another storage node:
+    all reports come to the same port, and each is taken by the service that asked.
     """
 
     def __init__(
@@ -89,10 +90,12 @@ class CommitmentService:
         why_not: str = "no commitment node is configured",
         *,
         committed: Callable[[], None] = lambda: None,
+        elsewhere: Callable[[str], CommitmentService | None] = lambda stored_at: None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._records = records
         self._committed = committed
+        self._elsewhere = elsewhere
         self._node = node
         self._local = local
         self._contexts = contexts
@@ -265,6 +268,7 @@ class CommitmentService:
             if transaction is None or transaction.state not in REPORTABLE:
                 why = f"transaction {said.transaction_uid} is none of ours"
                 raise UnusableReport(INVALID_ARGUMENT_VALUE, why)
+            asker = self._elsewhere(transaction.stored_at_node) or self
             judgement = judge(said, transaction.instances)
             answer = await self._records.commitments.record(
                 transaction.transaction_uid, who, judgement, self._again_at, new_uid
@@ -277,7 +281,7 @@ class CommitmentService:
             text = f"a commitment report of {who} could not be recorded, it is asked for again: {error}"
             self._publish(Event("commitment.report_failed", text, level="error"))
             return PROCESSING_FAILURE
-        self._reported(transaction, who, report, judgement, answer)
+        asker._reported(transaction, who, report, judgement, answer)
         return SUCCESS
 
     def _reported(

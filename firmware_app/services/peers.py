@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
-from firmware_app.config import Config, ListenerTlsConfig, NodeConfig, NodeTlsConfig, StorageConfig
+from firmware_app.config import Config, ListenerTlsConfig, NodeConfig, NodeTlsConfig, StoringConfig
 from firmware_app.config.fields import AE_TITLE_WORDS, AeTitle
 from firmware_app.net.association import ContextPair
 from firmware_app.net.node import LocalApplicationEntity, Node, Timeouts
@@ -57,7 +57,7 @@ def node_of(name: str, table: NodeConfig) -> Node:
         response_s=waits.response_s,
         release_s=waits.release_s,
     )
-    rate = table.max_bytes_per_s if isinstance(table, StorageConfig) else 0
+    rate = table.max_bytes_per_s if isinstance(table, StoringConfig) else 0
     pace = Pace(rate) if rate else None
     return Node(name, table.host, table.port, table.ae_title, timeouts, client_tls(table.tls), pace)
 

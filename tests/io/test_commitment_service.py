@@ -551,7 +551,7 @@ async def test_an_answer_that_takes_too_long_is_none_and_what_is_reported_counts
 
 async def test_what_waits_for_its_report_can_be_asked_again_by_hand(tmp_path: Path, peer: Archive) -> None:
     async with bench(tmp_path, peer) as there:
-        table = CommandTable(CommitmentCommands(there.service, there.records).table())
+        table = CommandTable(CommitmentCommands((there.service,), there.records).table())
         await there.store(1)
         await there.until("requested")
         assert "requested" in (await said(table, "commitment")).text
