@@ -193,6 +193,22 @@ class DeliveryQueue:
         values = {"now": clock_text(now), "status": status, "reason": reason}
         return self._change(_TO_STORED, sop_instance_uid, node, values)
 
+    def mark_stored_and_next(
+        self, sop_instance_uid: str, following: str, node: str, status: int, reason: str, now: datetime
+    ) -> tuple[Delivery, Delivery | None]:
+        """As `mark_stored`, and in the same transaction `mark_sending` for the following one.
+
+        None for that where it is no longer to be sent. One flush of the disk instead of two, while the peer waits.
+        """
+        stored = {"uid": sop_instance_uid, "now": clock_text(now), "node": node, "status": status, "reason": reason}
+        with self._database.transaction() as connection:
+            changed = connection.execute(_TO_STORED, stored).rowcount
+            sending = changed and connection.execute(_TO_SENDING, stored | {"uid": following}).rowcount
+        delivery = self.delivery(sop_instance_uid, node)
+        if not changed:
+            raise _no_such_step(delivery)
+        return delivery, self.delivery(following, node) if sending else None
+
     def mark_retry(
         self,
         sop_instance_uid: str,
@@ -221,8 +237,7 @@ class DeliveryQueue:
             changed = connection.execute(update, {"uid": sop_instance_uid, "node": node, **values}).rowcount
         delivery = self.delivery(sop_instance_uid, node)
         if not changed:
-            what = f"instance {sop_instance_uid} for {node} is {delivery.state}"
-            raise WrongState(f"{what}{', the node is held' if delivery.node_held else ''}: no such step from there")
+            raise _no_such_step(delivery)
         return delivery
 
     def requeue_interrupted(self, node: str | None, now: datetime) -> int:
@@ -247,6 +262,11 @@ class DeliveryQueue:
         with self._database.transaction() as connection:
             queued = connection.execute(_FAILED_TO_QUEUED + which + of_node, values).rowcount
             return queued + connection.execute(_END_WAITING + waiting + of_node, values).rowcount
+
+
+def _no_such_step(delivery: Delivery) -> WrongState:
+    what = f"instance {delivery.sop_instance_uid} for {delivery.node} is {delivery.state}"
+    return WrongState(f"{what}{', the node is held' if delivery.node_held else ''}: no such step from there")
 
 
 def delivery_of(row: sqlite3.Row) -> Delivery:

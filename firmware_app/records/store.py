@@ -297,6 +297,14 @@ class Records:
     async def mark_stored(self, sop_instance_uid: str, node: str, status: int, reason: str = "") -> Delivery:
         return await self._call(partial(self._queue.mark_stored, sop_instance_uid, node, status, reason, self._clock()))
 
+    async def mark_stored_and_next(
+        self, sop_instance_uid: str, following: str, node: str, status: int, reason: str = ""
+    ) -> tuple[Delivery, Delivery | None]:
+        """As `mark_stored`, and at once `mark_sending` for the following; None: it is no longer to be sent."""
+        now = self._clock()
+        work = partial(self._queue.mark_stored_and_next, sop_instance_uid, following, node, status, reason, now)
+        return await self._call(work)
+
     async def mark_retry(
         self,
         sop_instance_uid: str,

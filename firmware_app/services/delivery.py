@@ -18,7 +18,7 @@ from datetime import timedelta
 
 import trio
 
-from firmware_app.model import Event, EventLevel
+from firmware_app.model import Delivery, Event, EventLevel
 from firmware_app.net.association import ContextPair, associate
 from firmware_app.net.errors import NetworkError, NoUsableContext
 from firmware_app.net.instance_file import InstanceFile, InstanceUnreadable, read_instance_file
@@ -178,9 +178,7 @@ class NodeDelivery:
                 async for result in results:
                     # An answer that has arrived is recorded even if we are told to end now.
                     with trio.CancelScope(shield=True):
-                        if not await self._settle(waiting.popleft(), result):
-                            return
-                        if waiting and not await self._mark_first_sending(waiting):
+                        if not await self._settle(waiting.popleft(), result, waiting):
                             return
             await self._records.requeue_interrupted(self._node.name)
         except InstanceUnreadable as error:
@@ -204,8 +202,11 @@ class NodeDelivery:
             delivery = await self._records.mark_sending(waiting[0].sop_instance_uid, self._node.name)
         except (WrongState, UnknownRecord):
             return False
-        self._publish(moved("delivery.sending", delivery, "debug" if self._in_trouble else "info"))
+        self._tell_sending(delivery)
         return True
+
+    def _tell_sending(self, delivery: Delivery) -> None:
+        self._publish(moved("delivery.sending", delivery, "debug" if self._in_trouble else "info"))
 
     async def _send_failed(self, waiting: deque[Outgoing], error: SendFailed) -> None:
         if isinstance(error.cause, NoUsableContext):
@@ -216,8 +217,11 @@ class NodeDelivery:
 
     # ------------------------------------------------------------------------------------------- what answers mean
 
-    async def _settle(self, outgoing: Outgoing, result: StoreResult) -> bool:
-        """Record one answer; False where the association should end, because its like would follow."""
+    async def _settle(self, outgoing: Outgoing, result: StoreResult, waiting: deque[Outgoing]) -> bool:
+        """Record one answer and that the first of `waiting` is being sent now, if any.
+
+        False where the association should end: because the like would follow, or that one is no longer to be sent.
+        """
         category = result.category
         if result.status == DUPLICATE_SOP_INSTANCE and outgoing.attempts > 0:
             category = "warning"
@@ -227,13 +231,23 @@ class NodeDelivery:
         self._recovered()
         if category == "permanent":
             await self._park(outgoing, result.status, result.reason, level="error")
-            return True
+            return not waiting or await self._mark_first_sending(waiting)
         self._broken_off.pop(outgoing.sop_instance_uid, None)
-        status = 0 if result.status is None else result.status
-        delivery = await self._records.mark_stored(outgoing.sop_instance_uid, self._node.name, status, result.reason)
+        delivery, following = await self._stored(outgoing, result, waiting[0].sop_instance_uid if waiting else "")
         self._publish(moved("delivery.stored", delivery, "info" if category == "stored" else "warning"))
+        if following is not None:
+            self._tell_sending(following)
         self._on_settled()
-        return True
+        return not waiting or following is not None
+
+    async def _stored(
+        self, outgoing: Outgoing, result: StoreResult, following: str
+    ) -> tuple[Delivery, Delivery | None]:
+        uid, node = outgoing.sop_instance_uid, self._node.name
+        status = 0 if result.status is None else result.status
+        if following:
+            return await self._records.mark_stored_and_next(uid, following, node, status, result.reason)
+        return await self._records.mark_stored(uid, node, status, result.reason), None
 
     async def _put_off(self, outgoing: Outgoing, status: int | None, reason: str, *, in_transfer: bool) -> None:
         uid = outgoing.sop_instance_uid
