@@ -24,11 +24,11 @@ def queue(deliveries: Sequence[Delivery], remarks: Sequence[str] = ()) -> Reply:
             f"{each.status:04X}" if each.status is not None else "",
             shown_moment(each.changed_at),
             each.sop_instance_uid,
-            shown(each),
+            shown(each).removeprefix(standing_of(each)).lstrip(",:; "),
         )
         for each in deliveries
     ]
-    head = ("state", "node", "kind", "exam", "status", "since", "SOP Instance UID", "in words")
+    head = ("state", "node", "kind", "exam", "status", "since", "SOP Instance UID", "why and when next")
     text = format_table(head, rows) if rows else "nothing like that is here"
     lines = [text, *remarks]
     return Reply("\n".join(lines), {"deliveries": [delivery_data(each) for each in deliveries]})
