@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def line_of(arguments: argparse.Namespace) -> str:
     """What would be typed into the console."""
+    import shlex  # here: every other verb would pay for it
+
     words = ["queue", *arguments.words]
     for option in ("exam", "node", "state", "limit"):
         value = getattr(arguments, option)
