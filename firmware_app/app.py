@@ -107,9 +107,11 @@ async def serve(config: Config) -> None:
                 analysis.start_soon(instrument.analyse)
                 analysis.start_soon(instrument.keep_measurements)
                 watching.start_soon(instrument.late_imports.run)
-                for service in (instrument.deliver, instrument.mpps.run, instrument.commitment.run):
+                asking = [each.run for each in instrument.commitments.values()]
+                for service in (instrument.deliver, instrument.mpps.run, *asking):
                     delivery.start_soon(instrument.late_imports.then, service)
                 delivery.start_soon(instrument.late_imports.then, instrument.printing.run)
+                delivery.start_soon(instrument.retention.run)
                 front.start_soon(instrument.late_imports.then, instrument.worklist.run)
                 front.start_soon(instrument.listener.run)
                 await front.start(open_console, instrument)

@@ -6,7 +6,7 @@ screens, commands and what was queued earlier need no case of their own for it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from firmware_app.config import Config, NodeConfig
+from firmware_app.config.schema import CommitmentConfig
 from firmware_app.console.commands import Command, CommandContext, CommandTable
 from firmware_app.console.protocol import Reply
 from firmware_app.model import Exam, Eye
@@ -24,6 +25,7 @@ from firmware_app.net.performer import EventReport
 from firmware_app.objects.film_settings import FilmSettings
 from firmware_app.profiles import Profile
 from firmware_app.profiles.profile import EntityName
+from firmware_app.records.removals import SafeWhen
 from firmware_app.records.store import Records
 from firmware_app.services.alignment_commands import AlignmentCommands
 from firmware_app.services.analysis import Analysed, run_analysis
@@ -55,9 +57,13 @@ from firmware_app.services.patients_commands import PatientCommands
 from firmware_app.services.peers import Entities, NotDeclared, listener_rules, listener_tls, node_of
 from firmware_app.services.printing import Printer, PrintService
 from firmware_app.services.printing_commands import PrintCommands
+from firmware_app.services.queue_commands import QueueCommands
 from firmware_app.services.queue_task import wake
+from firmware_app.services.retention import RetentionService, space_of
+from firmware_app.services.retention_rules import RetentionRules
 from firmware_app.services.status import StatusService
 from firmware_app.services.step_reports import StepReports, step_composer
+from firmware_app.services.storage_nodes import COMMITMENT_OF, FIRST, Destination, commitment_tables, destinations
 from firmware_app.services.verification_commands import VerificationCommands
 from firmware_app.services.worklist import WorklistService
 from hw.abc import Camera, Stage
@@ -89,6 +95,7 @@ class Instrument:
         self.analysed_in, self.analysed_out = trio.open_memory_channel[Analysed](0)
         self.wake_delivery, self.delivery_wake = trio.open_memory_channel[None](1)
         self.storage = self._node("storage", config.storage)
+        self.destinations = destinations(config, self.entities)
         self.mpps = self._mpps()
         self.printing = self._printing()
         self.lights = LightService(config.light, self.stage, self.bus.publish)
@@ -108,8 +115,10 @@ class Instrument:
         self.calibration = CalibrationService(
             self.calibrations, self.capture, self.stage, self.camera, now, self.bus.publish
         )
+        self.retention = self._retention()
         self.exams = self._exams()
-        self.commitment = self._commitment()
+        self.commitments = self._commitments()
+        self.commitment = self.commitments[FIRST]
         self.worklist = self._worklist()
         self.patients = PatientQueryService.configured(config, self.entities, now, self.bus.publish)
         self.listener = self._listener()
@@ -126,8 +135,9 @@ class Instrument:
             {
                 "patient query": lambda: self.patients.detail,
                 "performed procedure steps": lambda: self.mpps.detail,
-                "storage commitment": lambda: self.commitment.detail,
+                "storage commitment": lambda: "; ".join(each.detail for each in self.commitments.values()),
                 "printer": lambda: self.printing.detail,
+                "disk": lambda: self.retention.detail,
                 "calibration": lambda: self.calibrations.detail,
                 "lights": lambda: self.lights.detail,
                 "new devices": lambda: self.hotplug.detail,
@@ -144,8 +154,9 @@ class Instrument:
             *by_hand.table(),
             *PatientCommands(self.patients, self.exams, operator).table(),
             *EditingCommands(self.exams, operator, lambda: now().isoformat(timespec="seconds")).table(),
+            *QueueCommands(self.records, tuple(self.destinations), self._deliver_now, self.bus.publish).table(),
             *MppsCommands(self.mpps, self.records.mpps).table(),
-            *CommitmentCommands(self.commitment, self.records).table(),
+            *CommitmentCommands(tuple(self.commitments.values()), self.records).table(),
             *PrintCommands(self.printing, self.records.print_jobs).table(),
             *PanoramaCommands(self.exams, self.records).table(),
         )
@@ -170,19 +181,25 @@ class Instrument:
         await run_recorder(self.analysed_out, self.records, self.exams, self.bus.publish)
 
     async def deliver(self) -> None:
-        """Send what is queued for the archive until cancelled; nothing without one."""
-        storage = self.config.storage
-        if self.storage is None:
-            return
+        """Send what is queued for each archive until cancelled; nothing without one."""
+        async with trio.open_nursery() as nursery:
+            for destination in self.destinations.values():
+                nursery.start_soon(self._deliver_to, destination)
+            async for _ in self.delivery_wake:
+                for destination in self.destinations.values():
+                    wake(destination.wake)
+
+    async def _deliver_to(self, destination: Destination) -> None:
+        name = destination.node.name
         await run_delivery(
             self.records,
-            self.storage,
+            destination.node,
             self.entities["storage"],
-            self.delivery_wake,
+            destination.woken,
             self.bus.publish,
-            backoff_of(storage.retry_first_s, storage.retry_max_s),
+            destination.policy,
             store=partial(send_in_order, contexts=self.entities.contexts("storage"), decompress=decompress),
-            on_settled=self.commitment.wake,
+            on_settled=self.commitments[name].wake,
         )
 
     def _after_imports(self, command: Command) -> Command:
@@ -198,14 +215,14 @@ class Instrument:
 
     # ------------------------------------------------------------------------------------------- the services
 
-    def _node(self, service: EntityName, table: NodeConfig) -> Node | None:
-        """The configured peer of a service that the profile declares."""
-        return node_of(service, table) if table.host and service in self.entities else None
+    def _node(self, service: EntityName, table: NodeConfig, name: str = "") -> Node | None:
+        """The configured peer of a service that the profile declares; `name`: of its table, if it is another's."""
+        return node_of(name or service, table) if table.host and service in self.entities else None
 
-    def _why_not(self, service: EntityName) -> str:
-        words = service.replace("_", " ")
+    def _why_not(self, service: EntityName, table: str = "") -> str:
+        words, table = service.replace("_", " "), table or service
         return (
-            f"no {words} node is configured: {service}.ip_address, {service}.port and {service}.ae_title"
+            f"no {words} node is configured: {table}.ip_address, {table}.port and {table}.ae_title"
             if service in self.entities
             else f"the profile {self.profile.name} declares no {words}"
         )
@@ -239,23 +256,38 @@ class Instrument:
             self.bus.publish,
             steps=StepReports(composer, self.mpps.wake, self.bus.publish),
             send_automatically=self.config.storage.automatic,
+            other_nodes={name: self.config.second_storage.automatic for name in self.destinations if name != "storage"},
             print_accepted=self.printing.exam_finished,
             closed=self._exam_closed,
             opened=self.lights.exam_opened,
+            require_room=self.retention.require_room,
         )
 
     def _exam_closed(self) -> None:
-        self.commitment.wake()
+        for commitment in self.commitments.values():
+            commitment.wake()
+        self.retention.wake()
         self.lights.exam_closed()
 
-    def _commitment(self) -> CommitmentService:
-        table, node = self.config.commitment, self._node("commitment", self.config.commitment)
+    def _commitments(self) -> dict[str, CommitmentService]:
+        """By the storage node for whose instances they ask."""
+        made: dict[str, CommitmentService] = {}
+        for stored_at, table in commitment_tables(self.config).items():
+            if stored_at == FIRST or stored_at in self.destinations:
+                made[stored_at] = self._commitment(stored_at, table, made.get)
+        return made
+
+    def _commitment(
+        self, stored_at: str, table: CommitmentConfig, elsewhere: Callable[[str], CommitmentService | None]
+    ) -> CommitmentService:
+        name = COMMITMENT_OF[stored_at]
+        node = self._node("commitment", table, name)
         return CommitmentService(
             self.records,
             node,
             self.entities["commitment"] if node else None,
             self.entities.contexts("commitment") if node else (),
-            "storage",
+            stored_at,
             CommitmentPolicy(
                 backoff=backoff_of(table.retry_first_s, table.retry_max_s),
                 report_timeout_s=table.report_timeout_s,
@@ -263,7 +295,24 @@ class Instrument:
             ),
             self.bus.publish,
             self._deliver_now,
-            self._why_not("commitment"),
+            self._why_not("commitment", name),
+            committed=self.retention.wake,
+            elsewhere=elsewhere,
+        )
+
+    def _retention(self) -> RetentionService:
+        rules = self.config.retention
+        tables = commitment_tables(self.config)
+        uncommitted = tuple(name for name, table in tables.items() if self._node("commitment", table) is None)
+        return RetentionService(
+            self.records,
+            RetentionRules(rules.keep_days, rules.min_free_percent, rules.reserve_mb * 1_000_000),
+            SafeWhen(
+                uncommitted if rules.without_commitment == "remove-when-stored" else (),
+                rules.unsent_captures == "remove",
+            ),
+            partial(space_of, Path(self.config.paths.state)),
+            self.bus.publish,
         )
 
     def _printing(self) -> PrintService:

@@ -335,6 +335,7 @@ class DeliveryState(StrEnum):
 
     CAPTURED = "captured"
     QUEUED = "queued"
+    HELD = "held"  # by hand: it waits until somebody releases it
     SENDING = "sending"
     STORED = "stored"
     FAILED = "failed"  # permanently: parked with the peer's reason until somebody decides
@@ -363,6 +364,9 @@ class Delivery:
     kind: str = ""  # "image", "report"
     commitment: CommitmentState = CommitmentState.NONE
     commitment_reason: str = ""
+    changed_at: str = ""  # ISO 8601: since when it is in its state
+    node_held: bool = False  # by hand: nothing is sent to this node until it is released
+    removed_at: str = ""  # ISO 8601: since when its files are no longer on this instrument
 
 
 # --------------------------------------------------------------------------------------------- what is going on

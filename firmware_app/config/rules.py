@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from firmware_app.config.devices import FolderCameraConfig, StageConfig
-from firmware_app.config.schema import Config, NodeConfig, NodeTlsConfig, PrintConfig
+from firmware_app.config.schema import CommitmentConfig, Config, NodeConfig, NodeTlsConfig, PrintConfig
 
 # Grbl 1.1: M3 S dims, M8 and M7 switch; M7 only where it was compiled in.
 GRBL_SWITCHES = ("flood", "mist")
 GRBL_OUTPUTS = ("spindle", *GRBL_SWITCHES)
+
+MIN_BYTES_PER_S = 1000
 
 # struct sockaddr_un: sun_path is 108 bytes with the final NUL (unix(7)).
 SUN_PATH_MAX_BYTES = 107
@@ -36,6 +38,7 @@ def findings(config: Config) -> Iterator[Finding]:
     yield from _simulated(config)
     yield from _own_address(config)
     yield from _retries(config)
+    yield from _pace(config)
     yield from _commitment(config)
     yield from _print(config.print)
     if config.stage is not None:
@@ -73,20 +76,40 @@ def _retries(config: Config) -> Iterator[Finding]:
         ("mpps", config.mpps.retry_first_s, config.mpps.retry_max_s),
         ("commitment", config.commitment.retry_first_s, config.commitment.retry_max_s),
         ("print", config.print.retry_first_s, config.print.retry_max_s),
+        ("second_storage", config.second_storage.retry_first_s, config.second_storage.retry_max_s),
+        ("second_commitment", config.second_commitment.retry_first_s, config.second_commitment.retry_max_s),
     ):
         first = f"{name}.retry_first_s"
         if max_s < first_s:
             yield Finding(f"{name}.retry_max_s", f"{max_s:g} is less than {first} = {first_s:g}", (first,))
 
 
+def _pace(config: Config) -> Iterator[Finding]:
+    for name, table in (("storage", config.storage), ("second_storage", config.second_storage)):
+        rate = table.max_bytes_per_s
+        if 0 < rate < MIN_BYTES_PER_S:
+            words = f"{rate} is less than {MIN_BYTES_PER_S}: no image would be through before a peer gives up on us"
+            yield Finding(f"{name}.max_bytes_per_s", words)
+
+
 def _commitment(config: Config) -> Iterator[Finding]:
-    commitment, key = config.commitment, f"commitment.{_address_key(config.commitment)}"
-    if not commitment.host:
+    yield from _commitment_to(config, "commitment", config.commitment, "storage", config.storage)
+    yield from _commitment_to(
+        config, "second_commitment", config.second_commitment, "second_storage", config.second_storage
+    )
+
+
+def _commitment_to(
+    config: Config, name: str, table: CommitmentConfig, stored_at: str, storage: NodeConfig
+) -> Iterator[Finding]:
+    if not table.host:
         return
-    if not config.storage.host:
-        yield Finding(key, "is given, and no storage node is: what is stored there would be committed", ("storage",))
-    if not config.instrument.port and not commitment.same_association_wait_s:
-        keys = ("instrument.port", "commitment.same_association_wait_s")
+    key = f"{name}.{_address_key(table)}"
+    if not storage.host:
+        words = stored_at.replace("_", " ")
+        yield Finding(key, f"is given, and no {words} node is: what is stored there would be committed", (stored_at,))
+    if not config.instrument.port and not table.same_association_wait_s:
+        keys = ("instrument.port", f"{name}.same_association_wait_s")
         yield Finding(key, f"is given, and {' and '.join(keys)} are 0: no report could reach us", keys)
 
 

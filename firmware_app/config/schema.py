@@ -18,6 +18,7 @@ from firmware_app.config.fields import (
     Addresses,
     AeTitle,
     AeTitles,
+    BytesPerSecond,
     Fingerprints,
     HostName,
     InterfaceName,
@@ -113,14 +114,26 @@ class WorklistConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
     ] = 300
 
 
-class StorageConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
+class StoringConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
+    """Of every node that instances are sent to."""
+
+    retry_first_s: WaitSeconds = 2.0
+    retry_max_s: RetrySeconds = 300.0
+    max_bytes_per_s: BytesPerSecond = 0  # of a line that others use too
+
+
+class StorageConfig(StoringConfig, frozen=True, forbid_unknown_fields=True):
     modality: Literal["SC", "OP", "XC", "OT", "CR"] = "SC"
     transfer_syntax: Literal[
         "implicit-vr-little-endian", "explicit-vr-little-endian", "jpeg-baseline", "rle-lossless", "jpeg-2000-lossless"
     ] = "implicit-vr-little-endian"
     automatic: bool = True  # send when an exam is finished; otherwise only when somebody says so
-    retry_first_s: WaitSeconds = 2.0
-    retry_max_s: RetrySeconds = 300.0
+
+
+class SecondStorageConfig(StoringConfig, frozen=True, forbid_unknown_fields=True):
+    """Another archive, for what is sent there too or instead: the same instances as at `storage`."""
+
+    automatic: bool = False
 
 
 class PatientQueryConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
@@ -190,6 +203,20 @@ class PrintConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
     retry_max_s: RetrySeconds = 300.0
 
 
+class SecondCommitmentConfig(CommitmentConfig, frozen=True, forbid_unknown_fields=True):
+    """The same for what has been stored at `second_storage`."""
+
+
+class RetentionConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """When exams that the archives have committed to are removed from this disk. Nothing else ever is."""
+
+    keep_days: Annotated[int, Meta(ge=0, le=36_500, description="whole days from 0 (no limit) to 36500")] = 0
+    min_free_percent: Annotated[float, Meta(ge=0, le=90, description="percent from 0 to 90")] = 10.0
+    reserve_mb: Annotated[int, Meta(ge=1, le=1_000_000, description="whole MB from 1 to 1000000")] = 500
+    without_commitment: Literal["keep", "remove-when-stored"] = "keep"
+    unsent_captures: Literal["keep", "remove"] = "keep"
+
+
 class CalibrationConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """When the calibration on record is no longer believed without a warning."""
 
@@ -228,6 +255,15 @@ class LogConfig(Struct, frozen=True, forbid_unknown_fields=True):
     patient_data: bool = False
 
 
+# A table whose peer has the same service as another's; all others are named like the service.
+SERVICE_OF_TABLE = {"second_storage": "storage", "second_commitment": "commitment"}
+
+
+def service_of(table: str) -> str:
+    """Of the peer in that table of the configuration."""
+    return SERVICE_OF_TABLE.get(table, table)
+
+
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file. `stage` and `camera` are None where the instrument has none."""
 
@@ -240,6 +276,9 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     mpps: MppsConfig = MppsConfig()
     commitment: CommitmentConfig = CommitmentConfig()
     print: PrintConfig = PrintConfig()
+    second_storage: SecondStorageConfig = SecondStorageConfig()
+    second_commitment: SecondCommitmentConfig = SecondCommitmentConfig()
+    retention: RetentionConfig = RetentionConfig()
     stage: StageConfig | None = None
     camera: CameraConfig | None = None
     light: LightConfig = LightConfig()
@@ -258,6 +297,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
             "mpps": self.mpps,
             "commitment": self.commitment,
             "print": self.print,
+            "second_storage": self.second_storage,
+            "second_commitment": self.second_commitment,
         }
 
     def nodes(self) -> dict[str, NodeConfig]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import trio
 
 from firmware_app.dicom.items import ImplementationClassUid, ImplementationVersionName, MaximumLength, UserItem
+from firmware_app.net.pace import Pace
 from firmware_app.net.tls import ClientTls
 
 DEFAULT_MAX_PDU_LENGTH = 16384
@@ -41,7 +42,10 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One peer. `name` is what the configuration calls it; without `tls` the connection is plain TCP."""
+    """One peer. `name` is what the configuration calls it; without `tls` the connection is plain TCP.
+
+    `pace` bounds what is sent there, by all who have this node.
+    """
 
     name: str
     host: str
@@ -49,6 +53,7 @@ class Node:
     ae_title: str
     timeouts: Timeouts = Timeouts()
     tls: ClientTls | None = None
+    pace: Pace | None = field(default=None, compare=False, repr=False)
 
     @property
     def label(self) -> str:

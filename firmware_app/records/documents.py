@@ -96,6 +96,17 @@ class ObjectSidecar:
 
 
 @dataclass(frozen=True, slots=True)
+class RemovalSidecar:
+    """Beside exam.json, of an exam whose other files were removed: its instances are in the archives."""
+
+    exam_id: str
+    removed_at: str
+    reason: str
+    instances: tuple[str, ...]
+    format: str = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
 class MeasurementNumbers:
     """A measurement without its arrays; `edit` is what a person did to the one before to make this one."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 
@@ -40,10 +41,10 @@ class InstanceTable:
         sop_instance_uid: str,
         transfer_syntax_uid: str,
         data: bytes,
-        node: str | None,
+        nodes: Sequence[str],
         now: datetime,
     ) -> ObjectRecord:
-        """Write the instance and, with a node, queue it, all or nothing.
+        """Write the instance and queue it for the nodes, all or nothing.
 
         The same bytes again are harmless; others under the same UID are a `RecordConflict`, never a second image.
         """
@@ -53,7 +54,7 @@ class InstanceTable:
         if known is not None:
             if known.sha256 != files.digest(data) or known.exam_id != exam.exam_id:
                 raise RecordConflict(f"instance {sop_instance_uid} is already recorded with other content")
-            if node is not None:
+            for node in nodes:
                 self.enqueue(sop_instance_uid, node, now=now)
             return known
         stored = self._folders.stored_file(exam.exam_id, f"{sop_instance_uid}.dcm", data)
@@ -73,7 +74,8 @@ class InstanceTable:
         contents = {f"{sop_instance_uid}.dcm": data, f"{sop_instance_uid}.json": sidecar}
         with self._folders.files_with_rows(exam.exam_id, contents) as connection:
             connection.execute(_INSERT, asdict(record))
-            queue.insert(connection, sop_instance_uid, node, now)
+            for wanted in nodes or (None,):
+                queue.insert(connection, sop_instance_uid, wanted, now)
         return record
 
     def enqueue(self, sop_instance_uid: str, node: str, *, now: datetime) -> None:

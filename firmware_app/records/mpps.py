@@ -246,9 +246,11 @@ class MppsRecords:
     async def head(self, node: str) -> tuple[OutgoingMpps | None, list[MppsDelivery]]:
         """What has to go next, due or not, and what was parked before it, because its step's N-CREATE is."""
 
+        now = self._clock()
+
         def look() -> tuple[OutgoingMpps | None, list[MppsDelivery]]:
-            parked = self._queue.fail_followers(node, self._clock())
-            return self._queue.head(node, self._clock()), parked
+            parked = self._queue.fail_followers(node, now)
+            return self._queue.head(node, now), parked
 
         return await self._call(look)
 

@@ -13,7 +13,7 @@ who was told of a capture can lose it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -40,13 +40,15 @@ from firmware_app.records.captures import CaptureTable
 from firmware_app.records.commitments import CommitmentRecords, CommitmentTable
 from firmware_app.records.database import Database, open_database
 from firmware_app.records.documents import ObjectRecord
-from firmware_app.records.errors import RecordConflict
+from firmware_app.records.errors import RecordConflict, StorageFault
 from firmware_app.records.exams import ExamTable
 from firmware_app.records.folders import EXAMS_FOLDER, ExamFolders
 from firmware_app.records.instances import InstanceTable
 from firmware_app.records.mpps import MppsMessage, MppsQueue, MppsRecords
 from firmware_app.records.print_jobs import PrintQueue, PrintRecords
 from firmware_app.records.queue import DeliveryQueue, Outgoing
+from firmware_app.records.removals import RemovalRecords, RemovalTable
+from firmware_app.records.steering import Steering, SteeringRecords
 
 DATABASE_NAME = "records.sqlite3"
 LOCK_NAME = "lock"
@@ -78,6 +80,9 @@ class Records:
         self._one_at_a_time = one_at_a_time
         self.commitments = CommitmentRecords(self._call, CommitmentTable(database), clock)
         self.print_jobs = PrintRecords(self._call, PrintQueue(database), clock)
+        self._removals = RemovalTable(self._folders, database)
+        self.removals = RemovalRecords(self._call, self._removals, clock)
+        self.steering = SteeringRecords(self._call, Steering(database, self._queue), clock)
 
     async def _call(self, work: Callable[[], T]) -> T:
         return await trio.to_thread.run_sync(work, limiter=self._one_at_a_time)
@@ -89,6 +94,8 @@ class Records:
     async def recover(self) -> None:
         """After opening: remove what a crash left half written, queue again what it left as sending."""
         await self._call(self._folders.tidy)
+        with contextlib.suppress(StorageFault):  # what stays is tried again when room is made
+            await self._call(self._removals.finish)
         await self._call(partial(self._queue.requeue_interrupted, None, self._clock()))
         await self.mpps.requeue_interrupted()
         await self.print_jobs.settle_interrupted()
@@ -174,8 +181,13 @@ class Records:
         return await self._call(partial(self._captures.of_exam, exam_id))
 
     async def load_frame(self, capture_id: str) -> Frame:
-        """The frame as captured; `FileDamaged` if its file no longer is what was written."""
-        return await self._call(partial(self._captures.load_frame, capture_id))
+        """The frame as captured; `FileDamaged` if its file no longer is what was written, or `ExamRemoved`."""
+
+        def load() -> Frame:
+            self._removals.check_present(self._captures.capture(capture_id).exam_id)
+            return self._captures.load_frame(capture_id)
+
+        return await self._call(load)
 
     async def save_measurement(self, capture_id: str, measurement: Measurement, edit: EditRecord | None = None) -> int:
         """Record a measurement beside the capture's earlier ones and return its revision, from 1.
@@ -205,13 +217,14 @@ class Records:
         sop_instance_uid: str,
         transfer_syntax_uid: str,
         data: bytes,
-        enqueue_for: str | None = None,
+        enqueue_for: str | Sequence[str] | None = None,
     ) -> ObjectRecord:
-        """Write a DICOM instance and, with a node named, queue it there: both or neither.
+        """Write a DICOM instance and, with nodes named, queue it there: all of it or nothing.
 
         The same bytes again are harmless; others under the same UID are a `RecordConflict`, never a second image.
         """
         now = self._clock()
+        nodes = (enqueue_for,) if isinstance(enqueue_for, str) else tuple(enqueue_for or ())
 
         def save() -> ObjectRecord:
             exam = self._exams.exam(exam_id)
@@ -225,7 +238,7 @@ class Records:
                 sop_instance_uid=sop_instance_uid,
                 transfer_syntax_uid=transfer_syntax_uid,
                 data=data,
-                node=enqueue_for,
+                nodes=nodes,
                 now=now,
             )
 
@@ -245,8 +258,14 @@ class Records:
     # ------------------------------------------------------------------------------------------- delivery
 
     async def enqueue(self, sop_instance_uid: str, node: str) -> None:
-        """Queue the instance for the node; if it already is or was, nothing changes."""
-        await self._call(partial(self._instances.enqueue, sop_instance_uid, node, now=self._clock()))
+        """Queue the instance for the node; if it already is or was, nothing changes. `ExamRemoved` if its file is."""
+        now = self._clock()
+
+        def enqueue() -> None:
+            self._removals.check_present(self._instances.record(sop_instance_uid).exam_id)
+            self._instances.enqueue(sop_instance_uid, node, now=now)
+
+        await self._call(enqueue)
 
     async def deliveries(
         self,
@@ -256,9 +275,11 @@ class Records:
         exam_id: str | None = None,
         newest_first: bool = False,
         limit: int = 1000,
+        standing: str | None = None,
     ) -> list[Delivery]:
-        """Where every instance stands at every node, in the order of sending."""
-        return await self._call(partial(self._queue.deliveries, state, node, exam_id, newest_first, limit))
+        """Where every instance stands at every node, in the order of sending; `standing`: only of this word."""
+        look = partial(self._queue.deliveries, state, node, exam_id, newest_first, limit, standing=standing)
+        return await self._call(look)
 
     async def delivery(self, sop_instance_uid: str, node: str) -> Delivery:
         return await self._call(partial(self._queue.delivery, sop_instance_uid, node))
@@ -275,6 +296,14 @@ class Records:
 
     async def mark_stored(self, sop_instance_uid: str, node: str, status: int, reason: str = "") -> Delivery:
         return await self._call(partial(self._queue.mark_stored, sop_instance_uid, node, status, reason, self._clock()))
+
+    async def mark_stored_and_next(
+        self, sop_instance_uid: str, following: str, node: str, status: int, reason: str = ""
+    ) -> tuple[Delivery, Delivery | None]:
+        """As `mark_stored`, and at once `mark_sending` for the following; None: it is no longer to be sent."""
+        now = self._clock()
+        work = partial(self._queue.mark_stored_and_next, sop_instance_uid, following, node, status, reason, now)
+        return await self._call(work)
 
     async def mark_retry(
         self,
@@ -300,13 +329,15 @@ class Records:
         """Queue again what a broken-off send of this node left behind; returns how many."""
         return await self._call(partial(self._queue.requeue_interrupted, node, self._clock()))
 
-    async def retry(self, sop_instance_uid: str, node: str | None = None) -> int:
-        """By hand: queue a failed instance again and end the waiting of its nodes; returns how many are now due."""
-        return await self._call(partial(self._queue.retry, sop_instance_uid, node, self._clock()))
+    async def retry(
+        self, sop_instance_uid: str | None = None, node: str | None = None, *, exam_id: str | None = None
+    ) -> int:
+        """By hand: queue failed instances again and end the waiting of their nodes; returns how many are now due."""
+        return await self._call(partial(self._queue.retry, sop_instance_uid, node, self._clock(), exam_id=exam_id))
 
     async def retry_all(self, node: str | None = None) -> int:
         """By hand: queue every failed instance again and end every waiting; returns how many are now due."""
-        return await self._call(partial(self._queue.retry, None, node, self._clock()))
+        return await self.retry(None, node)
 
 
 @contextlib.asynccontextmanager

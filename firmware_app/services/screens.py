@@ -11,10 +11,8 @@ from firmware_app.console.protocol import Reply
 from firmware_app.console.text import format_table
 from firmware_app.model import (
     Code,
-    CommitmentState,
     CornealThickness,
     Delivery,
-    DeliveryState,
     Exam,
     Eye,
     FixationPoint,
@@ -226,14 +224,6 @@ def sent(deliveries: Sequence[Delivery]) -> Reply:
     return Reply(f"for {deliveries[0].node}: {counted}", {"deliveries": [asdict(each) for each in deliveries]})
 
 
-def delivery_words(delivery: Delivery) -> str:
-    """One word more than the state where a node was asked to commit to what it has stored."""
-    if delivery.state is not DeliveryState.STORED or delivery.commitment is CommitmentState.NONE:
-        return str(delivery.state)
-    asked = delivery.commitment in (CommitmentState.REQUESTED, CommitmentState.REFUSED)
-    return f"commitment {delivery.commitment}" if asked else str(delivery.commitment)
-
-
 def commitments(transactions: Sequence[Transaction]) -> Reply:
     rows = [
         (
@@ -252,25 +242,6 @@ def commitments(transactions: Sequence[Transaction]) -> Reply:
     head = ("state", "node", "instances", "in vain", "requested", "answered", "by", "Transaction UID", "reason")
     text = format_table(head, rows) if rows else "nobody was asked to commit to anything yet"
     return Reply(text, {"transactions": [asdict(each) for each in transactions]})
-
-
-def queue(deliveries: Sequence[Delivery]) -> Reply:
-    rows = [
-        (
-            delivery_words(each),
-            each.node,
-            each.kind,
-            str(each.attempts),
-            f"{each.status:04X}" if each.status is not None else "",
-            each.next_attempt_at,
-            each.sop_instance_uid,
-            "; ".join(reason for reason in (each.reason, each.commitment_reason) if reason),
-        )
-        for each in deliveries
-    ]
-    head = ("state", "node", "kind", "tries", "status", "next", "SOP Instance UID", "reason")
-    text = format_table(head, rows) if rows else "nothing was captured yet"
-    return Reply(text, {"deliveries": [asdict(each) for each in deliveries]})
 
 
 def status(now: InstrumentStatus) -> Reply:

@@ -23,6 +23,7 @@ from typing import Any, Literal, Protocol
 import trio
 
 from firmware_app.config import Config, NodeConfig
+from firmware_app.config.schema import SERVICE_OF_TABLE, service_of
 from firmware_app.config.tls_files import expiry_findings, tls_findings
 from firmware_app.console.protocol import Failure
 from firmware_app.net.errors import NetworkError, NoUsableContext
@@ -144,7 +145,7 @@ def checks_of(config: Config, profile: Profile) -> tuple[Check, ...]:
         *(
             Check(f"node.{name}", partial(check_node, name, table))
             for name, table in config.node_tables().items()
-            if name in profile.application_entity
+            if service_of(name) in profile.application_entity and (table.host or name not in SERVICE_OF_TABLE)
         ),
     )
 

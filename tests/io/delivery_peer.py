@@ -116,7 +116,11 @@ class Watch:
             await self._arrived.wait()
 
     def kinds(self) -> list[str]:
-        return [event.kind.removeprefix("delivery.") for event in self.events]
+        return [event.kind.removeprefix("delivery.") for event in self.outcomes()]
 
     def levels(self) -> list[object]:
-        return [event.level for event in self.events]
+        return [event.level for event in self.outcomes()]
+
+    def outcomes(self) -> list[Event]:
+        """What came of it: that something is being sent is told too, and most do not ask."""
+        return [event for event in self.events if event.kind != "delivery.sending"]

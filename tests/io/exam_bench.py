@@ -60,9 +60,9 @@ def configuration(**tables: Any) -> Config:
 
 @asynccontextmanager
 async def exam_bench(
-    state_dir: Path, node: Node | None, config: Config | None = None, *, compose: Any = None
+    state_dir: Path, node: Node | None, config: Config | None = None, *, compose: Any = None, **more: Any
 ) -> AsyncIterator[ExamBench]:
-    """With `node` None no MPPS is kept; `compose` stands in for what makes the messages."""
+    """With `node` None no MPPS is kept; `compose` stands in for what makes the messages; `more` is the exams'."""
     used = config or configuration()
     profile = load_profile(used.profile)
     watch = Watch()
@@ -86,6 +86,7 @@ async def exam_bench(
             steps=StepReports(composer, mpps.wake, watch.publish),
             send_automatically=used.storage.automatic,
             closed=lambda: closed.append("closed"),
+            **more,
         )
         nursery.start_soon(run_analysis, captures_out, analysed_in, watch.publish)
         nursery.start_soon(run_recorder, analysed_out, records, exams, watch.publish)

@@ -199,6 +199,8 @@ REFUSED = [
     ("[mpps]\nretry_first_s = 60\nretry_max_s = 30", "mpps.retry_max_s", "30 is less than mpps.retry_first_s = 60"),
     ("[commitment]\nretry_first_s = 301", "commitment.retry_max_s", "300 is less than commitment.retry_first_s = 301"),
     ("[print]\nretry_max_s = 1", "print.retry_max_s", "1 is less than print.retry_first_s = 2"),
+    ("[storage]\nmax_bytes_per_s = 999", "storage.max_bytes_per_s", "999 is less than 1000: no image would be through"),
+    ("[storage]\nmax_bytes_per_s = -1", "storage.max_bytes_per_s", "bytes per second from 1000 to 1000000000, or 0"),
     ("[mpps]\nretry_max_s = 86401", "mpps.retry_max_s", "at most 86400"),
     # commitment
     (f"[commitment]\n{NODE}", "commitment.ip_address", "no storage node is: what is stored there would be committed"),
