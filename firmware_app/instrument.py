@@ -24,6 +24,7 @@ from firmware_app.net.performer import EventReport
 from firmware_app.objects.film_settings import FilmSettings
 from firmware_app.profiles import Profile
 from firmware_app.profiles.profile import EntityName
+from firmware_app.progress import ProgressTable, finished
 from firmware_app.records.store import Records
 from firmware_app.services.alignment_commands import AlignmentCommands
 from firmware_app.services.analysis import Analysed, run_analysis
@@ -41,7 +42,7 @@ from firmware_app.services.equipment import equipment_of
 from firmware_app.services.events import EventBus
 from firmware_app.services.exam import ExamService, run_recorder
 from firmware_app.services.hardware import DeviceSlot, DeviceStatus
-from firmware_app.services.health import LoopLag
+from firmware_app.services.health import LoopLag, Watchdog
 from firmware_app.services.hotplug import HotplugService
 from firmware_app.services.late_imports import LateImports
 from firmware_app.services.light_commands import LightCommands
@@ -81,6 +82,8 @@ class Instrument:
         self.entities = Entities(config, profile, address)
         self.bus = EventBus()
         self.lag = LoopLag()
+        self.progress = ProgressTable(trio.current_time)
+        self.watchdog = Watchdog(self.progress, self.bus.publish)
         self.late_imports = LateImports()
         self.stage: DeviceSlot[Stage] = DeviceSlot("stage", now)
         self.camera: DeviceSlot[Camera] = DeviceSlot("camera", now)
@@ -173,6 +176,7 @@ class Instrument:
         """Send what is queued for the archive until cancelled; nothing without one."""
         storage = self.config.storage
         if self.storage is None:
+            finished(self._why_not("storage"))
             return
         await run_delivery(
             self.records,

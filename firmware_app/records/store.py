@@ -35,6 +35,7 @@ from firmware_app.model import (
     Measurement,
     Position,
 )
+from firmware_app.progress import DISK_S, idle, working
 from firmware_app.records import files
 from firmware_app.records.captures import CaptureTable
 from firmware_app.records.commitments import CommitmentRecords, CommitmentTable
@@ -76,11 +77,18 @@ class Records:
         self.mpps = MppsRecords(self._call, MppsQueue(database), clock)
         self._clock = clock
         self._one_at_a_time = one_at_a_time
+        self._thread = trio.CapacityLimiter(1)  # always free for whoever has the turn
         self.commitments = CommitmentRecords(self._call, CommitmentTable(database), clock)
         self.print_jobs = PrintRecords(self._call, PrintQueue(database), clock)
 
     async def _call(self, work: Callable[[], T]) -> T:
-        return await trio.to_thread.run_sync(work, limiter=self._one_at_a_time)
+        with idle("its turn at the records"):
+            await self._one_at_a_time.acquire()
+        try:
+            with working("the disk", DISK_S):
+                return await trio.to_thread.run_sync(work, limiter=self._thread)
+        finally:
+            self._one_at_a_time.release()
 
     def now(self) -> datetime:
         """The clock by which the queue is ordered in time."""

@@ -29,6 +29,7 @@ from firmware_app.net.storage import (
     proposal,
     store_in_order,
 )
+from firmware_app.progress import idle
 from firmware_app.records.errors import FileDamaged, StorageFault
 from firmware_app.records.queue import Outgoing
 from firmware_app.records.store import Records
@@ -38,6 +39,7 @@ from firmware_app.services.queue_task import IDLE_LOOK_S, DiskFaults
 # Checksums of a batch are verified before its association is opened; 32 images are read in under 0.2 s, and an
 # archive that closes the study at the release of the association sees an exam in one piece.
 BATCH = 32
+NOTHING_TO_SEND = "something to send"
 
 # PS3.7 annex C.5.7. After an attempt whose answer was lost it is that answer: the archive has the instance.
 DUPLICATE_SOP_INSTANCE = 0x0111
@@ -108,7 +110,7 @@ async def run_delivery(
     delivery = NodeDelivery(records, node, local_ae, publish, policy, store, on_settled, chance)
     try:
         while True:
-            with trio.move_on_after(await delivery.deliver_due()):
+            with trio.move_on_after(await delivery.deliver_due()), idle(delivery.what_it_waits_for):
                 await wake.receive()
     except trio.EndOfChannel:
         return
@@ -141,6 +143,7 @@ class NodeDelivery:
         self._in_trouble = False
         self._disk_faults = DiskFaults("delivery.paused", publish, chance)
         self._broken_off: dict[str, int] = {}
+        self.what_it_waits_for = NOTHING_TO_SEND
 
     async def deliver_due(self) -> float:
         """Send what is due and return how long nothing will be."""
@@ -151,9 +154,11 @@ class NodeDelivery:
                 wait_s = self._wait_s(queue[0]) if queue else IDLE_LOOK_S
                 if wait_s > 0:
                     self._disk_faults.over()
+                    self.what_it_waits_for = NOTHING_TO_SEND if not queue else f"the next attempt at {self._node.name}"
                     return wait_s
                 await self._send(list(itertools.takewhile(lambda outgoing: self._wait_s(outgoing) == 0, queue)))
         except StorageFault as error:
+            self.what_it_waits_for = "the disk, which refuses"
             return self._disk_faults.pause_s(error, f"delivery to {self._node.name} waits", self._node, self._policy)
 
     def _wait_s(self, outgoing: Outgoing) -> float:

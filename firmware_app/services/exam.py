@@ -32,6 +32,7 @@ from firmware_app.model import (
 )
 from firmware_app.objects.discontinuation import UNSPECIFIED
 from firmware_app.objects.identifiers import new_uid
+from firmware_app.progress import idle
 from firmware_app.records.documents import ObjectRecord
 from firmware_app.records.errors import RecordsError
 from firmware_app.records.store import Records
@@ -137,7 +138,8 @@ class ExamService:
             await self._records.begin_exam(exam, message)
             self._open(exam)
         self._steps.recorded()
-        self._publish(Event("exam.started", text, {"exam_id": exam.exam_id}))
+        patient: dict[str, object] = {"name": exam.patient.name, "patient_id": exam.patient.patient_id}
+        self._publish(Event("exam.started", text, {"exam_id": exam.exam_id}, patient=patient))
         return exam
 
     def _new(self, items: tuple[WorklistItem, ...], patient: Patient, study_instance_uid: str, operator: str) -> Exam:
@@ -402,7 +404,12 @@ async def run_recorder(
 ) -> None:
     """Keep every measurement, then tell the numbers."""
     async with analysed:
-        async for item in analysed:
+        while True:
+            with idle("a measurement to keep"):
+                try:
+                    item = await analysed.receive()
+                except trio.EndOfChannel:
+                    return
             capture, measurement = item.captured.capture, item.measurement
             try:
                 await records.save_measurement(capture.capture_id, measurement)

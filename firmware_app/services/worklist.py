@@ -21,11 +21,13 @@ from firmware_app.net.errors import NetworkError, log_text
 from firmware_app.net.node import LocalApplicationEntity, Node
 from firmware_app.profiles import QueryKey
 from firmware_app.profiles.profile import CharacterSets
+from firmware_app.progress import finished, idle
 from hw.errors import Refused
 
 if TYPE_CHECKING:
     from firmware_app.net.worklist import WorklistQuery
 
+NO_NODE = "no worklist node is configured: worklist.ip_address, worklist.port and worklist.ae_title"
 UNICODE = CharacterSets(accepted=(), fallback=("ISO_IR 192",))
 
 
@@ -105,7 +107,7 @@ class WorklistService:
     async def refresh(self, query: WorklistQuery) -> WorklistStatus:
         """Ask now. Raises `Refused` without a node, `NetworkError` never: the reason is in the status."""
         if self._node is None:
-            raise Refused("no worklist node is configured: worklist.ip_address, worklist.port and worklist.ae_title")
+            raise Refused(NO_NODE)
         send, receive = trio.open_memory_channel[WorklistStatus](1)
         with send, receive:
             await self._request.send(WorklistRequest(query, send.clone()))
@@ -123,11 +125,12 @@ class WorklistService:
 
     async def run(self) -> None:
         if self._node is None:
+            finished(NO_NODE)
             return
         interval_s = self._refresh_interval_s or float("inf")
         with self._requests:
             while True:
-                with trio.move_on_after(interval_s) as due:
+                with trio.move_on_after(interval_s) as due, idle("a request, or the next refresh"):
                     request = await self._requests.receive()
                 if due.cancelled_caught:
                     await self._query_by_itself(self._node)
@@ -171,7 +174,9 @@ class WorklistService:
             self._fail(node, error)
             return
         self.status = WorklistStatus(tuple(items), self._now().isoformat(timespec="seconds"))
-        self._publish(Event("worklist.refreshed", f"worklist: {len(items)} items", {"items": len(items)}))
+        self._publish(
+            Event("worklist.refreshed", f"worklist: {len(items)} items", {"items": len(items), "node": node.name})
+        )
 
 
 def most_used_character_set(items: Sequence[WorklistItem]) -> tuple[str, ...]:
