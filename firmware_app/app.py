@@ -22,6 +22,7 @@ from firmware_app.net.interface import InterfaceError, ipv4_address
 from firmware_app.profiles import load_profile
 from firmware_app.progress import ProgressTable, idle
 from firmware_app.records.store import open_records
+from firmware_app.services.audit import EVENTS_MAX
 from firmware_app.services.certificates import watch_certificates
 from firmware_app.services.commands import EXPECTED
 from firmware_app.services.devices import open_camera, open_stage
@@ -100,11 +101,19 @@ async def serve(config: Config) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with open_records(Path(config.paths.state), clock=now) as records, trio.open_nursery() as nursery:
             instrument = Instrument(config, profile, address, records)
-            with instrument.bus.subscribe(patient_data=True) as events:
+            with (
+                instrument.bus.subscribe(patient_data=True) as events,
+                instrument.bus.subscribe(1024) as contacts,
+                instrument.bus.subscribe(EVENTS_MAX, patient_data=True) as audited,
+            ):
                 watching, hardware, delivery, analysis, front = (
                     ServiceGroup(nursery, instrument.progress) for _ in range(5)
                 )
                 watching.start_soon("log", run_log, events)
+                watching.start_soon("node contacts", instrument.contacts.run, contacts)
+                watching.start_soon("log tail", instrument.log_tail.run)
+                watching.start_soon("audit trail", instrument.audit.run, audited)
+                watching.start_soon("audit sending", instrument.audit_sending.run)
                 watching.start_soon("event loop", instrument.lag.run)
                 watching.start_soon("certificates", watch_certificates, config, now, instrument.bus.publish)
                 start_hardware(hardware, instrument)
@@ -141,7 +150,9 @@ async def open_console(instrument: Instrument, *, task_status: trio.TaskStatus[P
     path = Path(instrument.config.paths.runtime) / "console.sock"
     commands, subscribe = instrument.commands(), instrument.bus.subscribe
     with idle("clients"):
-        await serve_console(path, commands, subscribe, expected=EXPECTED, task_status=task_status)
+        await serve_console(
+            path, commands, subscribe, expected=EXPECTED, observe=instrument.console_used, task_status=task_status
+        )
 
 
 def start_hardware(group: ServiceGroup, instrument: Instrument) -> None:

@@ -6,6 +6,7 @@ screens, commands and what was queued earlier need no case of their own for it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -15,19 +16,27 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from firmware_app.audit.builders import Peer, Us
+from firmware_app.audit.messages import AuditSource
+from firmware_app.audit.syslog import Sender
 from firmware_app.config import Config, NodeConfig
 from firmware_app.console.commands import Command, CommandContext, CommandTable
 from firmware_app.console.protocol import Reply
-from firmware_app.model import Exam, Eye
+from firmware_app.console.server import ConsoleUser
+from firmware_app.model import Event, Exam, Eye
 from firmware_app.net.node import Node
 from firmware_app.net.performer import EventReport
 from firmware_app.objects.film_settings import FilmSettings
 from firmware_app.profiles import Profile
 from firmware_app.profiles.profile import EntityName
 from firmware_app.progress import ProgressTable, finished
+from firmware_app.records.audit_trail import AuditTrail
 from firmware_app.records.store import Records
 from firmware_app.services.alignment_commands import AlignmentCommands
 from firmware_app.services.analysis import Analysed, run_analysis
+from firmware_app.services.audit import AuditService, process_id, trail_folder
+from firmware_app.services.audit_commands import AuditCommands
+from firmware_app.services.audit_sending import AuditSending
 from firmware_app.services.backoff import BackoffPolicy
 from firmware_app.services.calibration import Calibrations, CalibrationService
 from firmware_app.services.calibration_commands import CalibrationCommands
@@ -35,6 +44,7 @@ from firmware_app.services.capture import Captured, CaptureService
 from firmware_app.services.commands import Commands
 from firmware_app.services.commitment import CommitmentPolicy, CommitmentService
 from firmware_app.services.commitment_commands import CommitmentCommands
+from firmware_app.services.contacts import NodeContacts
 from firmware_app.services.decompression import decompress
 from firmware_app.services.delivery import run_delivery, send_in_order
 from firmware_app.services.editing_commands import EditingCommands
@@ -43,20 +53,25 @@ from firmware_app.services.events import EventBus
 from firmware_app.services.exam import ExamService, run_recorder
 from firmware_app.services.hardware import DeviceSlot, DeviceStatus
 from firmware_app.services.health import LoopLag, Watchdog
+from firmware_app.services.health_commands import HealthCommands
+from firmware_app.services.health_report import HealthService
 from firmware_app.services.hotplug import HotplugService
 from firmware_app.services.late_imports import LateImports
 from firmware_app.services.light_commands import LightCommands
 from firmware_app.services.lights import LightService
 from firmware_app.services.listening import ListenerService, offers_of
+from firmware_app.services.log_commands import LogCommands
+from firmware_app.services.log_tail import LogTailKeeper
 from firmware_app.services.mpps import MppsService
 from firmware_app.services.mpps_commands import MppsCommands
 from firmware_app.services.panorama_commands import PanoramaCommands
 from firmware_app.services.patients import PatientQueryService
 from firmware_app.services.patients_commands import PatientCommands
-from firmware_app.services.peers import Entities, NotDeclared, listener_rules, listener_tls, node_of
+from firmware_app.services.peers import Entities, NotDeclared, listener_rules, listener_tls, node_of, syslog_node
 from firmware_app.services.printing import Printer, PrintService
 from firmware_app.services.printing_commands import PrintCommands
 from firmware_app.services.queue_task import wake
+from firmware_app.services.service_bundle import ServiceBundle
 from firmware_app.services.status import StatusService
 from firmware_app.services.step_reports import StepReports, step_composer
 from firmware_app.services.verification_commands import VerificationCommands
@@ -116,6 +131,21 @@ class Instrument:
         self.worklist = self._worklist()
         self.patients = PatientQueryService.configured(config, self.entities, now, self.bus.publish)
         self.listener = self._listener()
+        self.contacts = NodeContacts(records.contacts, now)
+        self.log_tail = LogTailKeeper(Path(config.paths.state), config.log.keep_mib << 20)
+        self.audit_sending, self.audit = self._audit(address)
+        self.health = HealthService(
+            self.progress,
+            self.watchdog,
+            self.lag,
+            records,
+            self.contacts,
+            Path(config.paths.state),
+            {name: node_of(name, table).label for name, table in config.nodes().items()},
+            self._devices,
+            lambda: self.worklist.status,
+            now,
+        )
         self.status = StatusService(
             config.profile,
             address,
@@ -134,7 +164,9 @@ class Instrument:
                 "calibration": lambda: self.calibrations.detail,
                 "lights": lambda: self.lights.detail,
                 "new devices": lambda: self.hotplug.detail,
+                "audit": lambda: self.audit_sending.detail,
             },
+            self.health,
         )
 
     def commands(self) -> CommandTable:
@@ -161,6 +193,9 @@ class Instrument:
             *calibration,
             *by_itself,
             *VerificationCommands(self.config, self.entities).table(),
+            *HealthCommands(self.health).table(),
+            *AuditCommands(self.audit, self.audit_sending, operator).table(),
+            *LogCommands(self._bundle()).table(),
         )
         return CommandTable([*at_once, *(self._after_imports(command) for command in waiting)])
 
@@ -188,6 +223,13 @@ class Instrument:
             store=partial(send_in_order, contexts=self.entities.contexts("storage"), decompress=decompress),
             on_settled=self.commitment.wake,
         )
+
+    def console_used(self, comes: bool, user: ConsoleUser) -> None:
+        """Somebody opened a console, or left it."""
+        who = user.name or f"user {user.user_id}"
+        data: dict[str, object] = {"user_id": user.user_id, "user": user.name, "process_id": user.process_id}
+        kind, word = ("connected", "opened") if comes else ("disconnected", "left")
+        self.bus.publish(Event(f"console.{kind}", f"{who} {word} a console", data, "debug"))
 
     def _after_imports(self, command: Command) -> Command:
         async def handle(context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
@@ -310,6 +352,35 @@ class Instrument:
         except NotDeclared as error:
             return ListenerService(None, port, rules, self.bus.publish, on_event, tls, offers=(), why_not=str(error))
         return ListenerService(local, port, rules, self.bus.publish, on_event, tls, offers=offers)
+
+    def _audit(self, address: str) -> tuple[AuditSending, AuditService]:
+        instrument, receiver = self.config.instrument, self.config.audit.syslog
+        trail = AuditTrail(trail_folder(Path(self.config.paths.state)), self.config.audit.keep_mib << 20)
+        source_id = instrument.station_name or instrument.ae_title
+        sending = AuditSending(
+            trail,
+            syslog_node(receiver) if receiver.host_name else None,
+            address,
+            Sender(source_id, "specular", str(os.getpid())),
+            self.bus.publish,
+            backoff_of(receiver.retry_first_s, receiver.retry_max_s),
+        )
+        audit = AuditService(
+            trail,
+            self.records,
+            Us(process_id(), instrument.ae_title, address, instrument.operator),
+            AuditSource(source_id, instrument.institution_name),
+            {name: Peer(node.ae_title, node.host) for name, node in self.config.nodes().items()},
+            self.bus.publish,
+            now,
+            sending.wake,
+        )
+        return sending, audit
+
+    def _bundle(self) -> ServiceBundle:
+        return ServiceBundle(
+            self.config, self.profile, self.records, self.health, self._devices, self.log_tail.paths, now
+        )
 
     def _devices(self) -> tuple[DeviceStatus, ...]:
         return tuple(

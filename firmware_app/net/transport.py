@@ -10,8 +10,11 @@ so it is set again around every receive. The same trap on our side is closed by 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
+import sys
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -105,6 +108,13 @@ class Transport:
             self._acknowledge_at_once()
             await trio.lowlevel.cancel_shielded_checkpoint()  # a deadline that passes now must not cost these octets
             return octets
+
+    @property
+    def unconfirmed(self) -> int:
+        """Octets sent that the peer's kernel has not acknowledged yet (tcp(7), SIOCOUTQ); 0 of a closed socket."""
+        if self._socket.fileno() == -1:
+            return 0
+        return int.from_bytes(fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
     def receive_pending(self) -> bytes:
         """What is here already, without waiting; empty also when there is nothing."""

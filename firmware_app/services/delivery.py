@@ -177,6 +177,7 @@ class NodeDelivery:
         if not waiting:
             return
         await self._mark_first_sending(waiting)
+        self._begin(waiting)
         try:
             async with contextlib.aclosing(self._store(self._node, self._local_ae, files)) as results:
                 async for result in results:
@@ -198,6 +199,11 @@ class NodeDelivery:
         except (FileDamaged, InstanceUnreadable) as error:
             await self._park(outgoing, None, str(error), level="alert")
             return None
+
+    def _begin(self, waiting: deque[Outgoing]) -> None:
+        uids = [outgoing.sop_instance_uid for outgoing in waiting]
+        text = f"{len(uids)} instances are going to {self._node.name}"
+        self._publish(Event("delivery.begun", text, {"node": self._node.name, "instances": uids}, "debug"))
 
     async def _mark_first_sending(self, waiting: deque[Outgoing]) -> None:
         if waiting:

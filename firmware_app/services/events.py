@@ -43,6 +43,10 @@ class Subscription:
                 await self._arrived.wait()
         return self._events.popleft()
 
+    def take_at_once(self) -> Event | None:
+        """What has come already, without waiting."""
+        return self._events.popleft() if self._events else None
+
     def take_missed(self) -> int:
         missed, self._missed = self._missed, 0
         return missed

@@ -124,3 +124,5 @@ class ListenerService:
         data: dict[str, object] = {"peer_address": ended.peer_address, "calling_ae_title": ended.calling_ae_title}
         done = f"{ended.echoes} C-ECHO" + (f", {ended.reports} N-EVENT-REPORT" if ended.reports else "")
         self._publish(Event("listener.association", f"{who}: {done}, {ended.outcome}", data))
+        if ended.is_refused:
+            self._publish(Event("listener.refused", f"{who} was refused: {ended.outcome}", data, "warning"))

@@ -36,6 +36,7 @@ class WorklistStatus:
     items: tuple[WorklistItem, ...] = ()
     refreshed_at: str = ""  # ISO 8601; empty: never
     error: str = ""  # why the last refresh failed, in words
+    error_for_log: str = ""  # the same without a peer's own comment, which may name a patient
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +152,11 @@ class WorklistService:
             return
         await self._query(node, query)
 
-    def _fail(self, node: Node, error: Exception) -> None:
-        self.status = WorklistStatus(self.status.items, self.status.refreshed_at, str(error))
-        self._publish(Event("worklist.failed", f"worklist: {log_text(error)}", {"node": node.name}, "warning"))
+    def _fail(self, node: Node, error: Exception, asked: dict[str, str] | None = None) -> None:
+        self.status = WorklistStatus(self.status.items, self.status.refreshed_at, str(error), log_text(error))
+        patient: dict[str, object] = {"keys": asked or {}, "said": str(error)}
+        text = f"worklist: {log_text(error)}"
+        self._publish(Event("worklist.failed", text, {"node": node.name}, "warning", patient))
 
     async def _query(self, node: Node, query: WorklistQuery) -> None:
         from firmware_app.net.worklist import find_worklist
@@ -171,12 +174,12 @@ class WorklistService:
             async with aclosing(found) as arriving:
                 items = [item async for item in arriving]
         except NetworkError as error:
-            self._fail(node, error)
+            self._fail(node, error, query.values())
             return
         self.status = WorklistStatus(tuple(items), self._now().isoformat(timespec="seconds"))
-        self._publish(
-            Event("worklist.refreshed", f"worklist: {len(items)} items", {"items": len(items), "node": node.name})
-        )
+        data: dict[str, object] = {"items": len(items), "node": node.name}
+        asked: dict[str, object] = {"keys": query.values()}
+        self._publish(Event("worklist.refreshed", f"worklist: {len(items)} items", data, patient=asked))
 
 
 def most_used_character_set(items: Sequence[WorklistItem]) -> tuple[str, ...]:

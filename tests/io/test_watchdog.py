@@ -258,7 +258,7 @@ async def test_an_analysis_that_never_ends(
 async def test_a_dead_archive_stops_nothing(
     tmp_path: Path, systemd: Systemd, mock_clock: trio.testing.MockClock
 ) -> None:
-    """It takes the connection and never says a word, for six hours: delivery waits, again and again, and that is well."""
+    """It takes the connection and never says a word, for hours: delivery waits, again and again: that is well."""
     watch = Watch()
     state = tmp_path / "state"
     with socket.create_server(("127.0.0.1", 0)) as dead:
