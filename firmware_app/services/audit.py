@@ -128,7 +128,8 @@ class AuditService:
                 with idle("something to audit"):
                     event = await self._next(events)
                 if event is not None:
-                    await self._take(Stamped(event, self._at()))
+                    with trio.CancelScope(shield=True):  # what was heard is written even if we are told to end now
+                        await self._take(Stamped(event, self._at()))
                 elif self._unwritten:
                     await self._keep([])
                 missed = events.take_missed()
