@@ -160,7 +160,7 @@ class Auditing:
         """Its task waits for the next event; threads are at work before that."""
         await trio.testing.wait_all_tasks_blocked()
         with trio.fail_after(20):
-            while [state.doing for state in self.table.states()] != ["idle"]:
+            while [state.what for state in self.table.states()] != ["events"]:
                 await trio.to_thread.run_sync(time.sleep, 0.005)
 
     async def said(self, *events: Event) -> list[ElementTree.Element]:
