@@ -71,7 +71,6 @@ from firmware_app.services.peers import Entities, NotDeclared, listener_rules, l
 from firmware_app.services.printing import Printer, PrintService
 from firmware_app.services.printing_commands import PrintCommands
 from firmware_app.services.queue_task import wake
-from firmware_app.services.service_bundle import ServiceBundle
 from firmware_app.services.status import StatusService
 from firmware_app.services.step_reports import StepReports, step_composer
 from firmware_app.services.verification_commands import VerificationCommands
@@ -80,6 +79,7 @@ from hw.abc import Camera, Stage
 
 if TYPE_CHECKING:
     from firmware_app.services.deliverables import Deliverable, Drawn
+    from firmware_app.services.service_bundle import ServiceBundle
 
 
 def now() -> datetime:
@@ -195,7 +195,7 @@ class Instrument:
             *VerificationCommands(self.config, self.entities).table(),
             *HealthCommands(self.health).table(),
             *AuditCommands(self.audit, self.audit_sending, operator).table(),
-            *LogCommands(self._bundle()).table(),
+            *LogCommands(self._bundle).table(),
         )
         return CommandTable([*at_once, *(self._after_imports(command) for command in waiting)])
 
@@ -378,6 +378,8 @@ class Instrument:
         return sending, audit
 
     def _bundle(self) -> ServiceBundle:
+        from firmware_app.services.service_bundle import ServiceBundle  # 30 ms of imports, not before READY
+
         return ServiceBundle(
             self.config, self.profile, self.records, self.health, self._devices, self.log_tail.paths, now
         )

@@ -47,6 +47,8 @@ Progress = Callable[[str], None]
 
 
 class ServiceBundle:
+    """One bundle, made by `export`."""
+
     def __init__(
         self,
         config: Config,
@@ -65,22 +67,19 @@ class ServiceBundle:
         self._log_paths = log_paths
         self._now = now
         self._missing: dict[str, str] = {}
-        self._one_at_a_time = trio.Lock()
 
     async def export(self, progress: Progress) -> tuple[Path, dict[str, str]]:
         """Where it is, and what is missing from it and why. Raises `StorageFault`."""
-        async with self._one_at_a_time:
-            self._missing = {}
-            parts = await self._gather(progress)
-            names = await self._part("patients to leave out", self._records.statistics.identifying, progress)
-            if names is None:
-                # Without the words to search for, only what never had any leaves.
-                parts = {name: part for name, part in parts.items() if name in IMPERSONAL}
-            progress("packing")
-            path = self._folder / f"specular-service-{self._now():%Y%m%d-%H%M%S}.tar.gz"
-            pack = partial(write_bundle, path, parts, Remover(names or ()), self._missing, self._now().isoformat())
-            await trio.to_thread.run_sync(pack)
-            return path, dict(self._missing)
+        parts = await self._gather(progress)
+        names = await self._part("patients to leave out", self._records.statistics.identifying, progress)
+        if names is None:
+            # Without the words to search for, only what never had any leaves.
+            parts = {name: part for name, part in parts.items() if name in IMPERSONAL}
+        progress("packing")
+        path = self._folder / f"specular-service-{self._now():%Y%m%d-%H%M%S}.tar.gz"
+        pack = partial(write_bundle, path, parts, Remover(names or ()), self._missing, self._now().isoformat())
+        await trio.to_thread.run_sync(pack)
+        return path, dict(self._missing)
 
     @property
     def _folder(self) -> Path:
