@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -194,6 +194,15 @@ class StuckThread:
         return None
 
 
+@contextlib.asynccontextmanager
+async def released_at_the_end(stuck: StuckThread) -> AsyncIterator[None]:
+    """Inside of the nursery, which waits for the thread."""
+    try:
+        yield
+    finally:
+        stuck.released.set()
+
+
 async def _entered(stuck: StuckThread) -> None:
     assert await trio.to_thread.run_sync(stuck.entered.wait, 30)
 
@@ -206,7 +215,7 @@ async def test_a_disk_that_never_answers(
     watch = Watch()
     async with open_records(tmp_path / "state") as records:
         monkeypatch.setattr(records._queue, "requeue_interrupted", stuck)
-        async with trio.open_nursery() as nursery:
+        async with trio.open_nursery() as nursery, released_at_the_end(stuck):
             watched = Watched(nursery, watch)
             _wake, delivery_wake = trio.open_memory_channel[None](1)
             node = Node("storage", "127.0.0.1", 104, "ARCHIVE")
@@ -226,7 +235,6 @@ async def test_a_disk_that_never_answers(
             assert "delivery hangs: the disk for" in alert
             states = {state.name: state for state in watched.table.states()}
             assert (states["console"].doing, states["console"].what) == ("idle", "its turn at the records")
-            stuck.released.set()
             nursery.cancel_scope.cancel()
 
 
@@ -239,7 +247,7 @@ async def test_an_analysis_that_never_ends(
     stuck = StuckThread()
     monkeypatch.setattr(analysis, "_measure_timed", stuck)
     watch = Watch()
-    async with trio.open_nursery() as nursery:
+    async with trio.open_nursery() as nursery, released_at_the_end(stuck):
         watched = Watched(nursery, watch)
         captures_in, captures_out = trio.open_memory_channel[object](1)
         analysed_in, _analysed_out = trio.open_memory_channel[object](0)
@@ -251,7 +259,6 @@ async def test_an_analysis_that_never_ends(
         await systemd.jump(mock_clock, COMPUTE_S + 20)
         (alert,) = watched.alerts()
         assert "analysis hangs: measuring C1 for" in alert
-        stuck.released.set()
         nursery.cancel_scope.cancel()
 
 
