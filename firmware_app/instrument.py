@@ -183,6 +183,7 @@ class Instrument:
             *CommitmentCommands(self.commitment, self.records).table(),
             *PrintCommands(self.printing, self.records.print_jobs).table(),
             *PanoramaCommands(self.exams, self.records).table(),
+            *LogCommands(self._bundle).table(),
         )
         lights = LightCommands(self.lights).table()
         calibration = CalibrationCommands(self.calibration, operator).table()
@@ -195,7 +196,6 @@ class Instrument:
             *VerificationCommands(self.config, self.entities).table(),
             *HealthCommands(self.health).table(),
             *AuditCommands(self.audit, self.audit_sending, operator).table(),
-            *LogCommands(self._bundle).table(),
         )
         return CommandTable([*at_once, *(self._after_imports(command) for command in waiting)])
 

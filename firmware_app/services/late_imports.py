@@ -23,6 +23,7 @@ MODULES = (
     "firmware_app.services.deliverables",
     "firmware_app.services.film_pages",
     "firmware_app.services.panorama",
+    "firmware_app.services.service_bundle",
     # Pillow imports these itself, all of them, when the first picture is written or read.
     "PIL.BmpImagePlugin",
     "PIL.GifImagePlugin",

@@ -69,7 +69,11 @@ async def test_on_a_new_association(tmp_path: Path, peer: Archive) -> None:
         assert await there.commitments(1, 2) == [COMMITTED, COMMITTED]
         (asked,) = peer.asked
         assert asked.references == [(SC_CLASS, uid_of(1)), (SC_CLASS, uid_of(2))]
-        assert event.data == {"transaction_uid": asked.transaction_uid, "instances": [uid_of(1), uid_of(2)]}
+        assert event.data == {
+            "transaction_uid": asked.transaction_uid,
+            "instances": [uid_of(1), uid_of(2)],
+            "node": "commitment",
+        }
         assert peer.statuses == [0x0000] and peer.associations == 1
         (transaction,) = await there.records.commitments.newest()
         assert transaction.state is TransactionState.ANSWERED
