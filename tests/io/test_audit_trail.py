@@ -139,6 +139,7 @@ def test_how_far_it_was_sent(tmp_path: Path) -> None:
 class Auditing:
     def __init__(self, records: Records, folder: Path, bus: EventBus) -> None:
         self.bus = bus
+        self.records = records
         self.clock = StandingClock()
         self.table = ProgressTable(trio.current_time)
         self.events: list[Event] = []
@@ -217,6 +218,27 @@ async def test_an_exam_and_its_delivery(tmp_path: Path) -> None:
         outcomes = [each.find("EventIdentification").get("EventOutcomeIndicator") for each in found]  # type: ignore[union-attr]
         assert outcomes == ["0"] * 5 + ["8"]
         assert found[3].findall("ActiveParticipant")[1].get("UserID") == "ARCHIVE"
+
+    await audited(tmp_path, check)
+
+
+async def test_films_and_deleted_studies(tmp_path: Path) -> None:
+    async def check(auditing: Auditing, capture_id: str) -> None:
+        jobs = auditing.records.print_jobs
+        of_exam, by_hand = (
+            await jobs.add("exam-1", "print", {}, [[f"capture/{capture_id}"]]),
+            await jobs.add("", "print", {}, [[f"instance/{uid_of(1)}", f"capture/{capture_id}"]]),
+        )
+        found = await auditing.said(
+            Event("print.printed", "printed", {"job_id": of_exam[0].job_id, "node": "print"}),
+            Event("print.printed", "printed", {"job_id": by_hand[0].job_id, "node": "print"}),
+            Event("retention.deleted", "exam exam-1 was deleted", {"exam_id": "exam-1"}),
+        )
+        assert [code(each) for each in found] == ["110106", "110106", "110105"]
+        assert [ids(each) for each in found] == [["1.2.3.1", "ID-1"]] * 3
+        media = found[0].findall("ActiveParticipant")[1]
+        assert media.get("UserID") == "PRINTER"
+        assert media.find("MediaIdentifier/MediaType").get("csd-code") == "110010"  # type: ignore[union-attr]
 
     await audited(tmp_path, check)
 
