@@ -120,13 +120,7 @@ async def serve(config: Config) -> None:
                 analysis.start_soon("analysis", instrument.analyse)
                 analysis.start_soon("measurement keeping", instrument.keep_measurements)
                 watching.start_soon("late imports", instrument.late_imports.run)
-                for name, service in (
-                    ("delivery", instrument.deliver),
-                    ("performed procedure steps", instrument.mpps.run),
-                    ("storage commitment", instrument.commitment.run),
-                ):
-                    delivery.start_soon(name, instrument.late_imports.then, service)
-                delivery.start_soon("print", instrument.late_imports.then, instrument.printing.run)
+                start_delivery(delivery, instrument)
                 front.start_soon("worklist", instrument.late_imports.then, instrument.worklist.run)
                 front.start_soon("own port", instrument.listener.run)
                 await front.start("console", open_console, instrument)
@@ -134,16 +128,31 @@ async def serve(config: Config) -> None:
                 instrument.bus.publish(Event("service.ready", f"specular {__version__} ready on {address}"))
                 sd_notify(f"READY=1\nSTATUS=specular {__version__} on {address}")
                 await signals.__anext__()
-                instrument.progress.is_ending = True
-                sd_notify("STOPPING=1")
-                order = "console, analysis, delivery, hardware, records"
-                instrument.bus.publish(Event("service.stopping", f"ending: {order}"))
+                tell_the_end(instrument)
                 await front.end()
                 await instrument.captures_in.aclose()
                 await analysis.end(ANALYSIS_GRACE_S)
                 await delivery.end(DELIVERY_GRACE_S)
                 await hardware.end()
                 await watching.end()
+
+
+def start_delivery(group: ServiceGroup, instrument: Instrument) -> None:
+    """What speaks to the nodes by itself, as soon as its imports are there."""
+    for name, service in (
+        ("delivery", instrument.deliver),
+        ("performed procedure steps", instrument.mpps.run),
+        ("storage commitment", instrument.commitment.run),
+        ("print", instrument.printing.run),
+    ):
+        group.start_soon(name, instrument.late_imports.then, service)
+
+
+def tell_the_end(instrument: Instrument) -> None:
+    instrument.progress.is_ending = True
+    sd_notify("STOPPING=1")
+    order = "console, analysis, delivery, hardware, records"
+    instrument.bus.publish(Event("service.stopping", f"ending: {order}"))
 
 
 async def open_console(instrument: Instrument, *, task_status: trio.TaskStatus[Path]) -> None:

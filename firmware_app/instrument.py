@@ -6,7 +6,6 @@ screens, commands and what was queued earlier need no case of their own for it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -16,9 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from firmware_app.audit.builders import Peer, Us
-from firmware_app.audit.messages import AuditSource
-from firmware_app.audit.syslog import Sender
 from firmware_app.config import Config, NodeConfig
 from firmware_app.console.commands import Command, CommandContext, CommandTable
 from firmware_app.console.protocol import Reply
@@ -30,13 +26,11 @@ from firmware_app.objects.film_settings import FilmSettings
 from firmware_app.profiles import Profile
 from firmware_app.profiles.profile import EntityName
 from firmware_app.progress import ProgressTable, finished
-from firmware_app.records.audit_trail import AuditTrail
 from firmware_app.records.store import Records
 from firmware_app.services.alignment_commands import AlignmentCommands
 from firmware_app.services.analysis import Analysed, run_analysis
-from firmware_app.services.audit import AuditService, process_id, trail_folder
 from firmware_app.services.audit_commands import AuditCommands
-from firmware_app.services.audit_sending import AuditSending
+from firmware_app.services.audit_setup import audit_of
 from firmware_app.services.backoff import BackoffPolicy
 from firmware_app.services.calibration import Calibrations, CalibrationService
 from firmware_app.services.calibration_commands import CalibrationCommands
@@ -67,7 +61,7 @@ from firmware_app.services.mpps_commands import MppsCommands
 from firmware_app.services.panorama_commands import PanoramaCommands
 from firmware_app.services.patients import PatientQueryService
 from firmware_app.services.patients_commands import PatientCommands
-from firmware_app.services.peers import Entities, NotDeclared, listener_rules, listener_tls, node_of, syslog_node
+from firmware_app.services.peers import Entities, NotDeclared, listener_rules, listener_tls, node_of
 from firmware_app.services.printing import Printer, PrintService
 from firmware_app.services.printing_commands import PrintCommands
 from firmware_app.services.queue_task import wake
@@ -133,7 +127,7 @@ class Instrument:
         self.listener = self._listener()
         self.contacts = NodeContacts(records.contacts, now)
         self.log_tail = LogTailKeeper(Path(config.paths.state), config.log.keep_mib << 20)
-        self.audit_sending, self.audit = self._audit(address)
+        self.audit, self.audit_sending = audit_of(config, records, address, self.bus.publish, now)
         self.health = HealthService(
             self.progress,
             self.watchdog,
@@ -352,30 +346,6 @@ class Instrument:
         except NotDeclared as error:
             return ListenerService(None, port, rules, self.bus.publish, on_event, tls, offers=(), why_not=str(error))
         return ListenerService(local, port, rules, self.bus.publish, on_event, tls, offers=offers)
-
-    def _audit(self, address: str) -> tuple[AuditSending, AuditService]:
-        instrument, receiver = self.config.instrument, self.config.audit.syslog
-        trail = AuditTrail(trail_folder(Path(self.config.paths.state)), self.config.audit.keep_mib << 20)
-        source_id = instrument.station_name or instrument.ae_title
-        sending = AuditSending(
-            trail,
-            syslog_node(receiver) if receiver.host_name else None,
-            address,
-            Sender(source_id, "specular", str(os.getpid())),
-            self.bus.publish,
-            backoff_of(receiver.retry_first_s, receiver.retry_max_s),
-        )
-        audit = AuditService(
-            trail,
-            self.records,
-            Us(process_id(), instrument.ae_title, address, instrument.operator),
-            AuditSource(source_id, instrument.institution_name),
-            {name: Peer(node.ae_title, node.host) for name, node in self.config.nodes().items()},
-            self.bus.publish,
-            now,
-            sending.wake,
-        )
-        return sending, audit
 
     def _bundle(self) -> ServiceBundle:
         from firmware_app.services.service_bundle import ServiceBundle  # 30 ms of imports, not before READY
