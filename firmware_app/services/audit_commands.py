@@ -62,6 +62,8 @@ def _row(entry: Entry) -> tuple[str, ...]:
     found = root.findall("ParticipantObjectIdentification")
     objects = {each.get("ParticipantObjectTypeCodeRole"): each for each in found}
     patient, study = objects.get("1"), objects.get("3")
+    if study is not None and study.find("ParticipantObjectQuery") is not None:  # a SOP class that was asked
+        study = None
     outcome = "" if event is None else OUTCOMES.get(event.get("EventOutcomeIndicator", ""), "")
     return (
         str(entry.number),

@@ -64,8 +64,10 @@ def journal() -> tuple[list[str], str]:
     except (OSError, subprocess.TimeoutExpired) as error:
         return [], f"journalctl: {error}"
     lines = done.stdout[-JOURNAL_MAX_BYTES:].decode("utf-8", "replace").splitlines()
-    why = done.stderr.decode("utf-8", "replace").strip() or f"journalctl ends with {done.returncode}"
-    return lines, "" if lines else why or "the journal has nothing of the unit"
+    if lines:
+        return lines, ""
+    nothing = "the journal has nothing of the unit, or nothing that this user may read"
+    return [], done.stderr.decode("utf-8", "replace").strip() or nothing
 
 
 def _lines(path: str) -> list[str]:
