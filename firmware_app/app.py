@@ -20,12 +20,13 @@ from firmware_app.instrument import Instrument, now
 from firmware_app.model import Event
 from firmware_app.net.interface import InterfaceError, ipv4_address
 from firmware_app.profiles import load_profile
+from firmware_app.progress import ProgressTable, idle
 from firmware_app.records.store import open_records
+from firmware_app.services.audit import EVENTS_MAX
 from firmware_app.services.certificates import watch_certificates
 from firmware_app.services.commands import EXPECTED
 from firmware_app.services.devices import open_camera, open_stage
-from firmware_app.services.health import run_watchdog
-from firmware_app.services.log import configure_log, run_log
+from firmware_app.services.log import configure_log, last_words, run_log
 from firmware_app.services.notify import sd_notify
 
 # SIGTERM to exit takes at most 5 s: what is being measured may finish, what is being sent is tried again after restart.
@@ -39,25 +40,30 @@ class CannotStart(Exception):
 
 def run_service(config: Config) -> int:
     """Run until SIGTERM or SIGINT. Raises `CannotStart`, `records.RecordsError` or `console.ConsoleUnavailable`."""
-    configure_log(config.log.level)
+    configure_log(config.log.level, config.log.patient_data)
+    last_words()
     trio.run(serve, config)
     return 0
 
 
 class ServiceGroup:
-    """Services that end together; ending one group after another is what makes the shutdown orderly."""
+    """Services that end together; ending one group after another is what makes the shutdown orderly.
 
-    def __init__(self, nursery: trio.Nursery) -> None:
+    Each is a part of `table`, by its name: whether it gets on, and whether it has ended by itself, is seen there.
+    """
+
+    def __init__(self, nursery: trio.Nursery, table: ProgressTable) -> None:
         self._nursery = nursery
+        self._table = table
         self._running: set[trio.CancelScope] = set()
         self._ended = trio.Event()
 
-    def start_soon(self, service: Callable[..., Awaitable[object]], *args: object) -> None:
-        self._nursery.start_soon(partial(self._run, self._new_scope(), service, args), name=_name(service))
+    def start_soon(self, name: str, service: Callable[..., Awaitable[object]], *args: object) -> None:
+        self._nursery.start_soon(partial(self._run, name, self._new_scope(), service, args), name=name)
 
-    async def start(self, service: Callable[..., Awaitable[object]], *args: object) -> None:
+    async def start(self, name: str, service: Callable[..., Awaitable[object]], *args: object) -> None:
         """Return when the service says that it has started."""
-        await self._nursery.start(partial(self._run, self._new_scope(), service, args), name=_name(service))
+        await self._nursery.start(partial(self._run, name, self._new_scope(), service, args), name=name)
 
     async def end(self, grace_s: float = 0.0) -> None:
         """Wait for the services to end by themselves, cancel them after the grace, and return when they have."""
@@ -73,22 +79,19 @@ class ServiceGroup:
 
     async def _run(
         self,
+        name: str,
         scope: trio.CancelScope,
         service: Callable[..., Awaitable[object]],
         args: tuple[object, ...],
         **task_status: object,
     ) -> None:
         try:
-            with scope:
+            with scope, self._table.part(name):
                 await service(*args, **task_status)
         finally:
             self._running.remove(scope)
             self._ended.set()
             self._ended = trio.Event()
-
-
-def _name(service: Callable[..., Awaitable[object]]) -> str:
-    return getattr(service, "__qualname__", repr(service))
 
 
 async def serve(config: Config) -> None:
@@ -98,30 +101,34 @@ async def serve(config: Config) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with open_records(Path(config.paths.state), clock=now) as records, trio.open_nursery() as nursery:
             instrument = Instrument(config, profile, address, records)
-            with instrument.bus.subscribe() as events:
-                watching, hardware, delivery, analysis, front = (ServiceGroup(nursery) for _ in range(5))
-                watching.start_soon(run_log, events)
-                watching.start_soon(instrument.lag.run)
-                watching.start_soon(watch_certificates, config, now, instrument.bus.publish)
+            with (
+                instrument.bus.subscribe(patient_data=True) as events,
+                instrument.bus.subscribe(1024) as contacts,
+                instrument.bus.subscribe(EVENTS_MAX, patient_data=True) as audited,
+            ):
+                watching, hardware, delivery, analysis, front = (
+                    ServiceGroup(nursery, instrument.progress) for _ in range(5)
+                )
+                watching.start_soon("log", run_log, events)
+                watching.start_soon("node contacts", instrument.contacts.run, contacts)
+                watching.start_soon("log tail", instrument.log_tail.run)
+                watching.start_soon("audit trail", instrument.audit.run, audited)
+                watching.start_soon("audit sending", instrument.audit_sending.run)
+                watching.start_soon("event loop", instrument.lag.run)
+                watching.start_soon("certificates", watch_certificates, config, now, instrument.bus.publish)
                 start_hardware(hardware, instrument)
-                analysis.start_soon(instrument.analyse)
-                analysis.start_soon(instrument.keep_measurements)
-                watching.start_soon(instrument.late_imports.run)
-                asking = [each.run for each in instrument.commitments.values()]
-                for service in (instrument.deliver, instrument.mpps.run, *asking):
-                    delivery.start_soon(instrument.late_imports.then, service)
-                delivery.start_soon(instrument.late_imports.then, instrument.printing.run)
-                delivery.start_soon(instrument.retention.run)
-                front.start_soon(instrument.late_imports.then, instrument.worklist.run)
-                front.start_soon(instrument.listener.run)
-                await front.start(open_console, instrument)
-                watching.start_soon(run_watchdog)
+                analysis.start_soon("analysis", instrument.analyse)
+                analysis.start_soon("measurement keeping", instrument.keep_measurements)
+                watching.start_soon("late imports", instrument.late_imports.run)
+                start_delivery(delivery, instrument)
+                front.start_soon("worklist", instrument.late_imports.then, instrument.worklist.run)
+                front.start_soon("own port", instrument.listener.run)
+                await front.start("console", open_console, instrument)
+                watching.start_soon("watchdog", instrument.watchdog.run)
                 instrument.bus.publish(Event("service.ready", f"specular {__version__} ready on {address}"))
                 sd_notify(f"READY=1\nSTATUS=specular {__version__} on {address}")
                 await signals.__anext__()
-                sd_notify("STOPPING=1")
-                order = "console, analysis, delivery, hardware, records"
-                instrument.bus.publish(Event("service.stopping", f"ending: {order}"))
+                tell_the_end(instrument)
                 await front.end()
                 await instrument.captures_in.aclose()
                 await analysis.end(ANALYSIS_GRACE_S)
@@ -130,10 +137,32 @@ async def serve(config: Config) -> None:
                 await watching.end()
 
 
+def start_delivery(group: ServiceGroup, instrument: Instrument) -> None:
+    """What speaks to the nodes by itself, as soon as its imports are there."""
+    for name, service in (
+        *instrument.deliveries(),
+        ("performed procedure steps", instrument.mpps.run),
+        *instrument.askers(),
+        ("print", instrument.printing.run),
+    ):
+        group.start_soon(name, instrument.late_imports.then, service)
+    group.start_soon("retention", instrument.retention.run)
+
+
+def tell_the_end(instrument: Instrument) -> None:
+    instrument.progress.is_ending = True
+    sd_notify("STOPPING=1")
+    order = "console, analysis, delivery, hardware, records"
+    instrument.bus.publish(Event("service.stopping", f"ending: {order}"))
+
+
 async def open_console(instrument: Instrument, *, task_status: trio.TaskStatus[Path]) -> None:
     path = Path(instrument.config.paths.runtime) / "console.sock"
     commands, subscribe = instrument.commands(), instrument.bus.subscribe
-    await serve_console(path, commands, subscribe, expected=EXPECTED, task_status=task_status)
+    with idle("clients"):
+        await serve_console(
+            path, commands, subscribe, expected=EXPECTED, observe=instrument.console_used, task_status=task_status
+        )
 
 
 def start_hardware(group: ServiceGroup, instrument: Instrument) -> None:
@@ -142,12 +171,12 @@ def start_hardware(group: ServiceGroup, instrument: Instrument) -> None:
     if stage is not None:
         lights = instrument.lights
         open_it = partial(open_stage, stage, lights.restore, lights.put_out)
-        group.start_soon(instrument.stage.supervise, open_it, instrument.bus.publish)
-        group.start_soon(instrument.lights.run)
+        group.start_soon("stage", instrument.stage.supervise, open_it, instrument.bus.publish)
+        group.start_soon("lights", lights.run)
     if camera is not None:
-        group.start_soon(instrument.camera.supervise, partial(open_camera, camera), instrument.bus.publish)
+        group.start_soon("camera", instrument.camera.supervise, partial(open_camera, camera), instrument.bus.publish)
     if stage is not None or camera is not None:
-        group.start_soon(instrument.hotplug.run)
+        group.start_soon("new devices", instrument.hotplug.run)
 
 
 def own_address(config: Config) -> str:

@@ -6,7 +6,7 @@ screens, commands and what was queued earlier need no case of their own for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -19,16 +19,20 @@ from firmware_app.config import Config, NodeConfig
 from firmware_app.config.schema import CommitmentConfig
 from firmware_app.console.commands import Command, CommandContext, CommandTable
 from firmware_app.console.protocol import Reply
-from firmware_app.model import Exam, Eye
+from firmware_app.console.server import ConsoleUser
+from firmware_app.model import Event, Exam, Eye
 from firmware_app.net.node import Node
 from firmware_app.net.performer import EventReport
 from firmware_app.objects.film_settings import FilmSettings
 from firmware_app.profiles import Profile
 from firmware_app.profiles.profile import EntityName
+from firmware_app.progress import ProgressTable, finished
 from firmware_app.records.removals import SafeWhen
 from firmware_app.records.store import Records
 from firmware_app.services.alignment_commands import AlignmentCommands
 from firmware_app.services.analysis import Analysed, run_analysis
+from firmware_app.services.audit_commands import AuditCommands
+from firmware_app.services.audit_setup import audit_of
 from firmware_app.services.backoff import BackoffPolicy
 from firmware_app.services.calibration import Calibrations, CalibrationService
 from firmware_app.services.calibration_commands import CalibrationCommands
@@ -36,6 +40,7 @@ from firmware_app.services.capture import Captured, CaptureService
 from firmware_app.services.commands import Commands
 from firmware_app.services.commitment import CommitmentPolicy, CommitmentService
 from firmware_app.services.commitment_commands import CommitmentCommands
+from firmware_app.services.contacts import NodeContacts
 from firmware_app.services.decompression import decompress
 from firmware_app.services.delivery import run_delivery, send_in_order
 from firmware_app.services.editing_commands import EditingCommands
@@ -43,12 +48,16 @@ from firmware_app.services.equipment import equipment_of
 from firmware_app.services.events import EventBus
 from firmware_app.services.exam import ExamService, run_recorder
 from firmware_app.services.hardware import DeviceSlot, DeviceStatus
-from firmware_app.services.health import LoopLag
+from firmware_app.services.health import LoopLag, Watchdog
+from firmware_app.services.health_commands import HealthCommands
+from firmware_app.services.health_report import HealthService
 from firmware_app.services.hotplug import HotplugService
 from firmware_app.services.late_imports import LateImports
 from firmware_app.services.light_commands import LightCommands
 from firmware_app.services.lights import LightService
 from firmware_app.services.listening import ListenerService, offers_of
+from firmware_app.services.log_commands import LogCommands
+from firmware_app.services.log_tail import LogTailKeeper
 from firmware_app.services.mpps import MppsService
 from firmware_app.services.mpps_commands import MppsCommands
 from firmware_app.services.panorama_commands import PanoramaCommands
@@ -70,6 +79,7 @@ from hw.abc import Camera, Stage
 
 if TYPE_CHECKING:
     from firmware_app.services.deliverables import Deliverable, Drawn
+    from firmware_app.services.service_bundle import ServiceBundle
 
 
 def now() -> datetime:
@@ -87,13 +97,14 @@ class Instrument:
         self.entities = Entities(config, profile, address)
         self.bus = EventBus()
         self.lag = LoopLag()
+        self.progress = ProgressTable(trio.current_time)
+        self.watchdog = Watchdog(self.progress, self.bus.publish)
         self.late_imports = LateImports()
         self.stage: DeviceSlot[Stage] = DeviceSlot("stage", now)
         self.camera: DeviceSlot[Camera] = DeviceSlot("camera", now)
         self.hotplug = HotplugService((self.stage, self.camera), self.bus.publish)
         self.captures_in, self.captures_out = trio.open_memory_channel[Captured](2)
         self.analysed_in, self.analysed_out = trio.open_memory_channel[Analysed](0)
-        self.wake_delivery, self.delivery_wake = trio.open_memory_channel[None](1)
         self.storage = self._node("storage", config.storage)
         self.destinations = destinations(config, self.entities)
         self.mpps = self._mpps()
@@ -122,6 +133,21 @@ class Instrument:
         self.worklist = self._worklist()
         self.patients = PatientQueryService.configured(config, self.entities, now, self.bus.publish)
         self.listener = self._listener()
+        self.contacts = NodeContacts(records.contacts, now)
+        self.log_tail = LogTailKeeper(Path(config.paths.state), config.log.keep_mib << 20)
+        self.audit, self.audit_sending = audit_of(config, records, address, self.bus.publish, now)
+        self.health = HealthService(
+            self.progress,
+            self.watchdog,
+            self.lag,
+            records,
+            self.contacts,
+            Path(config.paths.state),
+            {name: node_of(name, table).label for name, table in config.nodes().items()},
+            self._devices,
+            lambda: self.worklist.status,
+            now,
+        )
         self.status = StatusService(
             config.profile,
             address,
@@ -141,7 +167,9 @@ class Instrument:
                 "calibration": lambda: self.calibrations.detail,
                 "lights": lambda: self.lights.detail,
                 "new devices": lambda: self.hotplug.detail,
+                "audit": lambda: self.audit_sending.detail,
             },
+            self.health,
         )
 
     def commands(self) -> CommandTable:
@@ -159,6 +187,7 @@ class Instrument:
             *CommitmentCommands(tuple(self.commitments.values()), self.records).table(),
             *PrintCommands(self.printing, self.records.print_jobs).table(),
             *PanoramaCommands(self.exams, self.records).table(),
+            *LogCommands(self._bundle).table(),
         )
         lights = LightCommands(self.lights).table()
         calibration = CalibrationCommands(self.calibration, operator).table()
@@ -169,6 +198,8 @@ class Instrument:
             *calibration,
             *by_itself,
             *VerificationCommands(self.config, self.entities).table(),
+            *HealthCommands(self.health).table(),
+            *AuditCommands(self.audit, self.audit_sending, operator).table(),
         )
         return CommandTable([*at_once, *(self._after_imports(command) for command in waiting)])
 
@@ -180,14 +211,20 @@ class Instrument:
         """Record what was measured until the analysis ends."""
         await run_recorder(self.analysed_out, self.records, self.exams, self.bus.publish)
 
-    async def deliver(self) -> None:
-        """Send what is queued for each archive until cancelled; nothing without one."""
-        async with trio.open_nursery() as nursery:
-            for destination in self.destinations.values():
-                nursery.start_soon(self._deliver_to, destination)
-            async for _ in self.delivery_wake:
-                for destination in self.destinations.values():
-                    wake(destination.wake)
+    def deliveries(self) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
+        """A service for each archive, by name: it sends what is queued there until cancelled."""
+        if not self.destinations:
+            yield "delivery", self._nothing_to_deliver
+        for name, destination in self.destinations.items():
+            yield _of_archive("delivery", name), partial(self._deliver_to, destination)
+
+    def askers(self) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
+        """A service for each archive, by name: it asks whether what is stored there is committed to."""
+        for name, commitment in self.commitments.items():
+            yield _of_archive("storage commitment", name), commitment.run
+
+    async def _nothing_to_deliver(self) -> None:
+        finished(self._why_not("storage"))
 
     async def _deliver_to(self, destination: Destination) -> None:
         name = destination.node.name
@@ -201,6 +238,13 @@ class Instrument:
             store=partial(send_in_order, contexts=self.entities.contexts("storage"), decompress=decompress),
             on_settled=self.commitments[name].wake,
         )
+
+    def console_used(self, comes: bool, user: ConsoleUser) -> None:
+        """Somebody opened a console, or left it."""
+        who = user.name or f"user {user.user_id}"
+        data: dict[str, object] = {"user_id": user.user_id, "user": user.name, "process_id": user.process_id}
+        kind, word = ("connected", "opened") if comes else ("disconnected", "left")
+        self.bus.publish(Event(f"console.{kind}", f"{who} {word} a console", data, "debug"))
 
     def _after_imports(self, command: Command) -> Command:
         async def handle(context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
@@ -228,7 +272,8 @@ class Instrument:
         )
 
     def _deliver_now(self) -> None:
-        wake(self.wake_delivery)
+        for destination in self.destinations.values():
+            wake(destination.wake)
 
     def _mpps(self) -> MppsService:
         table, node = self.config.mpps, self._node("mpps", self.config.mpps)
@@ -251,7 +296,7 @@ class Instrument:
             self.capture,
             partial(write_deliverables, self.config, self.profile),
             self.storage.name if self.storage else "",
-            self.wake_delivery,
+            self._deliver_now,
             now,
             self.bus.publish,
             steps=StepReports(composer, self.mpps.wake, self.bus.publish),
@@ -356,6 +401,13 @@ class Instrument:
             return ListenerService(None, port, rules, self.bus.publish, on_event, tls, offers=(), why_not=str(error))
         return ListenerService(local, port, rules, self.bus.publish, on_event, tls, offers=offers)
 
+    def _bundle(self) -> ServiceBundle:
+        from firmware_app.services.service_bundle import ServiceBundle  # 30 ms of imports, not before READY
+
+        return ServiceBundle(
+            self.config, self.profile, self.records, self.health, self._devices, self.log_tail.paths, now
+        )
+
     def _devices(self) -> tuple[DeviceStatus, ...]:
         return tuple(
             slot.status
@@ -374,3 +426,8 @@ def write_deliverables(
     from firmware_app.services.deliverables import build_deliverables  # pydicom and Pillow: 0.4 s, not before READY
 
     return build_deliverables(config, profile, exam, results, created_at)
+
+
+def _of_archive(service: str, name: str) -> str:
+    """The first archive has no name for whoever has only one."""
+    return service if name == FIRST else f"{service} ({name.replace('_', ' ')})"

@@ -380,10 +380,12 @@ EventLevel = Literal["debug", "info", "warning", "error", "alert"]
 class Event:
     """One thing that happened, for console, panel and log. `data` holds only JSON values.
 
-    Neither `text` nor `data` holds patient data: events go into logs that leave the clinic.
+    Neither `text` nor `data` holds patient data: events go into logs that leave the clinic. What does goes into
+    `patient`, which only the log sees (`EventBus.subscribe`), and writes only where log.patient_data says so.
     """
 
     kind: str  # dotted, e.g. "stage.ready", "capture.stored"
     text: str
     data: dict[str, object] = field(default_factory=dict)
     level: EventLevel = "info"
+    patient: dict[str, object] = field(default_factory=dict)

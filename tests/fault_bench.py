@@ -108,12 +108,12 @@ async def fault_bench(folder: Path, settings: SimSettings, light: LightConfig = 
             service = Instrument(config, load_profile(config.profile), "127.0.0.1", records)
             bench = FaultBench(simulator, service, records)
             await nursery.start(_collect, bench)
-            hardware, analysis, front = (ServiceGroup(nursery) for _ in range(3))
+            hardware, analysis, front = (ServiceGroup(nursery, service.progress) for _ in range(3))
             start_hardware(hardware, service)
-            analysis.start_soon(service.analyse)
-            analysis.start_soon(service.keep_measurements)
-            front.start_soon(service.late_imports.run)
-            await front.start(open_console, service)
+            analysis.start_soon("analysis", service.analyse)
+            analysis.start_soon("measurement keeping", service.keep_measurements)
+            front.start_soon("late imports", service.late_imports.run)
+            await front.start("console", open_console, service)
             try:
                 await bench.service.stage.wait_ready()
                 if settings.camera:

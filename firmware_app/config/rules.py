@@ -34,8 +34,10 @@ def findings(config: Config) -> Iterator[Finding]:
         yield from _node(name, node)
         if node.tls is not None:
             yield from _node_tls(f"{name}.tls", node.tls)
+    yield from _node_tls("audit.syslog.tls", config.audit.syslog.tls)
     yield from _listener_tls(config)
     yield from _simulated(config)
+    yield from _syslog(config)
     yield from _own_address(config)
     yield from _retries(config)
     yield from _pace(config)
@@ -179,6 +181,21 @@ def _simulated(config: Config) -> Iterator[Finding]:
                 "a simulated instrument never sends to a real node",
                 tuple(simulated),
             )
+
+
+def _syslog(config: Config) -> Iterator[Finding]:
+    """A simulated instrument tells no clinic's audit repository of patients that there are not."""
+    receiver = config.audit.syslog
+    if receiver.retry_max_s < receiver.retry_first_s:
+        first = "audit.syslog.retry_first_s"
+        text = f"{receiver.retry_max_s:g} is less than {first} = {receiver.retry_first_s:g}"
+        yield Finding("audit.syslog.retry_max_s", text, (first,))
+    devices = (("stage", config.stage), ("camera", config.camera))
+    simulated = [f"{name}.simulated" for name, device in devices if device is not None and device.simulated]
+    here = receiver.host_name.lower() == "localhost" or receiver.host_name.startswith("127.")
+    if simulated and receiver.host_name and not here:
+        text = f'{receiver.host_name} is not "localhost" or 127.x.y.z, and {simulated[0]} is true'
+        yield Finding("audit.syslog.host_name", text, tuple(simulated))
 
 
 def _is_loopback(node: NodeConfig) -> bool:

@@ -250,9 +250,28 @@ class PathsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     runtime: AbsolutePath = "/run/specular"
 
 
+class SyslogConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the audit trail is sent: syslog over TLS (PS3.15 A.6, RFC 5425). Not sent while `host_name` is empty."""
+
+    host_name: HostName = ""
+    port: Annotated[int, Meta(ge=1, le=65535, description="a port number from 1 to 65535")] = 6514
+    timeouts: TimeoutsConfig = TimeoutsConfig()
+    tls: NodeTlsConfig = NodeTlsConfig()
+    retry_first_s: WaitSeconds = 2.0
+    retry_max_s: RetrySeconds = 300.0
+
+
+class AuditConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """The audit trail that is kept in the state folder: PS3.15 A.5. When it is full its oldest part goes."""
+
+    keep_mib: Annotated[int, Meta(ge=1, le=4096, description="whole MiB from 1 to 4096")] = 64
+    syslog: SyslogConfig = SyslogConfig()
+
+
 class LogConfig(Struct, frozen=True, forbid_unknown_fields=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
     patient_data: bool = False
+    keep_mib: Annotated[int, Meta(ge=1, le=1024, description="whole MiB from 1 to 1024")] = 8
 
 
 # A table whose peer has the same service as another's; all others are named like the service.
@@ -287,6 +306,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     reflex: ReflexConfig = ReflexConfig()
     paths: PathsConfig = PathsConfig()
     log: LogConfig = LogConfig()
+    audit: AuditConfig = AuditConfig()
 
     def node_tables(self) -> dict[str, NodeConfig]:
         """Every table of a peer, by its name, which is that of the service."""

@@ -11,6 +11,7 @@ import trio
 from firmware_app.dicom.items import ImplementationClassUid, ImplementationVersionName, MaximumLength, UserItem
 from firmware_app.net.pace import Pace
 from firmware_app.net.tls import ClientTls
+from firmware_app.progress import idle
 
 DEFAULT_MAX_PDU_LENGTH = 16384
 ANY_ADDRESS = "0.0.0.0"  # the kernel chooses: by hand one may ask from any interface
@@ -96,7 +97,8 @@ class LocalApplicationEntity:
             yield
             return
         holder = object()
-        await self.places.acquire_on_behalf_of(holder)
+        with idle(f"a free association of {self.ae_title}"):
+            await self.places.acquire_on_behalf_of(holder)
         try:
             yield
         finally:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from firmware_app.records.errors import SchemaTooNew
 from firmware_app.records.schema_commitment import COMMITMENTS
+from firmware_app.records.schema_health import NODE_CONTACTS
 from firmware_app.records.schema_mpps import MPPS_MESSAGES
 from firmware_app.records.schema_print import PRINT_JOBS
 from firmware_app.records.schema_queue import HOLDING_AND_REMOVAL
@@ -142,6 +143,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     PRINT_JOBS,
     GAZE_CALIBRATION_AND_THICKNESS,
     HOLDING_AND_REMOVAL,
+    NODE_CONTACTS,
 )
 
 

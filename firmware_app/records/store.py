@@ -13,7 +13,7 @@ who was told of a capture can lose it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -35,9 +35,11 @@ from firmware_app.model import (
     Measurement,
     Position,
 )
+from firmware_app.progress import DISK_S, idle, working
 from firmware_app.records import files
 from firmware_app.records.captures import CaptureTable
 from firmware_app.records.commitments import CommitmentRecords, CommitmentTable
+from firmware_app.records.contacts import ContactRecords, ContactTable
 from firmware_app.records.database import Database, open_database
 from firmware_app.records.documents import ObjectRecord
 from firmware_app.records.errors import RecordConflict, StorageFault
@@ -48,6 +50,7 @@ from firmware_app.records.mpps import MppsMessage, MppsQueue, MppsRecords
 from firmware_app.records.print_jobs import PrintQueue, PrintRecords
 from firmware_app.records.queue import DeliveryQueue, Outgoing
 from firmware_app.records.removals import RemovalRecords, RemovalTable
+from firmware_app.records.statistics import StatisticsRecords, StatisticsTable
 from firmware_app.records.steering import Steering, SteeringRecords
 
 DATABASE_NAME = "records.sqlite3"
@@ -58,6 +61,29 @@ T = TypeVar("T")
 
 def local_now() -> datetime:
     return datetime.now().astimezone()
+
+
+class Turn:
+    """Whether the one thread of the records is at work, and since when; for the health screen."""
+
+    def __init__(self, one_at_a_time: trio.CapacityLimiter, now_s: float) -> None:
+        self._one_at_a_time = one_at_a_time
+        self.working_since_s: float | None = None
+        self.idle_since_s = now_s
+        self.count = 0  # pieces of work that are done
+
+    @property
+    def waiting(self) -> int:
+        return self._one_at_a_time.statistics().tasks_waiting
+
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[None]:
+        self.working_since_s = trio.current_time()
+        try:
+            yield
+        finally:
+            self.working_since_s, self.idle_since_s = None, trio.current_time()
+            self.count += 1
 
 
 class Records:
@@ -78,14 +104,24 @@ class Records:
         self.mpps = MppsRecords(self._call, MppsQueue(database), clock)
         self._clock = clock
         self._one_at_a_time = one_at_a_time
+        self._thread = trio.CapacityLimiter(1)  # always free for whoever has the turn
         self.commitments = CommitmentRecords(self._call, CommitmentTable(database), clock)
         self.print_jobs = PrintRecords(self._call, PrintQueue(database), clock)
         self._removals = RemovalTable(self._folders, database)
         self.removals = RemovalRecords(self._call, self._removals, clock)
         self.steering = SteeringRecords(self._call, Steering(database, self._queue), clock)
+        self.statistics = StatisticsRecords(self._call, StatisticsTable(database))
+        self.contacts = ContactRecords(self._call, ContactTable(database))
+        self.turn = Turn(one_at_a_time, trio.current_time())
 
     async def _call(self, work: Callable[[], T]) -> T:
-        return await trio.to_thread.run_sync(work, limiter=self._one_at_a_time)
+        with idle("its turn at the records"):
+            await self._one_at_a_time.acquire()
+        try:
+            with working("the disk", DISK_S), self.turn.taken():
+                return await trio.to_thread.run_sync(work, limiter=self._thread)
+        finally:
+            self._one_at_a_time.release()
 
     def now(self) -> datetime:
         """The clock by which the queue is ordered in time."""

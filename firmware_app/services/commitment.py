@@ -28,6 +28,7 @@ from firmware_app.net.errors import DimseFailure, NetworkError, is_worth_retryin
 from firmware_app.net.node import LocalApplicationEntity, Node
 from firmware_app.net.performer import EventReport
 from firmware_app.objects.identifiers import new_uid
+from firmware_app.progress import finished, idle
 from firmware_app.records.commitment_answers import Answer
 from firmware_app.records.commitment_states import REPORTABLE, TransactionEvent, TransactionState
 from firmware_app.records.commitments import Transaction
@@ -136,9 +137,10 @@ class CommitmentService:
     async def run(self) -> None:
         """Ask until cancelled. What was being asked then counts as asked in vain when the next run begins."""
         if self._node is None or self._local is None:
+            finished(self._why_not)
             return
         while True:
-            with trio.move_on_after(await self._work(self._node, self._local)):
+            with trio.move_on_after(await self._work(self._node, self._local)), idle("something to ask for"):
                 await self._woken.receive()
 
     # ------------------------------------------------------------------------------------------- asking
@@ -316,8 +318,10 @@ class CommitmentService:
         self, kind: str, text: str, transaction_uid: str, instances: Sequence[str], level: EventLevel = "info"
     ) -> None:
         data: dict[str, object] = {"transaction_uid": transaction_uid, "instances": list(instances)}
+        if self._node is not None:
+            data["node"] = self._node.name
         if instances and kind in STANDINGS:
-            data |= {"node": self._stored_at, "standing": str(STANDINGS[kind])}
+            data |= {"stored_at": self._stored_at, "standing": str(STANDINGS[kind])}
         self._publish(Event(f"commitment.{kind}", text, data, level))
 
 

@@ -30,6 +30,7 @@ from firmware_app.net.storage import (
     proposal,
     store_in_order,
 )
+from firmware_app.progress import idle
 from firmware_app.records.errors import FileDamaged, StorageFault, UnknownRecord, WrongState
 from firmware_app.records.queue import Outgoing
 from firmware_app.records.store import Records
@@ -40,6 +41,7 @@ from firmware_app.services.standing import moved
 # Checksums of a batch are verified before its association is opened; 32 images are read in under 0.2 s, and an
 # archive that closes the study at the release of the association sees an exam in one piece.
 BATCH = 32
+NOTHING_TO_SEND = "something to send"
 
 # PS3.7 annex C.5.7. After an attempt whose answer was lost it is that answer: the archive has the instance.
 DUPLICATE_SOP_INSTANCE = 0x0111
@@ -110,7 +112,7 @@ async def run_delivery(
     delivery = NodeDelivery(records, node, local_ae, publish, policy, store, on_settled, chance)
     try:
         while True:
-            with trio.move_on_after(await delivery.deliver_due()):
+            with trio.move_on_after(await delivery.deliver_due()), idle(delivery.what_it_waits_for):
                 await wake.receive()
     except trio.EndOfChannel:
         return
@@ -143,6 +145,7 @@ class NodeDelivery:
         self._in_trouble = False
         self._disk_faults = DiskFaults("delivery.paused", publish, chance)
         self._broken_off: dict[str, int] = {}
+        self.what_it_waits_for = NOTHING_TO_SEND
 
     async def deliver_due(self) -> float:
         """Send what is due and return how long nothing will be."""
@@ -153,9 +156,11 @@ class NodeDelivery:
                 wait_s = self._wait_s(queue[0]) if queue else IDLE_LOOK_S
                 if wait_s > 0:
                     self._disk_faults.over()
+                    self.what_it_waits_for = NOTHING_TO_SEND if not queue else f"the next attempt at {self._node.name}"
                     return wait_s
                 await self._send(list(itertools.takewhile(lambda outgoing: self._wait_s(outgoing) == 0, queue)))
         except StorageFault as error:
+            self.what_it_waits_for = "the disk, which refuses"
             return self._disk_faults.pause_s(error, f"delivery to {self._node.name} waits", self._node, self._policy)
 
     def _wait_s(self, outgoing: Outgoing) -> float:
@@ -173,6 +178,7 @@ class NodeDelivery:
                 files.append(file)
         if not await self._mark_first_sending(waiting):
             return
+        self._begin(waiting)
         try:
             async with contextlib.aclosing(self._store(self._node, self._local_ae, files)) as results:
                 async for result in results:
@@ -207,6 +213,11 @@ class NodeDelivery:
 
     def _tell_sending(self, delivery: Delivery) -> None:
         self._publish(moved("delivery.sending", delivery, "debug" if self._in_trouble else "info"))
+
+    def _begin(self, waiting: deque[Outgoing]) -> None:
+        uids = [outgoing.sop_instance_uid for outgoing in waiting]
+        text = f"{len(uids)} instances are going to {self._node.name}"
+        self._publish(Event("delivery.begun", text, {"node": self._node.name, "instances": uids}, "debug"))
 
     async def _send_failed(self, waiting: deque[Outgoing], error: SendFailed) -> None:
         if isinstance(error.cause, NoUsableContext):

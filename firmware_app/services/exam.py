@@ -33,6 +33,7 @@ from firmware_app.model import (
 )
 from firmware_app.objects.discontinuation import UNSPECIFIED
 from firmware_app.objects.identifiers import new_uid
+from firmware_app.progress import idle
 from firmware_app.records.documents import ObjectRecord
 from firmware_app.records.errors import RecordsError
 from firmware_app.records.store import Records
@@ -41,7 +42,6 @@ from firmware_app.services.capture import Captured, CaptureService
 from firmware_app.services.exam_requests import check_group, study_of
 from firmware_app.services.eyepiece import Progress
 from firmware_app.services.photographer import Photograph
-from firmware_app.services.queue_task import wake
 from firmware_app.services.standing import moved
 from firmware_app.services.step_reports import StepReports
 from hw.errors import Refused
@@ -68,7 +68,7 @@ class ExamService:
         capture: CaptureService,
         build: Callable[[Exam, dict[Eye, Analysed], datetime], tuple[tuple[Deliverable, ...], Drawn]],
         storage_node: str,
-        wake_delivery: trio.MemorySendChannel[None],
+        wake_delivery: Callable[[], None],
         now: Callable[[], datetime],
         publish: Callable[[Event], None],
         *,
@@ -148,7 +148,8 @@ class ExamService:
             await self._records.begin_exam(exam, message)
             self._open(exam)
         self._steps.recorded()
-        self._publish(Event("exam.started", text, {"exam_id": exam.exam_id}))
+        patient: dict[str, object] = {"name": exam.patient.name, "patient_id": exam.patient.patient_id}
+        self._publish(Event("exam.started", text, {"exam_id": exam.exam_id}, patient=patient))
         return exam
 
     def _new(self, items: tuple[WorklistItem, ...], patient: Patient, study_instance_uid: str, operator: str) -> Exam:
@@ -260,7 +261,7 @@ class ExamService:
         self._steps.recorded()
         self._closed()
         if self._queue_for:
-            wake(self._wake_delivery)
+            self._wake_delivery()
         queued_for = " and ".join(self._queue_for)
         where = f"queued for {queued_for}" if queued_for else "kept"
         where += f", {len(films)} films queued" if films else ""
@@ -335,7 +336,7 @@ class ExamService:
         for delivery in deliveries:
             if delivery.state is DeliveryState.QUEUED:
                 self._publish(moved("delivery.queued", delivery))
-        wake(self._wake_delivery)
+        self._wake_delivery()
         return deliveries
 
     async def interrupted(self) -> tuple[str, ...]:
@@ -426,7 +427,12 @@ async def run_recorder(
 ) -> None:
     """Keep every measurement, then tell the numbers."""
     async with analysed:
-        async for item in analysed:
+        while True:
+            with idle("a measurement to keep"):
+                try:
+                    item = await analysed.receive()
+                except trio.EndOfChannel:
+                    return
             capture, measurement = item.captured.capture, item.measurement
             try:
                 await records.save_measurement(capture.capture_id, measurement)

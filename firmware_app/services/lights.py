@@ -17,6 +17,7 @@ import trio
 from firmware_app.config.light import LightConfig
 from firmware_app.gaze import FIXATION_TARGETS, Gaze, gaze_at
 from firmware_app.model import Event
+from firmware_app.progress import COMPUTE_S, finished, idle, working
 from firmware_app.services.causes import in_one_line
 from firmware_app.services.hardware import DeviceSlot
 from hw.abc import Stage
@@ -175,13 +176,16 @@ class LightService:
     async def run(self) -> None:
         """Bring the lamps to what is wanted, again and again where the board refuses, until cancelled."""
         while self._outputs:
-            with trio.move_on_after(AGAIN_S):
+            with trio.move_on_after(AGAIN_S), idle("a lamp to change"):
                 await self._changed.wait()
             self._changed = trio.Event()
-            await self._stage.wait_ready()
-            async with self._turn:
-                if self._stage.is_ready:  # it may be another one by now, or none
-                    await self._settle(self._stage.require())
+            with idle("the stage, whose board switches the lamps"):
+                await self._stage.wait_ready()
+            with working("switching lamps", COMPUTE_S):  # the board answers after the motion that it makes
+                async with self._turn:
+                    if self._stage.is_ready:  # it may be another one by now, or none
+                        await self._settle(self._stage.require())
+        finished(self.detail)
 
     async def _settle(self, stage: Stage) -> None:
         """A board in alarm takes no line: that a dark lamp cannot be told to be dark is not worth a warning."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import trio
 
 from firmware_app.model import Event, EventLevel
+from firmware_app.progress import idle
 from firmware_app.records.errors import RecordsError
 from firmware_app.records.removals import Removal, SafeWhen
 from firmware_app.records.store import Records
@@ -69,7 +70,7 @@ class RetentionService:
     async def run(self) -> None:
         while True:
             await self.make_room()
-            with trio.move_on_after(LOOK_S):
+            with trio.move_on_after(LOOK_S), idle("exams that may go"):
                 await self._woken.receive()
 
     async def require_room(self) -> None:

@@ -27,6 +27,7 @@ from firmware_app.profiles import QueryKey
 from firmware_app.services.alignment import Aligned
 from firmware_app.services.capture import Captured
 from firmware_app.services.focus import FocusPoint
+from firmware_app.services.health_screen import health_lines
 from firmware_app.services.photographer import Photograph
 from firmware_app.services.query_columns import worklist_columns
 
@@ -259,4 +260,5 @@ def status(now: InstrumentStatus) -> Reply:
     lines.append(
         f"event loop: worst lag {now.loop_lag_ms:.1f} ms, in the last half minute {now.recent_loop_lag_ms:.1f} ms"
     )
+    lines += health_lines(now.health)
     return Reply("\n".join(lines), asdict(now))

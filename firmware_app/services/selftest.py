@@ -132,6 +132,7 @@ def checks_of(config: Config, profile: Profile) -> tuple[Check, ...]:
     """The table: the service first, because later checks ask it."""
     return (
         Check("service", check_service),
+        Check("health", check_health),
         Check("profile", check_profile),
         Check("clock", check_clock),
         Check("disk", check_disk),
@@ -167,6 +168,17 @@ async def check_service(bench: Bench) -> Outcome:
     if said != ours:
         return failed(f"the running service has the profile {said}, this configuration {ours}")
     return passed(f"specular {bench.service.get('version')} runs on {bench.service.get('address')}")
+
+
+async def check_health(bench: Bench) -> Outcome:
+    """What the running service says of its own parts."""
+    if bench.service is None:
+        return skipped("no service runs")
+    health = bench.service.get("health") or {}
+    if not health.get("well"):
+        return failed(str(health.get("watchdog_withheld") or "the service does not tell its health"))
+    lag_ms = health.get("recent_loop_lag_ms", 0.0)
+    return passed(f"all {len(health.get('parts', ()))} parts get on; worst loop lag lately {lag_ms:.1f} ms")
 
 
 async def check_profile(bench: Bench) -> Outcome:

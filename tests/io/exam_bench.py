@@ -69,7 +69,6 @@ async def exam_bench(
     closed: list[str] = []
     captures_in, captures_out = trio.open_memory_channel[Captured](2)
     analysed_in, analysed_out = trio.open_memory_channel[Analysed](0)
-    wake_delivery, _delivery_wake = trio.open_memory_channel[None](1)
     async with open_records(state_dir) as records, trio.open_nursery() as nursery:
         slots = [DeviceSlot[Any](name, local_now) for name in ("stage", "camera")]
         mpps = MppsService(records, node, LOCAL, watch.publish, POLICY)
@@ -80,7 +79,7 @@ async def exam_bench(
             CaptureService(used, *slots, records, captures_in, watch.publish),
             partial(write_deliverables, used, profile),
             "storage" if used.storage.host else "",
-            wake_delivery,
+            lambda: None,
             local_now,
             watch.publish,
             steps=StepReports(composer, mpps.wake, watch.publish),

@@ -72,7 +72,8 @@ async def test_on_a_new_association(tmp_path: Path, peer: Archive) -> None:
         assert event.data == {
             "transaction_uid": asked.transaction_uid,
             "instances": [uid_of(1), uid_of(2)],
-            "node": STORAGE,
+            "node": "commitment",
+            "stored_at": STORAGE,
             "standing": "committed",
         }
         assert peer.statuses == [0x0000] and peer.associations == 1

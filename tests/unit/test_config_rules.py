@@ -40,6 +40,18 @@ REFUSED = [
     ),
     ("[camera]\nkind = 'folder'\nexposure_us = 9", "camera.exposure_us", 'of the kind "folder", but of "serial"'),
     ("[camera]\nkind = 'v4l2'\nframes = 9", "camera.frames", 'unknown key; did you mean "frames_per_s"?'),
+    # the audit trail and the log
+    ("[audit]\nkeep_mib = 0", "audit.keep_mib", "whole MiB from 1 to 4096"),
+    ("[log]\nkeep_mib = 5000", "log.keep_mib", "whole MiB from 1 to 1024"),
+    ("[audit.syslog]\nport = 0", "audit.syslog.port", "a port number from 1 to 65535"),
+    ("[audit.syslog]\nhost_name = 'a b'", "audit.syslog.host_name", "a host name or an IPv4 address"),
+    ("[audit.syslog]\nretry_first_s = 9\nretry_max_s = 3", "audit.syslog.retry_max_s", "3 is less than"),
+    ("[audit.syslog.tls]\nverify = 'pinned'", "audit.syslog.tls.pinned_sha256", "is missing"),
+    (
+        "[stage]\nsimulated = true\n[audit.syslog]\nhost_name = 'audit.clinic.example'",
+        "audit.syslog.host_name",
+        'is not "localhost" or 127.x.y.z, and stage.simulated is true',
+    ),
     # ports
     ("[stage]\nport = 'usb:2341:43'", "stage.port", 'a USB identity: "usb:2341:0043"'),
     ("[stage]\nport = 'ttyACM0'", "stage.port", "an absolute path"),
