@@ -39,7 +39,7 @@ from firmware_app.services.delivery import run_delivery, send_in_order
 from firmware_app.services.editing_commands import EditingCommands
 from firmware_app.services.equipment import equipment_of
 from firmware_app.services.events import EventBus
-from firmware_app.services.exam import ExamService, run_recorder
+from firmware_app.services.exam import ExamService
 from firmware_app.services.hardware import DeviceSlot, DeviceStatus
 from firmware_app.services.health import LoopLag
 from firmware_app.services.hotplug import HotplugService
@@ -56,6 +56,7 @@ from firmware_app.services.peers import Entities, NotDeclared, listener_rules, l
 from firmware_app.services.printing import Printer, PrintService
 from firmware_app.services.printing_commands import PrintCommands
 from firmware_app.services.queue_task import wake
+from firmware_app.services.recorder import run_recorder
 from firmware_app.services.status import StatusService
 from firmware_app.services.step_reports import StepReports, step_composer
 from firmware_app.services.verification_commands import VerificationCommands
