@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Final
 
 from firmware_app.model import Position
 from hw.abc import StageLimits
 from hw.errors import Refused
 from hw.grbl.codec import Vector
+from hw.grbl.described import GrblSettings as GrblSettings
 
 AXES: Final = "xyz"
 STATUS_REPORT: Final = 10
@@ -20,21 +20,6 @@ TRAVEL: Final = 130
 MACHINE_POSITION_BIT: Final = 1
 # How Grbl prints them: three decimals.
 SETTING_TOLERANCE: Final = 0.0006
-
-
-@dataclass(frozen=True, slots=True)
-class GrblSettings:
-    """The stage as the configuration describes it."""
-
-    baud: int = 115200
-    steps_per_mm: Vector = (800.0, 800.0, 800.0)
-    max_rate_mm_per_min: Vector = (3000.0, 3000.0, 1200.0)
-    acceleration_mm_per_s2: Vector = (200.0, 200.0, 100.0)
-    travel_mm: Vector = (100.0, 40.0, 40.0)
-    hard_limits: bool = True  # the only limit on the patient's side that does not depend on counting steps
-    tolerance_um: float = 5.0
-    settle_s: float = 0.05
-    backlash_um: Vector = (0.0, 0.0, 0.0)  # the play of each axis: it is always come to from below
 
 
 def require_settings(device: dict[int, float], settings: GrblSettings, label: str) -> None:

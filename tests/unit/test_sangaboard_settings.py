@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as trying
 from hypothesis import strategies as st
 
 from firmware_app.model import Position
@@ -26,7 +27,9 @@ from hw.sangaboard.settings import (
     to_um,
 )
 
-BY_HAND = SangaboardSettings()
+BY_HAND = SangaboardSettings(  # as OpenFlexure's stages are
+    um_per_step=(0.1, 0.1, 0.05), low_um=(-2000.0,) * 3, high_um=(2000.0,) * 3
+)
 DOWN = SangaboardSettings(  # counts grow while um fall, as on the simulated stage
     um_per_step=(-5.0, -5.0, -1.25),
     frame="endstops",
@@ -100,6 +103,7 @@ def test_reach_and_origin() -> None:
     assert (box.low, box.high) == (Position(-100_000.0, -39_900.0, -40_000.0), Position(-1000.0, -1000.0, -1000.0))
 
 
+@trying(deadline=None)
 @given(st.tuples(*[st.floats(-40_000.0, -1000.0)] * 3))
 def test_a_place_in_um_is_the_nearest_step(place: tuple[float, float, float]) -> None:
     back = to_um(DOWN, to_steps(DOWN, place))
@@ -109,6 +113,7 @@ def test_a_place_in_um_is_the_nearest_step(place: tuple[float, float, float]) ->
 COUNT = st.integers(-200_000, 200_000)
 
 
+@trying(deadline=None)
 @given(st.tuples(COUNT, COUNT, COUNT), st.sampled_from([0, 10_000, 40_000]))
 def test_slices_are_the_whole_way_in_pieces_short_enough(distance: tuple[int, int, int], ramp_us: int) -> None:
     settings = replace(BY_HAND, ramp_time_us=ramp_us)
