@@ -7,8 +7,12 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from peer_programs import peer_program
 from tls_material import TlsMaterial
+
+settings.register_profile("suite", deadline=None)  # how long an example takes says how busy the machine is
+settings.load_profile("suite")
 
 PEER_PROGRAMS = {
     "dcmtk": ("storescp", "wlmscpfs", "echoscu"),

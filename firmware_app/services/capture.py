@@ -30,6 +30,7 @@ from firmware_app.services.photographer import Photograph, Photographer, ShowTar
 from firmware_app.services.scale import Scale, scale_of
 from hw.abc import Camera, Stage
 from hw.errors import Refused
+from hw.late import told_when_late
 
 # How far from its nominal place an eye is still that eye. Less than half of the smallest pupillary distance, 48 mm.
 EYE_REACH_UM = 15_000.0
@@ -97,8 +98,11 @@ class CaptureService:
         return self._busy
 
     async def home(self) -> Position:
-        with self._occupy("homing"):
+        with self._occupy("homing"), told_when_late(self._late):
             return await self._stage.require().home()
+
+    def _late(self, text: str) -> None:
+        self._publish(Event("stage.late", text, level="warning"))
 
     async def move_by(self, dx_um: float, dy_um: float, dz_um: float) -> Position:
         with self._occupy("moving"):

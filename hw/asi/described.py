@@ -1,4 +1,4 @@
-"""What the configuration says of a stage on an ASI controller, with the only defaults there are. Imports nothing heavy."""
+"""What the configuration says of a stage on an ASI controller, with the only defaults. It imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as trying
 from hypothesis import strategies as st
 
 from firmware_app.model import Position
@@ -103,7 +102,6 @@ def test_reach_and_origin() -> None:
     assert (box.low, box.high) == (Position(-100_000.0, -39_900.0, -40_000.0), Position(-1000.0, -1000.0, -1000.0))
 
 
-@trying(deadline=None)
 @given(st.tuples(*[st.floats(-40_000.0, -1000.0)] * 3))
 def test_a_place_in_um_is_the_nearest_step(place: tuple[float, float, float]) -> None:
     back = to_um(DOWN, to_steps(DOWN, place))
@@ -113,7 +111,6 @@ def test_a_place_in_um_is_the_nearest_step(place: tuple[float, float, float]) ->
 COUNT = st.integers(-200_000, 200_000)
 
 
-@trying(deadline=None)
 @given(st.tuples(COUNT, COUNT, COUNT), st.sampled_from([0, 10_000, 40_000]))
 def test_slices_are_the_whole_way_in_pieces_short_enough(distance: tuple[int, int, int], ramp_us: int) -> None:
     settings = replace(BY_HAND, ramp_time_us=ramp_us)
