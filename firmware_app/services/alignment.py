@@ -29,6 +29,8 @@ THICKNESS_LOOKS_MAX = 12  # without both layers in one picture the thickness is 
 READINGS = 4
 WAYS = 4  # of the stage to the front and back, where it measures alone: an eye's movement is then a thickness of 3 um
 MIDDLES_MAX = 3  # looks where both layers must be seen, with either reading of the one that is: then they never are
+RIM_UM = 25.0  # of a picture: an edge has to have light on either side of it
+STAGE_TRIES = 3  # it may have looked at the front, and lost the eye in a saccade
 READINGS_APART_UM = 45.0  # both bands as far inside the picture as this is near the middle between them
 
 # From nominal. A band is in the picture from some 640 um too far to 280 um too near: any two neighbours overlap.
@@ -77,7 +79,7 @@ class Aligner:
         self._thickness: CornealThickness | None = None
         self._doubt = ""
         self._by_stage = False  # both layers are in no picture
-        self._was_front = False  # and what was taken for the endothelium was the front of the cornea
+        self._stage_tries = 0
         self._looks = 0
         self._thickness_looks = 0
         self._middles = 0
@@ -103,6 +105,8 @@ class Aligner:
             words = reading.words
             if not reading.is_exact and not await self._is_where_aimed():
                 await self._to_edge(look, reading)
+            elif self._apparent is not None and self._is_too_low(look):
+                self._no_picture_of_both(self._apparent)
             elif self._apparent is not None:
                 await self._measure(reading, self._apparent)
             elif await self._focus(reading):
@@ -237,6 +241,12 @@ class Aligner:
         if self._thickness_looks > THICKNESS_LOOKS_MAX or self._middles >= MIDDLES_MAX:
             self._no_picture_of_both(apparent)
 
+    def _is_too_low(self, look: Look) -> bool:
+        """A picture in whose middle even a usual cornea would not show the inner edges of both its reflexes."""
+        geometry = self._eyepiece.geometry
+        inner_um = (USUAL_APPARENT_UM * geometry.shift_per_um - geometry.slit_width_um) / 2
+        return look.half_height_um < inner_um + RIM_UM
+
     def _no_picture_of_both(self, apparent: list[float]) -> None:
         """The stage measures once the endothelium is in focus; what was read so far is not used."""
         self._by_stage = self._wanted > 1
@@ -282,9 +292,9 @@ class Aligner:
         except Refused as error:
             self._why_none = f"both layers are in no picture, and by the stage: {error}"
             self._progress(str(error))
-            if isinstance(error, SameLayer) and not self._was_front:
-                self._was_front = self._by_stage = True
-                deeper_um = USUAL_APPARENT_UM
+            self._stage_tries += 1
+            self._by_stage = self._stage_tries < STAGE_TRIES  # centred and in focus again
+            deeper_um = USUAL_APPARENT_UM if isinstance(error, SameLayer) else 0.0
         self._looks += visits.looks
         await self._go_to_focus(visits.focus_z_um + deeper_um)
 

@@ -94,13 +94,15 @@ class LayerVisits:
 
     async def _visit(self, layer: Layer) -> None:
         """Until the layer's lower edge is in the middle of the picture: once as a rule, where its place is known."""
-        for _ in range(TRIES):
+        for number in range(TRIES):
             here_um = await self._drive_to(self._edge_z_um[layer])
             look = await self._eyepiece.look_at_open_eye(self._progress)
             self.looks += 1
             edge = lower_edge(look)
             if edge is None:
-                self._edge_z_um[layer] = here_um + self._way_to_edge(layer, look)
+                # Where the endothelium was seen just now it is looked at again first: a lid may have hidden it.
+                again = layer is Layer.BACK and number == 0
+                self._edge_z_um[layer] = here_um + (0.0 if again else self._way_to_edge(layer, look))
                 continue
             self._edge_z_um[layer] = here_um + edge.y_um / self._shift_per_um
             if abs(edge.y_um) <= SAME_PLACE_UM:
@@ -114,19 +116,17 @@ class LayerVisits:
         return (await self._eyepiece.move_by(dz_um=z_um - here.z_um)).z_um
 
     def _way_to_edge(self, layer: Layer, look: Look) -> float:
-        """Where no lower edge is in the picture, um: none of the endothelium's again, for that was in focus just now.
+        """Where no lower edge is in the picture, um.
 
-        The front's may be anywhere that a cornea can have it: its upper edge tells where, and else whether the picture
-        lies inside its reflex, then its edge is farther down, or below it.
+        The front's upper edge tells where its lower one is. Else the picture lies inside a reflex, then the edge is
+        farther down and the stage too near, or below it.
         """
-        if layer is Layer.BACK:
-            return 0.0
         geometry = self._eyepiece.geometry
         upper = next((edge for edge in look.bands.edges if edge.is_upper), None)
-        if upper is not None:
+        if upper is not None and layer is Layer.FRONT:
             return (upper.y_um - geometry.slit_width_um) / self._shift_per_um
         step_um = STEP_SHARE * 2 * look.half_height_um / self._shift_per_um
-        return -step_um if look.level > LIT else step_um
+        return -step_um if look.level > LIT and upper is None else step_um
 
 
 def lower_edge(look: Look) -> Edge | None:
