@@ -16,6 +16,7 @@ from firmware_app.records.errors import SchemaTooNew
 from firmware_app.records.schema_commitment import COMMITMENTS
 from firmware_app.records.schema_mpps import MPPS_MESSAGES
 from firmware_app.records.schema_print import PRINT_JOBS
+from firmware_app.records.schema_thickness import THICKNESS_WAY
 
 EXAMS_AND_QUEUE = (
     """
@@ -140,6 +141,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     COMMITMENTS,
     PRINT_JOBS,
     GAZE_CALIBRATION_AND_THICKNESS,
+    THICKNESS_WAY,
 )
 
 

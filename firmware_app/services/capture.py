@@ -131,7 +131,7 @@ class CaptureService:
         """Centre the reflex of the eye in front and focus, from where the stage is; the thickness is measured too."""
         with self._occupy("aligning"):
             eyepiece = await self._calibrated_eyepiece()
-            return await self.photographer.align(eyepiece, progress, with_thickness=True)
+            return self._told(await self.photographer.align(eyepiece, progress, with_thickness=True))
 
     async def nudge(self, dx_um: float, dy_um: float, dz_um: float) -> str:
         """Move by hand and tell what the picture then says."""
@@ -172,7 +172,7 @@ class CaptureService:
         """From wherever the stage is to a capture on disk, without a hand. `Refused` with the reason why not."""
         with self._occupy(f"photographing the {eye.name.lower()} eye"):
             taken = await self.photographer.photograph(eye, progress, point)
-            thickness, gaze = taken.aligned.thickness, self._gaze(point)
+            thickness, gaze = self._told(taken.aligned).thickness, self._gaze(point)
             return await self._keep(exam, eye, taken.kept, taken.position, progress, thickness, gaze), taken
 
     async def series(
@@ -185,7 +185,7 @@ class CaptureService:
         with self._occupy(f"photographing the {eye.name.lower()} eye in {shots} places"):
             eyepiece = await self.photographer.go_to(eye, progress, point)
             central = point is FixationPoint.CENTRE
-            aligned = await self.photographer.align(eyepiece, progress, with_thickness=central)
+            aligned = self._told(await self.photographer.align(eyepiece, progress, with_thickness=central))
             middle = await eyepiece.stage.position()
             gaze = self._gaze(point)
             captures = []
@@ -200,6 +200,12 @@ class CaptureService:
                 thickness = aligned.thickness if not beside_um else None
                 captures.append(await self._keep(exam, eye, taken.kept, taken.position, progress, thickness, gaze))
             return captures
+
+    def _told(self, aligned: Aligned) -> Aligned:
+        """Two ways to measure the thickness that disagree are everybody's business."""
+        if aligned.doubt:
+            self._publish(Event("thickness.doubtful", aligned.doubt, level="warning"))
+        return aligned
 
     async def _keep(
         self,
