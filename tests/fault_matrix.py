@@ -24,6 +24,7 @@ RECOVERY_S: Final = 20.0  # at most 5 s between two tries to open it and what op
 LAMPS_S: Final = 12.0  # the service looks after its lamps every 2 s
 COMMITTED_S: Final = 30.0
 POLL_S: Final = 0.02
+LOOKS: Final = 2
 OUT_S: Final = 0.7  # how long a plug stays out, at least
 
 
@@ -194,12 +195,14 @@ class _FaultyExam:
             await trio.lowlevel.checkpoint()
 
     async def _look(self, fault: Fault) -> None:
-        """As somebody does who looks at the screen: half a line waits for the next question."""
-        if fault.device == "stage":
+        """As somebody does who looks at the screen: half a line waits for the next question, and spoils it."""
+        for _ in range(LOOKS if fault.device == "stage" else 0):
             try:
                 await self.bench.service.capture.position()
             except DeviceError:
                 await trio.lowlevel.checkpoint()
+            else:
+                return
 
     async def _remedy(self, step: str, fault: Fault, outcome: Outcome) -> None:
         """What the operator has to do, and is told to: home a stage that has lost its place, and drive back."""

@@ -8,11 +8,14 @@ does nothing else; `--kind` and `--only` for some of it.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # as in the suite
+    os.environ.setdefault(name, "1")
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2])]
 
 import trio  # noqa: E402
