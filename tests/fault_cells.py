@@ -6,7 +6,7 @@ kernel's (`tests/kernel` has its faults) and a folder of images has no line. Its
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from firmware_app.config.light import LampConfig, LightConfig
@@ -16,7 +16,10 @@ APART: Final = 3  # faults of one exam are not of one kind; prime to the number 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Lines for the simulator. `loses`: the device is lost by it. `unseen`: no board can know it, homing finds out."""
+    """Lines for the simulator. `loses`: the device is lost by it. `unseen`: no board can know it, homing finds out.
+
+    `remedy` is what somebody has to do at the device before it can be homed, as its driver advises.
+    """
 
     name: str
     device: str
@@ -24,6 +27,7 @@ class Fault:
     end: str = ""
     loses: bool = False
     unseen: bool = False
+    remedy: str = ""
 
 
 STAGE_FAULTS: Final = (
@@ -52,6 +56,10 @@ FAULTS: Final = (*STAGE_FAULTS, *CAMERA_FAULTS)
 STEPS: Final = ("start", "home", "drive", "align", "burst", "analysis", "finish", "delivery")
 
 
+# An ASI controller's limits follow its count, which a stuck motor leaves far from the truth.
+ASI_FAULTS: Final = tuple(replace(each, remedy="restart") if "stuck" in each.name else each for each in STAGE_FAULTS)
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A stage with its lamps; `light` and `flash` are outputs of its board, none where it is not tried with any."""
@@ -74,8 +82,8 @@ KINDS: Final = {
         Kind("grbl", (*STAGE_FAULTS[:5], *CAMERA_FAULTS, *STAGE_FAULTS[5:]), "flood", "spindle"),
         Kind("sangaboard-1.0", light="cc", flash="pwm0"),
         Kind("sangaboard-0.5", light="cc", flash="pwm0"),
-        Kind("asi-ms2000"),
-        Kind("asi-tiger"),
+        Kind("asi-ms2000", ASI_FAULTS),
+        Kind("asi-tiger", ASI_FAULTS),
     )
 }
 Cells = dict[str, Fault]  # by step: those of one exam

@@ -206,12 +206,17 @@ class _FaultyExam:
 
     async def _remedy(self, step: str, fault: Fault, outcome: Outcome) -> None:
         """What the operator has to do, and is told to: home a stage that has lost its place, and drive back."""
+        if fault.remedy:
+            await self.bench.simulator.command(fault.remedy)
+            await self._look(fault)
+            outcome.remedy = ["off and on"]
         needs_homing = fault.unseen or not self.bench.is_homed
         if not needs_homing or step == "start" or (step == "home" and outcome.reason):
             return
         before = {"align": ["home", "drive"], "burst": ["home", "drive", "align"]}
-        outcome.remedy = before.get(step, ["home"])
-        for each in outcome.remedy:
+        steps = before.get(step, ["home"])
+        outcome.remedy += steps
+        for each in steps:
             await self.steps[each]()
         if step == "drive" and not outcome.reason:
             await self.steps["drive"]()

@@ -19,6 +19,7 @@ BAUDS: Final = (9600, 19200, 28800, 115200)
 RELATIVE_TOLERANCE: Final = 0.01
 # Printed with three decimals or more.
 MM_TOLERANCE: Final = 0.0006
+LIMITS_ADVICE: Final = "they follow its count: after a stuck motor, switch the controller off and on and home it again"
 # A limit of the firmware stops an axis as a switch does; so far beyond the home switch it cannot have been that.
 BEYOND_SWITCH_MM: Final = 0.1
 SEARCH_FACTOR: Final = 1.1  # homing goes this much further than the travel before it gives up
@@ -89,7 +90,9 @@ def require_limits_outside(
             have = f"SL {firmware_mm['SL', letter]:g} to SU {firmware_mm['SU', letter]:g} mm"
             short.append(f"{letter}: {have}, needed {low_mm:g} to {high_mm:g}")
     if short:
-        raise Refused(f"{label}: the controller's limits cut the configured travel short: {'; '.join(short)}")
+        raise Refused(
+            f"{label}: the controller's limits cut the configured travel short: {'; '.join(short)}; {LIMITS_ADVICE}"
+        )
 
 
 def homed_um(settings: AsiSettings, axis: int) -> float:

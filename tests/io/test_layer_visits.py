@@ -126,11 +126,12 @@ def test_the_front_taken_for_the_endothelium_is_noticed() -> None:
 def test_a_layer_that_is_not_there_is_refused_by_name() -> None:
     head = head_of(540.0)
     instrument = direct_instrument(head)
+    beside = replace(head.focus(Eye.RIGHT), x_um=head.focus(Eye.RIGHT).x_um + 1500.0)
 
     async def measure() -> None:
-        await _at_focus(instrument, head)
+        await instrument.stage.move_to(beside)
         with pytest.raises(Refused, match="the lower edge of the endothelium's reflex was not found"):
-            await LayerVisits(eyepiece_of(instrument), print, head.focus(Eye.RIGHT).z_um + 1000.0).measure(1)
+            await LayerVisits(eyepiece_of(instrument), print, beside.z_um - 800.0).measure(1)
 
     in_simulated_time(measure)
 
