@@ -46,7 +46,7 @@ from firmware_app.services.delivery import run_delivery, send_in_order
 from firmware_app.services.editing_commands import EditingCommands
 from firmware_app.services.equipment import equipment_of
 from firmware_app.services.events import EventBus
-from firmware_app.services.exam import ExamService, run_recorder
+from firmware_app.services.exam import ExamService
 from firmware_app.services.hardware import DeviceSlot, DeviceStatus
 from firmware_app.services.health import LoopLag, Watchdog
 from firmware_app.services.health_commands import HealthCommands
@@ -68,6 +68,7 @@ from firmware_app.services.printing import Printer, PrintService
 from firmware_app.services.printing_commands import PrintCommands
 from firmware_app.services.queue_commands import QueueCommands
 from firmware_app.services.queue_task import wake
+from firmware_app.services.recorder import run_recorder
 from firmware_app.services.retention import RetentionService, space_of
 from firmware_app.services.retention_rules import RetentionRules
 from firmware_app.services.status import StatusService

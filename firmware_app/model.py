@@ -176,16 +176,25 @@ class Exam:
         return self.worklist_items[0] if self.worklist_items else None
 
 
+class ThicknessWay(StrEnum):
+    """Both layers in one picture, or the stage's way from the one to the other."""
+
+    ONE_PICTURE = "one picture"
+    TWO_POSITIONS = "two positions"
+
+
 @dataclass(frozen=True, slots=True)
 class CornealThickness:
     """Central corneal thickness from the reflexes of both surfaces, corrected for refraction.
 
-    95 % of repeated measurements lie within `uncertainty_um` of the value; `readings` is how many frames gave it.
+    95 % of repeated measurements lie within `uncertainty_um` of the value; `readings` is how many frames gave it, or
+    ways of the stage between the layers.
     """
 
     thickness_um: float
     uncertainty_um: float
     readings: int
+    way: ThicknessWay = ThicknessWay.ONE_PICTURE
 
 
 @dataclass(frozen=True, slots=True)

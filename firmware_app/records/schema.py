@@ -18,6 +18,7 @@ from firmware_app.records.schema_health import NODE_CONTACTS
 from firmware_app.records.schema_mpps import MPPS_MESSAGES
 from firmware_app.records.schema_print import PRINT_JOBS
 from firmware_app.records.schema_queue import HOLDING_AND_REMOVAL
+from firmware_app.records.schema_thickness import THICKNESS_WAY
 
 EXAMS_AND_QUEUE = (
     """
@@ -142,6 +143,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     COMMITMENTS,
     PRINT_JOBS,
     GAZE_CALIBRATION_AND_THICKNESS,
+    THICKNESS_WAY,
     HOLDING_AND_REMOVAL,
     NODE_CONTACTS,
 )

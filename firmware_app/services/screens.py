@@ -21,6 +21,7 @@ from firmware_app.model import (
     Method,
     Morphometry,
     Position,
+    ThicknessWay,
     WorklistItem,
 )
 from firmware_app.profiles import QueryKey
@@ -105,14 +106,16 @@ def focus(point: FocusPoint) -> Reply:
 
 def aligned(found: Aligned) -> Reply:
     thickness = thickness_text(found.thickness) if found.thickness else f"thickness not measured: {found.why_none}"
+    doubt = f"; DOUBTFUL: {found.doubt}" if found.doubt else ""
     return Reply(
-        f"aligned and in focus after {found.looks} looks; {thickness}",
-        {"looks": found.looks, "thickness": found.thickness and asdict(found.thickness)},
+        f"aligned and in focus after {found.looks} looks; {thickness}{doubt}",
+        {"looks": found.looks, "thickness": found.thickness and asdict(found.thickness), "doubt": found.doubt},
     )
 
 
 def thickness_text(thickness: CornealThickness) -> str:
-    return f"central thickness {thickness.thickness_um:.0f} um, +-{thickness.uncertainty_um:.0f}"
+    way = "" if thickness.way is ThicknessWay.ONE_PICTURE else ", by the stage"
+    return f"central thickness {thickness.thickness_um:.0f} um, +-{thickness.uncertainty_um:.0f}{way}"
 
 
 def photographed(taken: Captured, photograph: Photograph) -> Reply:
@@ -122,8 +125,10 @@ def photographed(taken: Captured, photograph: Photograph) -> Reply:
     frames = f"; rejected {', '.join(f'{count} {why}' for why, count in rejected.items())}" if rejected else ""
     why_none = photograph.aligned.why_none
     missing = f"; thickness not measured: {why_none}" if taken.capture.thickness is None and why_none else ""
-    data = {"looks": photograph.aligned.looks, "bursts": photograph.bursts, "rejected": rejected}
-    doubt = "" if photograph.kept.score.is_usable else f"; DOUBTFUL: {photograph.kept.score.reason}"
+    aligned = photograph.aligned
+    data = {"looks": aligned.looks, "bursts": photograph.bursts, "rejected": rejected, "doubt": aligned.doubt}
+    doubts = [aligned.doubt, "" if photograph.kept.score.is_usable else photograph.kept.score.reason]
+    doubt = "".join(f"; DOUBTFUL: {each}" for each in doubts if each)
     return Reply(f"{reply.text}{missing}{frames}{doubt}", {**(reply.data or {}), **data})
 
 

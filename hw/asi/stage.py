@@ -23,8 +23,8 @@ from hw.approach import UNSEATED, Seats, legs
 from hw.asi import codec
 from hw.asi.controller import Controller, firmware_limits_mm, identify, require_set_up
 from hw.asi.link import AsiLink
-from hw.asi.settings import AsiSettings as AsiSettings
 from hw.asi.settings import (
+    LIMITS_ADVICE,
     Vector,
     as_vector,
     homed_um,
@@ -34,6 +34,7 @@ from hw.asi.settings import (
     require_sound,
     search_um,
 )
+from hw.asi.settings import AsiSettings as AsiSettings
 from hw.errors import Deadline, DeviceFault, ProtocolError, Refused
 from hw.lamp_levels import require_level
 from hw.motion_guard import MotionGuard
@@ -256,10 +257,11 @@ class AsiStage:
                 continue
             limits_mm = await firmware_limits_mm(self._link, self._settings)
             how = "did not reach" if pressed else "did not get off"
+            span = f"SL {limits_mm['SL', letter]:g} to SU {limits_mm['SU', letter]:g} mm"
             raise DeviceFault(
                 "homing",
                 f"{self.identity.label}: axis {letter} {how} its limit switch at the {end} end"
-                f" (firmware limits SL {limits_mm['SL', letter]:g} to SU {limits_mm['SU', letter]:g} mm)",
+                f" (firmware limits {span}; {LIMITS_ADVICE})",
             )
 
     async def _mark_power(self) -> None:

@@ -25,7 +25,14 @@ from hw.grbl.dialogue import Phase
 from hw.grbl.lamps import GrblLamps
 from hw.grbl.link import GrblLink, Incidents
 from hw.grbl.settings import GrblSettings as GrblSettings
-from hw.grbl.settings import homing_seconds, motion_seconds, reachable_box, require_settings, top_speed
+from hw.grbl.settings import (
+    homing_due_seconds,
+    homing_seconds,
+    motion_seconds,
+    reachable_box,
+    require_settings,
+    top_speed,
+)
 from hw.lamp_levels import require_level
 from hw.motion_guard import MotionGuard
 from hw.opening import Step, opening_step
@@ -119,7 +126,7 @@ class GrblStage:
                 await self._link.reset()  # a hold, an open door, a sleep: `$H` would wait for its end
             incidents = self._link.incidents
             async with self._guard.home(stops):
-                await self._link.command(codec.HOME, homing_seconds(self._device))
+                await self._link.home(homing_due_seconds(self._device), homing_seconds(self._device))
             await self._link.command(codec.MILLIMETRES_ABSOLUTE)
             at_mm = await self._idle_mm()
             self._homed_since, self._seated = incidents, UNSEATED

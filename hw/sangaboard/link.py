@@ -35,6 +35,7 @@ from hw.tty import Tty
 
 REPLY_S: Final = 1.0  # recorded: a few ms; a v0.x board first writes its position to EEPROM, 3.3 ms a byte
 BOOT_TRIES: Final = 5  # a board that restarts because its port was opened is deaf for up to two seconds
+STEP_TRIES: Final = 3
 QUIET_S: Final = 0.1
 QUIET_TRIES: Final = 20
 WAITING_EVENTS: Final = 64
@@ -190,6 +191,7 @@ class SangaboardLink:
             await self.port.change()
 
     async def _in_step_again(self) -> None:
+        """An answer that was cut short spoils the one after it, which is the answer to this question: asked again."""
         if self._due is not None:
             with trio.move_on_after(REPLY_S) as waiting:
                 await self._answered_by(self._due)
@@ -197,14 +199,27 @@ class SangaboardLink:
         if self._in_step:
             return
         heard = self.unrecognised
-        await self.port.hand_over(codec.STEP_DELAY)
         with trio.move_on_after(REPLY_S):
-            await self._answered_by(StepDelay)
-            self._in_step = True
+            for _ in range(STEP_TRIES):
+                spoiled = self.unrecognised
+                await self.port.hand_over(codec.STEP_DELAY)
+                self._in_step = await self._is_answered(spoiled)
+                if self._in_step:
+                    break
         if self._in_step:
             await self._quiet()
             return
         raise self._overdue("answer to 'dt?' after one that did not come", REPLY_S, heard)
+
+    async def _is_answered(self, unrecognised: int) -> bool:
+        """Whether the step delay was told, or else something that no board says."""
+        while True:
+            while self._answers:
+                if isinstance(self._answers.popleft(), StepDelay):
+                    return True
+            if self.unrecognised != unrecognised:
+                return False
+            await self.port.change()
 
     async def _quiet(self) -> None:
         """Until nothing has come for a moment: an earlier host's answers, or our own late ones, are not for us."""

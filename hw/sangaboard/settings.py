@@ -6,15 +6,15 @@ The board knows steps and the time between them, nothing else: no um, no travel,
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, Literal
+from typing import Final
 
 from firmware_app.model import Position
 from hw.abc import StageLimits
 from hw.approach import Vector
 from hw.errors import Refused
 from hw.sangaboard.codec import MAX_STEPS, Steps
+from hw.sangaboard.described import SangaboardSettings as SangaboardSettings
 
 AXES: Final = "xyz"
 FIRMWARES: Final = ((0, 4), (0, 5), (1, 0))
@@ -22,29 +22,6 @@ FIRMWARES: Final = ((0, 4), (0, 5), (1, 0))
 SLICE_S: Final = 0.08
 # The two ramps of a slice take as long as one ramp time more than its steps; some of the slice must be left for them.
 LONGEST_RAMP_S: Final = SLICE_S / 2
-
-Frame = Literal["endstops", "by_hand"]
-
-
-@dataclass(frozen=True, slots=True)
-class SangaboardSettings:
-    """The stage as the configuration describes it.
-
-    `um_per_step` is negative where the board counts up while the axis goes down. `low_um` and `high_um` are the reach,
-    in um from the origin. `frame` says what the origin is: with "endstops" the min switches, towards which counts
-    fall; with "by_hand" the place where a person has put the stage before the first `home`.
-    """
-
-    baud: int = 115200
-    um_per_step: Vector = (0.1, 0.1, 0.05)
-    min_step_delay_us: int = 1000
-    ramp_time_us: int = 0
-    frame: Frame = "by_hand"
-    low_um: Vector = (-2000.0, -2000.0, -2000.0)
-    high_um: Vector = (2000.0, 2000.0, 2000.0)
-    backlash_um: Vector = (0.0, 0.0, 0.0)
-    tolerance_um: float = 5.0
-    settle_s: float = 0.05
 
 
 def require_sound(settings: SangaboardSettings) -> None:

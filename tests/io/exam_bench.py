@@ -23,9 +23,10 @@ from firmware_app.profiles import load_profile
 from firmware_app.records.store import Records, local_now, open_records
 from firmware_app.services.analysis import Analysed, run_analysis
 from firmware_app.services.capture import Captured, CaptureService
-from firmware_app.services.exam import ExamService, FinishedExam, run_recorder
+from firmware_app.services.exam import ExamService, FinishedExam
 from firmware_app.services.hardware import DeviceSlot
 from firmware_app.services.mpps import MppsService
+from firmware_app.services.recorder import run_recorder
 from firmware_app.services.step_reports import StepReports, step_composer
 
 

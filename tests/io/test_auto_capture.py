@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 import trio.testing
@@ -14,8 +15,9 @@ from auto_run import photograph, summary
 from direct_instrument import DirectInstrument, DirectStage, at_once, direct_instrument
 from records_material import exam_of
 
-from firmware_app.model import Event, Exam, Eye, FixationPoint, Position
+from firmware_app.model import Event, Exam, Eye, FixationPoint, Position, ThicknessWay
 from firmware_app.records.store import Records, open_records
+from firmware_app.services import screens
 from firmware_app.services.capture import Captured, CaptureService
 from firmware_app.services.photographer import Photographer
 from hw.errors import DeviceError, Refused
@@ -132,8 +134,6 @@ def test_an_instrument_that_is_not_calibrated_or_not_homed_says_so(calm: Simulat
 
 
 def _without_scale(instrument: DirectInstrument) -> object:
-    import msgspec
-
     config = instrument.config
     return msgspec.structs.replace(config, camera=msgspec.structs.replace(config.camera, um_per_px=0.0))
 
@@ -168,8 +168,13 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(state_dir: Path, head: SimulatedHead, look: Callable[[FixationPoint], None]) -> AsyncIterator[Rig]:
+async def rig(
+    state_dir: Path, head: SimulatedHead, look: Callable[[FixationPoint], None], **reflex: float
+) -> AsyncIterator[Rig]:
+    """`reflex` is what the configuration says of the optics beside its defaults."""
     instrument = direct_instrument(head)
+    table = msgspec.structs.replace(instrument.config.reflex, **reflex)
+    instrument.config = msgspec.structs.replace(instrument.config, reflex=table)
     shown: list[FixationPoint] = []
     events: list[Event] = []
 
@@ -207,6 +212,32 @@ async def test_thickness_and_fixation_point_are_recorded(
         assert recorded.thickness == taken.aligned.thickness
         assert recorded.point is FixationPoint.CENTRE and bench.shown == [FixationPoint.CENTRE]
         assert [event.kind for event in bench.events] == ["capture.captured"]
+
+
+async def test_a_thickness_by_the_stage_is_recorded_and_told_as_such(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with rig(tmp_path, head_of(3, thickness_um=770.0), lambda point: None) as bench:
+        captured, taken = await bench.capture.auto(bench.exam, Eye.RIGHT, lambda text: None)
+        (recorded,) = await bench.records.captures(bench.exam.exam_id)
+        assert recorded.thickness is not None and recorded.thickness == taken.aligned.thickness
+        assert recorded.thickness.way is ThicknessWay.TWO_POSITIONS
+        assert recorded.thickness.thickness_um == pytest.approx(770.0, abs=5)
+        assert ", by the stage" in screens.photographed(captured, taken).text
+        assert [event.kind for event in bench.events] == ["capture.captured"]
+
+
+async def test_two_ways_to_the_thickness_that_disagree_are_an_event_and_on_the_screen(
+    tmp_path: Path, calm: SimulatedHead, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with rig(tmp_path, calm, lambda point: None, slit_width_um=375.0) as bench:
+        captured, taken = await bench.capture.auto(bench.exam, Eye.RIGHT, lambda text: None)
+        assert [event.kind for event in bench.events] == ["thickness.doubtful", "capture.captured"]
+        assert bench.events[0].level == "warning" and "check [reflex]" in bench.events[0].text
+        assert "DOUBTFUL: the thickness by one picture" in screens.photographed(captured, taken).text
+        recorded = captured.capture.thickness
+        assert recorded is not None
+        assert abs(recorded.thickness_um - calm.thickness_um(Eye.RIGHT)) < recorded.uncertainty_um + 5
 
 
 async def test_a_peripheral_point_shows_its_target_and_finds_the_moved_reflex(

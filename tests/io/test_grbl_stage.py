@@ -18,6 +18,7 @@ from hw.errors import Deadline, DeviceError, DeviceFault, DeviceLost, ProtocolEr
 from hw.grbl import link as grbl_link
 from hw.grbl import stage as grbl_stage
 from hw.grbl.stage import GrblSettings, GrblStage, open_grbl
+from hw.late import told_when_late
 from hw.sim.instrument import SimSettings, SimulatedInstrument, stage_config
 
 QUICK = SimSettings(
@@ -461,6 +462,74 @@ async def test_homing_is_the_way_out_of_every_state(state: bytes) -> None:
         board.after = {b"\x18": report(b"Idle")}
         await stage.home()
         assert board.heard.index(b"$H\n") > board.heard.index(b"\x18", 1)
+        assert stage.homed
+
+
+SILENT_HOMING = {b"$H\n": b"", b"?": b""}
+
+
+async def homing_fails(board: ScriptedBoard, stage: GrblStage, late: list[str]) -> DeviceError:
+    with told_when_late(late.append), pytest.raises(DeviceError) as caught:
+        await stage.home()
+    assert not stage.homed
+    return caught.value
+
+
+@pytest.mark.parametrize("lost", [b"", b"o"])
+async def test_a_lost_answer_to_homing_is_told_when_the_board_says_that_it_homes_no_longer(
+    lost: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grbl_link, "HOMING_POLL_S", 0.01)
+    async with real_stage({b"$H\n": lost}) as (board, stage):
+        late: list[str] = []
+        error = await homing_fails(board, stage, late)
+        assert isinstance(error, DeviceFault) and error.code == "unanswered"
+        assert "no longer homing (Idle)" in str(error) and "home it again" in str(error)
+        assert ("this came: b'o<Idle" in str(error)) == bool(lost)
+        assert late == []
+        board.answers[b"$H\n"] = b"ok\r\n"
+        await stage.home()
+        assert stage.homed
+
+
+async def test_a_board_that_is_silent_while_it_homes_is_told_of_before_it_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(grbl_link, "HOMING_POLL_S", 0.01)
+    monkeypatch.setattr(grbl_stage, "homing_due_seconds", lambda device: 0.05)
+    monkeypatch.setattr(grbl_stage, "homing_seconds", lambda device: 0.2)
+    async with real_stage({}) as (board, stage):
+        board.answers |= SILENT_HOMING
+        board.after[b"\x18"] = {b"?": b"<Idle|MPos:-1.000,-1.000,-1.000|FS:0,0>\r\n"}
+        late: list[str] = []
+        assert isinstance(await homing_fails(board, stage, late), Deadline)
+        (text,) = late
+        assert "should have homed by now" in text and "given up in 0 s" in text
+
+
+async def test_half_a_line_while_homing_is_told_with_the_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grbl_link, "HOMING_POLL_S", 0.01)
+    monkeypatch.setattr(grbl_stage, "homing_due_seconds", lambda device: 0.05)
+    monkeypatch.setattr(grbl_stage, "homing_seconds", lambda device: 0.2)
+    async with real_stage({}) as (board, stage):
+        board.answers |= {b"$H\n": b"ALAR", b"?": b""}
+        board.after[b"\x18"] = {b"?": b"<Idle|MPos:-1.000,-1.000,-1.000|FS:0,0>\r\n"}
+        late: list[str] = []
+        await homing_fails(board, stage, late)
+        assert "half a line came: b'ALAR'" in late[0]
+
+
+async def test_who_says_that_it_homes_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FluidNC and grblHAL answer `?` meanwhile, Grbl 1.1 once when it has ended."""
+    monkeypatch.setattr(grbl_link, "HOMING_POLL_S", 0.01)
+    async with real_stage({b"$H\n": b""}) as (board, stage):
+        board.answers |= {b"?": b"<Home|MPos:-1.000,-1.000,-1.000|FS:0,0>\r\n"}
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stage.home)
+            while board.heard.count(b"?") < 8:
+                await trio.testing.wait_all_tasks_blocked(0.005)
+            board.answers |= {b"?": b"<Idle|MPos:-1.000,-1.000,-1.000|FS:0,0>\r\n"}
+            os.write(board.fd, b"ok\r\n")
         assert stage.homed
 
 

@@ -103,7 +103,7 @@ V10 = V04 | {
     b"stop": b"Move aborted\r\n",
     b"mr 100 0 0": b"done.\r\n",
 }
-SETTINGS = SangaboardSettings(um_per_step=(1.0, 1.0, 1.0), settle_s=0.0)
+SETTINGS = SangaboardSettings(um_per_step=(1.0, 1.0, 1.0), low_um=(-2000.0,) * 3, high_um=(2000.0,) * 3, settle_s=0.0)
 X_100 = Position(100.0, 0.0, 0.0)
 
 

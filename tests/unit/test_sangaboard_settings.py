@@ -26,7 +26,9 @@ from hw.sangaboard.settings import (
     to_um,
 )
 
-BY_HAND = SangaboardSettings()
+BY_HAND = SangaboardSettings(  # as OpenFlexure's stages are
+    um_per_step=(0.1, 0.1, 0.05), low_um=(-2000.0,) * 3, high_um=(2000.0,) * 3
+)
 DOWN = SangaboardSettings(  # counts grow while um fall, as on the simulated stage
     um_per_step=(-5.0, -5.0, -1.25),
     frame="endstops",
