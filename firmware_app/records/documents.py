@@ -1,8 +1,8 @@
 """What is written beside the database: sidecars from which it can be rebuilt, and measurements.
 
 Every sidecar is JSON in UTF-8, names its `format`, and repeats the exam with its patient, so that one image file and
-its sidecar say everything that the database knew of it. Delivery states are not in them: sending an instance again
-under the same UID is harmless, losing one is not.
+its sidecar say everything that the database knew of it. Delivery states are not in them, only the nodes: sending an
+instance again under the same UID is harmless, losing one is not. States are in the daily copy of the database.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from firmware_app.model import (
     Refusal,
     WorklistItem,
 )
+from firmware_app.records.mpps import MppsMessage
 
 FORMAT = "specular-record/1"
 
@@ -75,7 +76,21 @@ class FrameOrigin:
 
 @dataclass(frozen=True, slots=True)
 class ExamSidecar:
+    """`message` is the N-CREATE that was queued with it. Exams of the first releases noted their end in no file."""
+
     exam: Exam
+    message: MppsMessage | None = None
+    end_is_noted: bool = False
+    format: str = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class EndSidecar:
+    """When an exam was closed, and the N-SET that was queued with it."""
+
+    exam_id: str
+    finished_at: str
+    message: MppsMessage | None
     format: str = FORMAT
 
 
@@ -90,8 +105,11 @@ class CaptureSidecar:
 
 @dataclass(frozen=True, slots=True)
 class ObjectSidecar:
+    """`nodes` are those for which it was queued; None where an early release did not write them down."""
+
     exam: Exam
     object: ObjectRecord
+    nodes: tuple[str, ...] | None = None
     format: str = FORMAT
 
 

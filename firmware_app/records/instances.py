@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 
 from firmware_app.model import Exam
-from firmware_app.records import documents, files, queue
+from firmware_app.records import documents, files, queue, sidecars
 from firmware_app.records.database import Database
 from firmware_app.records.documents import ObjectRecord
 from firmware_app.records.errors import RecordConflict, UnknownRecord
@@ -23,6 +23,11 @@ INSERT INTO objects (sop_instance_uid, sop_class_uid, transfer_syntax_uid, exam_
 VALUES (:sop_instance_uid, :sop_class_uid, :transfer_syntax_uid, :exam_id, :capture_id, :kind, :saved_at, :file,
         :size, :sha256)
 """
+
+
+def insert(connection: sqlite3.Connection, record: ObjectRecord) -> None:
+    """In the caller's transaction."""
+    connection.execute(_INSERT, asdict(record))
 
 
 class InstanceTable:
@@ -69,18 +74,26 @@ class InstanceTable:
             size=stored.size,
             sha256=stored.sha256,
         )
-        sidecar = documents.encode(documents.ObjectSidecar(exam, record))
+        sidecar = documents.encode(documents.ObjectSidecar(exam, record, () if node is None else (node,)))
         contents = {f"{sop_instance_uid}.dcm": data, f"{sop_instance_uid}.json": sidecar}
         with self._folders.files_with_rows(exam.exam_id, contents) as connection:
-            connection.execute(_INSERT, asdict(record))
+            insert(connection, record)
             queue.insert(connection, sop_instance_uid, node, now)
         return record
 
     def enqueue(self, sop_instance_uid: str, node: str, *, now: datetime) -> None:
         """Queue the instance for the node; if it already is or was, nothing changes."""
-        self.record(sop_instance_uid)
+        self._note_node(self.record(sop_instance_uid), node)
         with self._database.transaction() as connection:
             queue.insert(connection, sop_instance_uid, node, now)
+
+    def _note_node(self, record: ObjectRecord, node: str) -> None:
+        """In its sidecar, so that a rebuilt database sends it there, too. One that cannot be read keeps nobody."""
+        sidecar = sidecars.read_object(self._folders.state_dir, record)
+        if sidecar is not None and node not in (sidecar.nodes or ()):
+            noted = replace(sidecar, nodes=(*(sidecar.nodes or ()), node))
+            path = self._folders.folder(record.exam_id) / f"{record.sop_instance_uid}.json"
+            files.replace_file(path, documents.encode(noted))
 
     def record(self, sop_instance_uid: str) -> ObjectRecord:
         record = self._find(sop_instance_uid)
