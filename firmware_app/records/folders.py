@@ -40,6 +40,7 @@ class ExamFolders:
     def __init__(self, state_dir: Path, database: Database) -> None:
         self.state_dir = state_dir
         self._database = database
+        self._uncertain: set[Path] = set()
 
     def folder(self, exam_id: str) -> Path:
         if not is_identifier(exam_id):
@@ -67,15 +68,22 @@ class ExamFolders:
 
         Files whose rows could not be written are removed again, except after a `CommitUncertain`, when the rows may be
         there after a power cut and must then find their files, and after a `DatabaseDamaged`: the database is rebuilt
-        from the files, these among them, and the patient need not come back.
+        from the files, these among them, and the patient need not come back. The next commit that succeeds has put its
+        own rows where uncertain ones were: then their files go, too.
         """
         folder = self.folder(exam_id)
+        written = {folder / name for name in contents}
         files.write_files(folder, contents)
         try:
             with self._database.transaction() as connection:
                 yield connection
-        except (CommitUncertain, DatabaseDamaged):
+        except CommitUncertain:
+            self._uncertain |= written
+            raise
+        except DatabaseDamaged:
             raise
         except BaseException:
-            files.remove_files([folder / name for name in contents])
+            files.remove_files(sorted(written))
             raise
+        files.remove_files(sorted(self._uncertain - written))
+        self._uncertain.clear()
