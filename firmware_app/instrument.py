@@ -56,6 +56,8 @@ from firmware_app.services.peers import Entities, NotDeclared, listener_rules, l
 from firmware_app.services.printing import Printer, PrintService
 from firmware_app.services.printing_commands import PrintCommands
 from firmware_app.services.queue_task import wake
+from firmware_app.services.records_commands import RecordsCommands
+from firmware_app.services.records_keeping import RecordsKeeping
 from firmware_app.services.status import StatusService
 from firmware_app.services.step_reports import StepReports, step_composer
 from firmware_app.services.verification_commands import VerificationCommands
@@ -82,6 +84,7 @@ class Instrument:
         self.bus = EventBus()
         self.lag = LoopLag()
         self.late_imports = LateImports()
+        self.keeping = RecordsKeeping(records, self.bus.publish, now)
         self.stage: DeviceSlot[Stage] = DeviceSlot("stage", now)
         self.camera: DeviceSlot[Camera] = DeviceSlot("camera", now)
         self.hotplug = HotplugService((self.stage, self.camera), self.bus.publish)
@@ -131,6 +134,7 @@ class Instrument:
                 "calibration": lambda: self.calibrations.detail,
                 "lights": lambda: self.lights.detail,
                 "new devices": lambda: self.hotplug.detail,
+                "records": lambda: self.keeping.detail,
             },
         )
 
@@ -157,6 +161,7 @@ class Instrument:
             *lights,
             *calibration,
             *by_itself,
+            *RecordsCommands(self.keeping, self.records, operator).table(),
             *VerificationCommands(self.config, self.entities).table(),
         )
         return CommandTable([*at_once, *(self._after_imports(command) for command in waiting)])

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from firmware_app.records import files, rebuild_report, safekeeping, schema, sidecars
 from firmware_app.records.database import create_private, fault
-from firmware_app.records.folders import EXAMS_FOLDER, is_identifier
+from firmware_app.records.folders import EXAM_FILE, EXAMS_FOLDER, is_identifier
 from firmware_app.records.integrity import check_whole
 from firmware_app.records.rebuild_report import Problems, RebuildReport
 from firmware_app.records.take_up import TakenUp, known_names, take_up
@@ -106,12 +106,12 @@ def _take_up_all(
     progress: Progress,
 ) -> TakenUp:
     """What the database does not know yet, in the order in which the exams were begun."""
-    wanted = sorted(_with_news(connection, state_dir, problems, progress))
+    wanted = [exam_id for _, exam_id in sorted(_with_news(connection, state_dir, problems, progress))]
     taken = TakenUp()
     for start in range(0, len(wanted), _EXAMS_AT_ONCE):
         progress(f"taking up exam {start + 1} of {len(wanted)}")
         connection.execute("BEGIN")
-        for _, exam_id in wanted[start : start + _EXAMS_AT_ONCE]:
+        for exam_id in wanted[start : start + _EXAMS_AT_ONCE]:
             known = known_names(connection, exam_id)
             found = sidecars.read_folder(state_dir, exam_id, known, checksums=False)
             taken += take_up(connection, found, now, default_node)
@@ -122,7 +122,7 @@ def _take_up_all(
 
 def _with_news(
     connection: sqlite3.Connection, state_dir: Path, problems: Problems, progress: Progress
-) -> Iterator[tuple[datetime, str]]:
+) -> Iterator[tuple[tuple[datetime, float], str]]:
     """When an exam was begun, and which."""
     exam_ids = sorted(each.name for each in (state_dir / EXAMS_FOLDER).iterdir())
     for number, exam_id in enumerate(exam_ids):
@@ -134,19 +134,22 @@ def _with_news(
             problems.add([f"{EXAMS_FOLDER}/{exam_id}: {error.strerror}"])
             continue
         if names - known_names(connection, exam_id):
-            yield _started_at(state_dir, exam_id), exam_id
+            yield _begun(state_dir, exam_id), exam_id
 
 
-def _started_at(state_dir: Path, exam_id: str) -> datetime:
-    """By the file's time where the exam does not say it."""
+def _begun(state_dir: Path, exam_id: str) -> tuple[datetime, float]:
+    """By the exam's own second, then by the file's time; by that alone where the exam cannot be read."""
+    folder = state_dir / EXAMS_FOLDER / exam_id
+    path = folder / EXAM_FILE
+    written_s = (path if path.exists() else folder).stat().st_mtime
     beginning = sidecars.read_exam(state_dir, exam_id)
     try:
         moment = datetime.fromisoformat(beginning.exam.started_at) if beginning else None
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        return datetime.fromtimestamp((state_dir / EXAMS_FOLDER / exam_id).stat().st_mtime, UTC)
-    return moment
+        moment = datetime.fromtimestamp(written_s, UTC)
+    return moment, written_s
 
 
 def _set_aside(path: Path, folder: Path) -> Iterator[str]:

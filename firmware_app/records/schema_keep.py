@@ -13,4 +13,5 @@ UPDATE schema_compatibility SET oldest_reader = (SELECT user_version + 1 FROM pr
 READERS_AND_INDEXES: tuple[str, ...] = (
     "CREATE TABLE schema_compatibility (oldest_reader INTEGER NOT NULL) STRICT",
     "INSERT INTO schema_compatibility SELECT user_version + 1 FROM pragma_user_version",
+    "CREATE INDEX exams_of_patient ON exams (patient_id)",
 )

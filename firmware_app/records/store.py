@@ -35,6 +35,7 @@ from firmware_app.model import (
     Measurement,
     Position,
 )
+from firmware_app.records import history
 from firmware_app.records.captures import CaptureTable
 from firmware_app.records.commitments import CommitmentRecords, CommitmentTable
 from firmware_app.records.database import Database
@@ -42,6 +43,7 @@ from firmware_app.records.documents import ObjectRecord
 from firmware_app.records.errors import DatabaseDamaged, RecordConflict
 from firmware_app.records.exams import ExamTable
 from firmware_app.records.folders import ExamFolders
+from firmware_app.records.history import ExamSummary
 from firmware_app.records.instances import InstanceTable
 from firmware_app.records.mpps import MppsMessage, MppsQueue, MppsRecords
 from firmware_app.records.opening import DATABASE_NAME as DATABASE_NAME
@@ -72,6 +74,7 @@ class Records:
         self.damage: DatabaseDamaged | None = None
         self.is_damaged = trio.Event()  # the database: the records should be opened again, which rebuilds it
         self._state_dir = state_dir
+        self._database = database
         self._folders = ExamFolders(state_dir, database)
         self._exams = ExamTable(self._folders, database)
         self._captures = CaptureTable(self._folders, database)
@@ -140,6 +143,10 @@ class Records:
     async def exams(self, limit: int = 100) -> list[Exam]:
         """Newest first."""
         return await self._call(partial(self._exams.newest, limit))
+
+    async def history(self, patient_id: str = "", limit: int = 20) -> list[ExamSummary]:
+        """Newest first, each with its captures and where its instances stand; of one patient or of all."""
+        return await self._call(partial(history.newest, self._database, patient_id, limit))
 
     async def unfinished_exams(self, limit: int = 20) -> list[Exam]:
         """Begun and never closed, newest first."""
