@@ -104,7 +104,7 @@ class CaptureTable:
         pixels = encode_png(frame.pixels, frame.bits_stored)
         image = self._folders.stored_file(exam.exam_id, image_name, pixels)
         origin = documents.FrameOrigin(frame.sequence, frame.monotonic_ns)
-        sidecar = documents.encode(documents.CaptureSidecar(exam, capture, origin, image))
+        sidecar = documents.encode_sidecar(documents.CaptureSidecar(exam, capture, origin, image))
         contents = {image_name: pixels, sidecar_name: sidecar}
         with self._folders.files_with_rows(exam.exam_id, contents) as connection:
             insert(connection, capture, origin, image)
@@ -144,7 +144,7 @@ class CaptureTable:
         numbers = documents.numbers_of(measurement, edit)
         saved_at = now.isoformat(timespec="milliseconds")
         sidecar = documents.MeasurementSidecar(exam_id, capture_id, revision, saved_at, numbers, mosaic)
-        contents[sidecar_name] = documents.encode(sidecar)
+        contents[sidecar_name] = documents.encode_sidecar(sidecar)
         with self._folders.files_with_rows(exam_id, contents) as connection:
             insert_measurement(connection, sidecar)
         return revision

@@ -32,6 +32,7 @@ from firmware_app.model import (
     WorklistItem,
 )
 from firmware_app.records.mpps import MppsMessage
+from firmware_app.records.seal import sealed
 
 FORMAT = "specular-record/1"
 
@@ -143,6 +144,11 @@ def encode(document: object) -> bytes:
     except msgspec.ValidationError as error:
         raise ValueError(f"{type(document).__name__} cannot be recorded: {error}") from error
     return data
+
+
+def encode_sidecar(sidecar: object) -> bytes:
+    """As it is written beside what it describes, with its own checksum. `ValueError` as `encode`."""
+    return sealed(encode(sidecar))
 
 
 def numbers_of(measurement: Measurement, edit: EditRecord | None = None) -> MeasurementNumbers:

@@ -66,7 +66,7 @@ class ExamTable:
             raise RecordConflict(f"exam {exam.exam_id} is already recorded with other content")
         if known is not None:
             return
-        sidecar = documents.encode(documents.ExamSidecar(exam, message, end_is_noted=True))
+        sidecar = documents.encode_sidecar(documents.ExamSidecar(exam, message, end_is_noted=True))
         self._folders.make(exam.exam_id)
         with self._folders.files_with_rows(exam.exam_id, {EXAM_FILE: sidecar}) as connection:
             insert(connection, exam)
@@ -78,7 +78,7 @@ class ExamTable:
         if self.is_finished(exam_id):
             return
         finished_at = now.isoformat(timespec="milliseconds")
-        sidecar = documents.encode(documents.EndSidecar(exam_id, finished_at, message))
+        sidecar = documents.encode_sidecar(documents.EndSidecar(exam_id, finished_at, message))
         self._folders.make(exam_id)  # a folder that somebody removed keeps no exam open
         with self._folders.files_with_rows(exam_id, {END_FILE: sidecar}) as connection:
             note_end(connection, exam_id, finished_at)

@@ -74,7 +74,7 @@ class InstanceTable:
             size=stored.size,
             sha256=stored.sha256,
         )
-        sidecar = documents.encode(documents.ObjectSidecar(exam, record, () if node is None else (node,)))
+        sidecar = documents.encode_sidecar(documents.ObjectSidecar(exam, record, () if node is None else (node,)))
         contents = {f"{sop_instance_uid}.dcm": data, f"{sop_instance_uid}.json": sidecar}
         with self._folders.files_with_rows(exam.exam_id, contents) as connection:
             insert(connection, record)
@@ -93,7 +93,7 @@ class InstanceTable:
         if sidecar is not None and node not in (sidecar.nodes or ()):
             noted = replace(sidecar, nodes=(*(sidecar.nodes or ()), node))
             path = self._folders.folder(record.exam_id) / f"{record.sop_instance_uid}.json"
-            files.replace_file(path, documents.encode(noted))
+            files.replace_file(path, documents.encode_sidecar(noted))
 
     def record(self, sop_instance_uid: str) -> ObjectRecord:
         record = self._find(sop_instance_uid)

@@ -25,6 +25,7 @@ from firmware_app.records.documents import (
 )
 from firmware_app.records.errors import FileDamaged
 from firmware_app.records.folders import END_FILE, EXAM_FILE, EXAMS_FOLDER
+from firmware_app.records.seal import SealBroken, check_seal
 
 # A group exam of ten requests has 30 kB, an N-SET of 100 instances 20 kB.
 SIDECAR_MAX_BYTES = 4 << 20
@@ -116,7 +117,10 @@ def _read(path: Path, kind: type[T]) -> T:
     if len(data) > SIDECAR_MAX_BYTES:
         raise NotASidecar(f"is longer than {SIDECAR_MAX_BYTES} bytes")
     try:
+        check_seal(data)
         sidecar = msgspec.json.decode(data, type=kind)
+    except SealBroken as error:
+        raise NotASidecar(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotASidecar(f"is no sidecar: {_without_values(error)}") from error
     if sidecar.format != FORMAT:

@@ -225,7 +225,7 @@ class Filling:
     def _write(self, path: Path, sidecar: object) -> None:
         # The latest exams are looked at in every start.
         if self._with_sidecars or int(path.parent.name, 16) >= self._count - 100:
-            path.write_bytes(documents.encode(sidecar))
+            path.write_bytes(documents.encode_sidecar(sidecar))
 
 
 def _as_dict(file: StoredFile) -> dict[str, Any]:

@@ -9,7 +9,17 @@ from pathlib import Path
 
 import pytest
 import trio
-from damage import DAMAGES, copied, everything, exam_with_step, fill, folder_worth_damaging, garbage_page, overwrite
+from damage import (
+    DAMAGES,
+    EXAMS,
+    copied,
+    everything,
+    exam_with_step,
+    fill,
+    folder_worth_damaging,
+    garbage_page,
+    overwrite,
+)
 from failing_sqlite import make_sqlite_fail
 from records_material import CAPTURED, NODE, StandingClock, exam_of, frame_of, uid_of
 
@@ -368,6 +378,19 @@ async def test_what_the_database_lost_of_the_latest_exams_is_taken_up(damaged: t
         assert await records.soundness.rebuilds() == ()
     async with open_records(state, clock=clock) as records:
         assert records.notices == ()
+
+
+async def test_a_sidecar_with_one_changed_letter_is_no_sidecar(damaged: tuple[Path, dict[str, object]]) -> None:
+    """The name of a patient least of all: the exam is known from its captures then."""
+    state, _ = damaged
+    path = state / "exams" / "exam-2" / "exam.json"
+    path.write_bytes(path.read_bytes().replace(b"Yamada", b"Zamada", 1))
+    DAMAGES["missing"](state / DATABASE_NAME)
+    async with open_records(state, clock=StandingClock()) as records:
+        assert await records.exam("exam-2") == exam_with_step(2)
+        assert len(await records.exams()) == EXAMS
+        (report,) = await records.soundness.rebuilds()
+        assert report.problems == ("exams/exam-2/exam.json: is not what was written: the checksum differs",)
 
 
 async def test_a_sidecar_that_lies_is_passed_over_and_named(damaged: tuple[Path, dict[str, object]]) -> None:
