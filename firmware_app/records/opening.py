@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -46,7 +45,7 @@ class Opened:
     notices: list[Notice] = field(default_factory=list)
 
 
-def open_state(state_dir: Path, clock: Callable[[], datetime], default_node: str, progress: Progress) -> Opened:
+def open_state(state_dir: Path, now: datetime, default_node: str, progress: Progress) -> Opened:
     """Raises `StateLocked`, `SchemaTooNew`, `StorageFault`, or `DatabaseDamaged` where rebuilding did not help.
 
     `default_node` is where instances go whose sidecars are too old to say it; `progress` is told what a rebuild does.
@@ -58,11 +57,11 @@ def open_state(state_dir: Path, clock: Callable[[], datetime], default_node: str
         for left_over in (state_dir / WORK_NAME, state_dir / (safekeeping.COPY_NAME + files.TEMPORARY_SUFFIX)):
             safekeeping.remove_database(left_over)
         try:
-            opened = _open(path, clock, default_node)
+            opened = _open(path, now, default_node)
         except DatabaseDamaged as damage:
             progress(f"{path.name} is damaged and is being rebuilt: {damage.reason}")
-            rebuild(path, damage.reason, clock(), default_node, progress)
-            opened = _open(path, clock, default_node)
+            rebuild(path, damage.reason, now, default_node, progress)
+            opened = _open(path, now, default_node)
         stack.push(opened.stack)
         return Opened(stack.pop_all(), opened.database, opened.notices)
 
@@ -73,7 +72,7 @@ def mark_damaged(state_dir: Path, damage: DatabaseDamaged) -> None:
         files.replace_file(state_dir / MARKER_NAME, damage.reason.encode()[:_REASON_MAX_BYTES])
 
 
-def _open(path: Path, clock: Callable[[], datetime], default_node: str) -> Opened:
+def _open(path: Path, now: datetime, default_node: str) -> Opened:
     notices: list[Notice] = []
     try:
         version = _look(path)
@@ -86,7 +85,7 @@ def _open(path: Path, clock: Callable[[], datetime], default_node: str) -> Opene
         notices.append(Notice("records.later_schema", text, "warning"))
     with ExitStack() as stack:
         database = stack.enter_context(open_database(path))
-        notices += _take_up_latest(path.parent, database, clock(), default_node)
+        notices += _take_up_latest(path.parent, database, now, default_node)
         return Opened(stack.pop_all(), database, notices)
 
 

@@ -346,7 +346,7 @@ async def open_records(
     `StateLocked`, `SchemaTooNew`, `StorageFault`, or `DatabaseDamaged` where rebuilding does not help.
     """
     one_at_a_time = trio.CapacityLimiter(1)
-    opening = partial(open_state, state_dir, clock, default_node, progress)
+    opening = partial(open_state, state_dir, clock(), default_node, progress)
     opened = await trio.to_thread.run_sync(opening, limiter=one_at_a_time)
     try:
         records = Records(state_dir, opened.database, clock, one_at_a_time, tuple(opened.notices))
