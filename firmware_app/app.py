@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
+import structlog
 import trio
 
 from firmware_app import __version__
@@ -60,6 +61,7 @@ def run_service(config: Config) -> int:
                 raise
             if rebuilds == REBUILDS_MAX:
                 raise damage from error
+            structlog.get_logger().critical("service.beginning_anew", text=str(damage))
     return 0
 
 
