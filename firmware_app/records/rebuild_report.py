@@ -57,8 +57,8 @@ class RebuildReport:
             "reported again as ones that may be known"
         )
         yield (
-            f"not rebuilt: films that were asked for, what was decided by hand in the queues, and all else that only the "
-            f"database had, {since}; films that waited in the copy are not printed by themselves"
+            "not rebuilt: films that were asked for, what was decided by hand in the queues, and all else that only "
+            f"the database had, {since}; films that waited in the copy are not printed by themselves"
         )
 
     def _rebuilt(self) -> str:
