@@ -24,8 +24,8 @@ from failing_sqlite import make_sqlite_fail
 from records_material import CAPTURED, NODE, StandingClock, exam_of, frame_of, uid_of
 
 from firmware_app.model import DeliveryState
+from firmware_app.records import integrity, safekeeping
 from firmware_app.records import rebuild as rebuilding
-from firmware_app.records import safekeeping
 from firmware_app.records.errors import DatabaseDamaged, FileDamaged, StorageFault
 from firmware_app.records.store import DATABASE_NAME, Records, open_records
 
@@ -354,6 +354,27 @@ async def test_damage_in_the_middle_of_an_exam_reports_nothing_and_keeps_the_pic
         (report,) = await records.soundness.rebuilds()
         assert report.reason == "said SQLite"
     assert (state / report.folder / "records.damaged").exists()
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+async def test_in_a_large_database_the_start_or_the_check_after_it_finds_the_damage(
+    damaged: tuple[Path, dict[str, object]], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(integrity, "WHOLE_AT_START_BYTES", 0)
+    state, before = damaged
+    DAMAGES[kind](state / DATABASE_NAME)
+    async with open_records(state, clock=StandingClock()) as records:
+        found_at_start = len(await records.soundness.rebuilds()) == 1
+        taken_up = [notice.kind for notice in records.notices] == ["records.taken_up"]
+        if not found_at_start and not taken_up:
+            with pytest.raises(DatabaseDamaged):
+                await records.soundness.check()
+            assert records.is_damaged.is_set()
+    assert found_at_start is (kind not in ("reference to nothing", "text that is no JSON"))
+    async with open_records(state, clock=StandingClock()) as records:
+        after = await everything(records)
+        assert {**after, "exams": None, "captures": None} == {**before, "exams": None, "captures": None}
+        await records.soundness.check()
 
 
 # ----------------------------------------------------------------------------------------------- a little is missing
