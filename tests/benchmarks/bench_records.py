@@ -339,6 +339,7 @@ def main() -> int:
         folder = Path(name)
         full, empty = folder / "full", folder / "empty"
         Filling(full, arguments.exams, arguments.rebuild).run()
+        os.sync()  # no start pays for flushing what was filled in
         rows = list(measure(folder, full, empty, arguments.runs))
         if arguments.rebuild:
             rows += rebuilds(full)
