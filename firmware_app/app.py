@@ -6,11 +6,13 @@ pydicom and Pillow are imported by the tasks that need them, after READY (0.4 s 
 
 from __future__ import annotations
 
+import itertools
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
+import structlog
 import trio
 
 from firmware_app import __version__
@@ -19,19 +21,25 @@ from firmware_app.console.server import serve_console
 from firmware_app.instrument import Instrument, now
 from firmware_app.model import Event
 from firmware_app.net.interface import InterfaceError, ipv4_address
-from firmware_app.profiles import load_profile
+from firmware_app.profiles import Profile, load_profile
 from firmware_app.progress import ProgressTable, idle
+from firmware_app.records.errors import DatabaseDamaged
 from firmware_app.records.store import open_records
 from firmware_app.services.audit import EVENTS_MAX
+from firmware_app.services.causes import causes
 from firmware_app.services.certificates import watch_certificates
 from firmware_app.services.commands import EXPECTED
 from firmware_app.services.devices import open_camera, open_stage
 from firmware_app.services.log import configure_log, last_words, run_log
 from firmware_app.services.notify import sd_notify
+from firmware_app.services.opening_progress import OpeningProgress
+from firmware_app.services.peers import node_of
 
 # SIGTERM to exit takes at most 5 s: what is being measured may finish, what is being sent is tried again after restart.
 ANALYSIS_GRACE_S = 2.0
 DELIVERY_GRACE_S = 1.0
+# A disk that damages what was just rebuilt is not helped by rebuilding it for ever.
+REBUILDS_MAX = 3
 
 
 class CannotStart(Exception):
@@ -39,10 +47,23 @@ class CannotStart(Exception):
 
 
 def run_service(config: Config) -> int:
-    """Run until SIGTERM or SIGINT. Raises `CannotStart`, `records.RecordsError` or `console.ConsoleUnavailable`."""
+    """Run until SIGTERM or SIGINT. Raises `CannotStart`, `records.RecordsError` or `console.ConsoleUnavailable`.
+
+    A database that is found damaged meanwhile ends everything in order and begins anew, with a rebuild.
+    """
     configure_log(config.log.level, config.log.patient_data)
     last_words()
-    trio.run(serve, config)
+    for rebuilds in itertools.count(1):
+        try:
+            trio.run(serve, config)
+            break
+        except BaseException as error:
+            damage = next((cause for cause in causes(error) if isinstance(cause, DatabaseDamaged)), None)
+            if damage is None:
+                raise
+            if rebuilds == REBUILDS_MAX:
+                raise damage from error
+            structlog.get_logger().critical("service.beginning_anew", text=str(damage))
     return 0
 
 
@@ -99,7 +120,12 @@ async def serve(config: Config) -> None:
     address = own_address(config)
     profile = load_profile(config.profile)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with open_records(Path(config.paths.state), clock=now) as records, trio.open_nursery() as nursery:
+        progress = OpeningProgress()
+        opening = open_records(
+            Path(config.paths.state), clock=now, default_node=default_node(config, profile), progress=progress
+        )
+        async with opening as records, trio.open_nursery() as nursery:
+            progress.over()
             instrument = Instrument(config, profile, address, records)
             with (
                 instrument.bus.subscribe(patient_data=True) as events,
@@ -115,6 +141,7 @@ async def serve(config: Config) -> None:
                 watching.start_soon("audit trail", instrument.audit.run, audited)
                 watching.start_soon("audit sending", instrument.audit_sending.run)
                 watching.start_soon("event loop", instrument.lag.run)
+                watching.start_soon("records keeping", instrument.keeping.run)
                 watching.start_soon("certificates", watch_certificates, config, now, instrument.bus.publish)
                 start_hardware(hardware, instrument)
                 analysis.start_soon("analysis", instrument.analyse)
@@ -127,14 +154,42 @@ async def serve(config: Config) -> None:
                 watching.start_soon("watchdog", instrument.watchdog.run)
                 instrument.bus.publish(Event("service.ready", f"specular {__version__} ready on {address}"))
                 sd_notify(f"READY=1\nSTATUS=specular {__version__} on {address}")
-                await signals.__anext__()
-                tell_the_end(instrument)
+                await told_to_end(signals, instrument)
                 await front.end()
                 await instrument.captures_in.aclose()
                 await analysis.end(ANALYSIS_GRACE_S)
                 await delivery.end(DELIVERY_GRACE_S)
                 await hardware.end()
                 await watching.end()
+                if records.damage is not None:
+                    raise records.damage
+
+
+async def told_to_end(signals: AsyncIterator[int], instrument: Instrument) -> None:
+    """Wait for a signal, or for damage to the database, and say what ends now."""
+    async with trio.open_nursery() as waiting:
+        waiting.start_soon(_cancel_when, instrument.records.is_damaged, waiting.cancel_scope)
+        await anext(signals)
+        waiting.cancel_scope.cancel()
+    if instrument.records.damage is not None:
+        text = f"{instrument.records.damage}; the service begins anew and rebuilds it, what was captured is safe"
+        instrument.bus.publish(Event("records.damaged", text, level="alert"))
+    else:
+        sd_notify("STOPPING=1")
+    instrument.progress.is_ending = True
+    order = "console, analysis, delivery, hardware, records"
+    instrument.bus.publish(Event("service.stopping", f"ending: {order}"))
+
+
+async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()
+
+
+def default_node(config: Config, profile: Profile) -> str:
+    """Where instances go by themselves; empty for nowhere."""
+    is_sent = config.storage.host and config.storage.automatic and "storage" in profile.application_entity
+    return node_of("storage", config.storage).name if is_sent else ""
 
 
 def start_delivery(group: ServiceGroup, instrument: Instrument) -> None:
@@ -147,13 +202,6 @@ def start_delivery(group: ServiceGroup, instrument: Instrument) -> None:
     ):
         group.start_soon(name, instrument.late_imports.then, service)
     group.start_soon("retention", instrument.retention.run)
-
-
-def tell_the_end(instrument: Instrument) -> None:
-    instrument.progress.is_ending = True
-    sd_notify("STOPPING=1")
-    order = "console, analysis, delivery, hardware, records"
-    instrument.bus.publish(Event("service.stopping", f"ending: {order}"))
 
 
 async def open_console(instrument: Instrument, *, task_status: trio.TaskStatus[Path]) -> None:

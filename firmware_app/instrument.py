@@ -69,6 +69,8 @@ from firmware_app.services.printing_commands import PrintCommands
 from firmware_app.services.queue_commands import QueueCommands
 from firmware_app.services.queue_task import wake
 from firmware_app.services.recorder import run_recorder
+from firmware_app.services.records_commands import RecordsCommands
+from firmware_app.services.records_keeping import RecordsKeeping
 from firmware_app.services.retention import RetentionService, space_of
 from firmware_app.services.retention_rules import RetentionRules
 from firmware_app.services.status import StatusService
@@ -101,6 +103,7 @@ class Instrument:
         self.progress = ProgressTable(trio.current_time)
         self.watchdog = Watchdog(self.progress, self.bus.publish)
         self.late_imports = LateImports()
+        self.keeping = RecordsKeeping(records, self.bus.publish, now)
         self.stage: DeviceSlot[Stage] = DeviceSlot("stage", now)
         self.camera: DeviceSlot[Camera] = DeviceSlot("camera", now)
         self.hotplug = HotplugService((self.stage, self.camera), self.bus.publish)
@@ -169,6 +172,7 @@ class Instrument:
                 "lights": lambda: self.lights.detail,
                 "new devices": lambda: self.hotplug.detail,
                 "audit": lambda: self.audit_sending.detail,
+                "records": lambda: self.keeping.detail,
             },
             self.health,
         )
@@ -198,6 +202,7 @@ class Instrument:
             *lights,
             *calibration,
             *by_itself,
+            *RecordsCommands(self.keeping, self.records, operator).table(),
             *VerificationCommands(self.config, self.entities).table(),
             *HealthCommands(self.health).table(),
             *AuditCommands(self.audit, self.audit_sending, operator).table(),

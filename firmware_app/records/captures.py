@@ -32,6 +32,30 @@ VALUES (:capture_id, :revision, :saved_at, :numbers, :mosaic_file, :mosaic_sha25
 """
 
 
+def insert(
+    connection: sqlite3.Connection, capture: Capture, origin: documents.FrameOrigin, image: documents.StoredFile
+) -> None:
+    """In the caller's transaction."""
+    columns = asdict(capture)
+    columns |= {"gaze": _json(capture.gaze), "calibration": _json(capture.calibration)}
+    thickness = columns.pop("thickness") or dict.fromkeys(each.name for each in fields(CornealThickness))
+    columns.update(columns.pop("position"), **thickness, **asdict(origin), **asdict(image))
+    connection.execute(_INSERT_CAPTURE, columns)
+
+
+def insert_measurement(connection: sqlite3.Connection, sidecar: documents.MeasurementSidecar) -> None:
+    """In the caller's transaction."""
+    columns = {
+        "capture_id": sidecar.capture_id,
+        "revision": sidecar.revision,
+        "saved_at": sidecar.saved_at,
+        "numbers": documents.encode(sidecar.numbers).decode(),
+        "mosaic_file": None if sidecar.mosaic is None else sidecar.mosaic.file,
+        "mosaic_sha256": None if sidecar.mosaic is None else sidecar.mosaic.sha256,
+    }
+    connection.execute(_INSERT_MEASUREMENT, columns)
+
+
 class CaptureTable:
     def __init__(self, folders: ExamFolders, database: Database) -> None:
         self._folders = folders
@@ -80,14 +104,10 @@ class CaptureTable:
         pixels = encode_png(frame.pixels, frame.bits_stored)
         image = self._folders.stored_file(exam.exam_id, image_name, pixels)
         origin = documents.FrameOrigin(frame.sequence, frame.monotonic_ns)
-        sidecar = documents.encode(documents.CaptureSidecar(exam, capture, origin, image))
+        sidecar = documents.encode_sidecar(documents.CaptureSidecar(exam, capture, origin, image))
         contents = {image_name: pixels, sidecar_name: sidecar}
         with self._folders.files_with_rows(exam.exam_id, contents) as connection:
-            columns = asdict(capture)
-            columns |= {"gaze": _json(capture.gaze), "calibration": _json(capture.calibration)}
-            thickness = columns.pop("thickness") or dict.fromkeys(each.name for each in fields(CornealThickness))
-            columns.update(columns.pop("position"), **thickness, **asdict(origin), **asdict(image))
-            connection.execute(_INSERT_CAPTURE, columns)
+            insert(connection, capture, origin, image)
 
     def capture(self, capture_id: str) -> Capture:
         return _capture(self._row(capture_id))
@@ -123,19 +143,10 @@ class CaptureTable:
             mosaic = self._folders.stored_file(exam_id, mosaic_name, contents[mosaic_name])
         numbers = documents.numbers_of(measurement, edit)
         saved_at = now.isoformat(timespec="milliseconds")
-        contents[sidecar_name] = documents.encode(
-            documents.MeasurementSidecar(exam_id, capture_id, revision, saved_at, numbers, mosaic)
-        )
-        columns = {
-            "capture_id": capture_id,
-            "revision": revision,
-            "saved_at": saved_at,
-            "numbers": documents.encode(numbers).decode(),
-            "mosaic_file": None if mosaic is None else mosaic.file,
-            "mosaic_sha256": None if mosaic is None else mosaic.sha256,
-        }
+        sidecar = documents.MeasurementSidecar(exam_id, capture_id, revision, saved_at, numbers, mosaic)
+        contents[sidecar_name] = documents.encode_sidecar(sidecar)
         with self._folders.files_with_rows(exam_id, contents) as connection:
-            connection.execute(_INSERT_MEASUREMENT, columns)
+            insert_measurement(connection, sidecar)
         return revision
 
     def measurement(self, capture_id: str) -> Measurement | None:

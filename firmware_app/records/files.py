@@ -59,6 +59,39 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
         raise
 
 
+def replace_file(path: Path, data: bytes) -> None:
+    """Write the file durably in the place of what is there, if anything; on a `StorageFault` one of both is whole."""
+    temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
+    written: list[Path] = []
+    try:
+        _write_flushed(temporary, data, written)
+        with _naming(path):
+            temporary.replace(path)
+        flush_folder(path.parent)
+    except BaseException:
+        remove_files(written)
+        raise
+
+
+def flush_file(path: Path) -> None:
+    """What others have written into it is on the disk when this returns."""
+    with _naming(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def rename(path: Path, to: Path) -> None:
+    """Durably, also from one folder to another."""
+    with _naming(path):
+        path.rename(to)
+    flush_folder(to.parent)
+    if to.parent != path.parent:
+        flush_folder(path.parent)
+
+
 def _write_flushed(path: Path, data: bytes, written: list[Path]) -> None:
     with _naming(path):
         # O_TRUNC, not O_EXCL: a temporary file of this name can only be the rest of a crash.

@@ -1,14 +1,15 @@
 """Exams whose files are removed after every archive has committed to them. `RemovalTable` synchronous, in the thread.
 
 The row says "removed" before the first file goes: a crash in between leaves files that are removed at the next start,
-never a row whose files are missing. What stays of an exam is its rows, and in its folder exam.json and removed.json,
-from which a rebuilt database knows what was here. Whether an exam may go is asked again in the transaction that
-removes it.
+never a row whose files are missing. What stays of an exam is its rows, and in its folder exam.json, end.json and
+removed.json, from which a rebuilt database knows what was here. Whether an exam may go is asked again in the
+transaction that removes it.
 """
 
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,11 +21,11 @@ from firmware_app.model import CommitmentState, DeliveryState
 from firmware_app.records import documents, files
 from firmware_app.records.database import Call, Database
 from firmware_app.records.errors import ExamRemoved, StorageFault
-from firmware_app.records.folders import PICTURES_FOLDER, ExamFolders
+from firmware_app.records.folders import END_FILE, EXAM_FILE, PICTURES_FOLDER, REMOVED_FILE, ExamFolders
 from firmware_app.records.schema import clock_text
 from firmware_app.records.steering import Tally
 
-EXAM_SIDECAR, REMOVED_SIDECAR = "exam.json", "removed.json"
+_STAYS = (EXAM_FILE, END_FILE, REMOVED_FILE)
 
 # Every instance stored and committed to at every node that it was meant for, and no film of it still to be printed.
 # `enough` are the nodes where storing it is all that is asked, because nobody there commits to anything.
@@ -50,6 +51,13 @@ _NOTE = "INSERT INTO removals (exam_id, removed_at, reason, files_left) VALUES (
 _SAY = """
 UPDATE deliveries SET removed_at = :now
 WHERE sop_instance_uid IN (SELECT sop_instance_uid FROM objects WHERE exam_id = :exam)
+"""
+# Of a database that is rebuilt: the rest of the files goes when it is opened.
+_TAKE_UP = "INSERT INTO removals (exam_id, removed_at, reason, files_left) VALUES (:exam, :at, :reason, 1)"
+# An older copy may have them on their way: they have arrived, or they would not have been removed.
+_ARRIVED = """
+UPDATE deliveries SET state = 'stored', next_attempt_at = '', removed_at = :at
+WHERE node <> '' AND sop_instance_uid IN (SELECT sop_instance_uid FROM objects WHERE exam_id = :exam)
 """
 _DONE = "UPDATE removals SET files_left = 0, freed_bytes = :freed WHERE exam_id = :exam"
 _UNFINISHED = "SELECT exam_id FROM removals WHERE files_left = 1"
@@ -91,6 +99,13 @@ class Removal:
     freed_bytes: int
     files_left: bool
     instances: tuple[str, ...]
+
+
+def insert(connection: sqlite3.Connection, sidecar: documents.RemovalSidecar) -> None:
+    """In the caller's transaction: what a rebuild finds of a removed exam. What is left of its files is to go."""
+    values = {"exam": sidecar.exam_id, "at": sidecar.removed_at, "reason": sidecar.reason}
+    connection.execute(_TAKE_UP, values)
+    connection.execute(_ARRIVED, values)
 
 
 class RemovalTable:
@@ -174,7 +189,7 @@ class RemovalTable:
             with suppress(FileNotFoundError):
                 (folder / PICTURES_FOLDER).rmdir()
             self._write_sidecar(folder, exam_id)
-            freed += _remove_all(folder, keep=(EXAM_SIDECAR, REMOVED_SIDECAR))
+            freed += _remove_all(folder, keep=_STAYS)
         with self._database.transaction() as connection:
             connection.execute(_DONE, {"exam": exam_id, "freed": freed})
 
@@ -182,7 +197,7 @@ class RemovalTable:
         removal = self.removal(exam_id)
         assert removal is not None
         sidecar = documents.RemovalSidecar(exam_id, removal.removed_at, removal.reason, removal.instances)
-        files.write_files(folder, {REMOVED_SIDECAR: documents.encode(sidecar)})
+        files.replace_file(folder / REMOVED_FILE, documents.encode_sidecar(sidecar))
 
 
 def _remove_all(folder: Path, keep: tuple[str, ...] = ()) -> int:

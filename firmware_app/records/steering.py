@@ -82,9 +82,11 @@ class Tally:
 
 
 class Steering:
-    def __init__(self, database: Database, queue: DeliveryQueue) -> None:
+    def __init__(self, database: Database, queue: DeliveryQueue, note: Callable[[str, str], None]) -> None:
+        """`note` writes beside an instance that it goes to that node, too."""
         self._database = database
         self._queue = queue
+        self._note = note
 
     # ------------------------------------------------------------------------------------------- looking
 
@@ -133,7 +135,10 @@ class Steering:
                 connection.execute(_REDIRECT, values | {"reason": reason})
             return row["sop_instance_uid"], to
 
-        return self._decide(chosen, _UNDELIVERED, move, now, but_not=to)
+        decided = self._decide(chosen, _UNDELIVERED, move, now, but_not=to)
+        for delivery in decided.deliveries:
+            self._note(delivery.sop_instance_uid, delivery.node)
+        return decided
 
     @staticmethod
     def _each(update: str, connection: sqlite3.Connection, row: sqlite3.Row, at: str) -> tuple[str, str]:

@@ -13,7 +13,7 @@ who was told of a capture can lose it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -36,25 +36,26 @@ from firmware_app.model import (
     Position,
 )
 from firmware_app.progress import DISK_S, idle, working
-from firmware_app.records import files
+from firmware_app.records import history
 from firmware_app.records.captures import CaptureTable
 from firmware_app.records.commitments import CommitmentRecords, CommitmentTable
 from firmware_app.records.contacts import ContactRecords, ContactTable
-from firmware_app.records.database import Database, open_database
+from firmware_app.records.database import Database
 from firmware_app.records.documents import ObjectRecord
-from firmware_app.records.errors import RecordConflict, StorageFault
+from firmware_app.records.errors import DatabaseDamaged, RecordConflict, StorageFault
 from firmware_app.records.exams import ExamTable
-from firmware_app.records.folders import EXAMS_FOLDER, ExamFolders
+from firmware_app.records.folders import ExamFolders
+from firmware_app.records.history import ExamSummary
 from firmware_app.records.instances import InstanceTable
 from firmware_app.records.mpps import MppsMessage, MppsQueue, MppsRecords
+from firmware_app.records.opening import DATABASE_NAME as DATABASE_NAME
+from firmware_app.records.opening import Notice, mark_damaged, open_state
 from firmware_app.records.print_jobs import PrintQueue, PrintRecords
 from firmware_app.records.queue import DeliveryQueue, Outgoing
 from firmware_app.records.removals import RemovalRecords, RemovalTable
+from firmware_app.records.soundness import Soundness
 from firmware_app.records.statistics import StatisticsRecords, StatisticsTable
 from firmware_app.records.steering import Steering, SteeringRecords
-
-DATABASE_NAME = "records.sqlite3"
-LOCK_NAME = "lock"
 
 T = TypeVar("T")
 
@@ -95,7 +96,13 @@ class Records:
         database: Database,
         clock: Callable[[], datetime],
         one_at_a_time: trio.CapacityLimiter,
+        notices: tuple[Notice, ...] = (),
     ) -> None:
+        self.notices = notices  # what happened at opening
+        self.damage: DatabaseDamaged | None = None
+        self.is_damaged = trio.Event()  # the database: the records should be opened again, which rebuilds it
+        self._state_dir = state_dir
+        self._database = database
         self._folders = ExamFolders(state_dir, database)
         self._exams = ExamTable(self._folders, database)
         self._captures = CaptureTable(self._folders, database)
@@ -109,9 +116,11 @@ class Records:
         self.print_jobs = PrintRecords(self._call, PrintQueue(database), clock)
         self._removals = RemovalTable(self._folders, database)
         self.removals = RemovalRecords(self._call, self._removals, clock)
-        self.steering = SteeringRecords(self._call, Steering(database, self._queue), clock)
+        steering = Steering(database, self._queue, self._instances.note_node)
+        self.steering = SteeringRecords(self._call, steering, clock)
         self.statistics = StatisticsRecords(self._call, StatisticsTable(database))
         self.contacts = ContactRecords(self._call, ContactTable(database))
+        self.soundness = Soundness(self._guarded, state_dir, database.path, clock)
         self.turn = Turn(one_at_a_time, trio.current_time())
 
     async def _call(self, work: Callable[[], T]) -> T:
@@ -119,17 +128,27 @@ class Records:
             await self._one_at_a_time.acquire()
         try:
             with working("the disk", DISK_S), self.turn.taken():
-                return await trio.to_thread.run_sync(work, limiter=self._thread)
+                return await self._guarded(partial(trio.to_thread.run_sync, work, limiter=self._thread))
         finally:
             self._one_at_a_time.release()
+
+    async def _guarded(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Damage is noted before it is told: whoever hears of it may end, and the next opening rebuilds."""
+        try:
+            return await call()
+        except DatabaseDamaged as damage:
+            self.damage = damage
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(mark_damaged, self._state_dir, damage)
+            self.is_damaged.set()
+            raise
 
     def now(self) -> datetime:
         """The clock by which the queue is ordered in time."""
         return self._clock()
 
     async def recover(self) -> None:
-        """After opening: remove what a crash left half written, queue again what it left as sending."""
-        await self._call(self._folders.tidy)
+        """After opening: queue again what a crash left as sending, go on removing what it left of removed exams."""
         with contextlib.suppress(StorageFault):  # what stays is tried again when room is made
             await self._call(self._removals.finish)
         await self._call(partial(self._queue.requeue_interrupted, None, self._clock()))
@@ -168,6 +187,10 @@ class Records:
     async def exams(self, limit: int = 100) -> list[Exam]:
         """Newest first."""
         return await self._call(partial(self._exams.newest, limit))
+
+    async def history(self, patient_id: str = "", limit: int = 20) -> list[ExamSummary]:
+        """Newest first, each with its captures and where its instances stand; of one patient or of all."""
+        return await self._call(partial(history.newest, self._database, patient_id, limit))
 
     async def unfinished_exams(self, limit: int = 20) -> list[Exam]:
         """Begun and never closed, newest first."""
@@ -381,26 +404,22 @@ async def open_records(
     state_dir: Path,
     *,
     clock: Callable[[], datetime] = local_now,
+    default_node: str = "",
+    progress: Callable[[str], None] = lambda text: None,
 ) -> AsyncIterator[Records]:
-    """Open the state folder, creating, checking and migrating what is needed; close it with the scope.
+    """Open the state folder, creating, checking, rebuilding and migrating what is needed; close it with the scope.
 
-    What a crash left as sending is queued again. Raises `StateLocked`, `SchemaTooNew`, `DatabaseDamaged` or
-    `StorageFault`.
+    What a crash left as sending is queued again. A damaged database is rebuilt, which `progress` is told step by step,
+    in a worker thread; `default_node` is where instances then go whose sidecars are too old to say it. Raises
+    `StateLocked`, `SchemaTooNew`, `StorageFault`, or `DatabaseDamaged` where rebuilding does not help.
     """
     one_at_a_time = trio.CapacityLimiter(1)
-    opened, database = await trio.to_thread.run_sync(_open, state_dir, limiter=one_at_a_time)
+    opening = partial(open_state, state_dir, clock(), default_node, progress)
+    opened = await trio.to_thread.run_sync(opening, limiter=one_at_a_time)
     try:
-        records = Records(state_dir, database, clock, one_at_a_time)
+        records = Records(state_dir, opened.database, clock, one_at_a_time, tuple(opened.notices))
         await records.recover()
         yield records
     finally:
         with trio.CancelScope(shield=True):
-            await trio.to_thread.run_sync(opened.close, limiter=one_at_a_time)
-
-
-def _open(state_dir: Path) -> tuple[contextlib.ExitStack, Database]:
-    with contextlib.ExitStack() as stack:
-        files.make_folder(state_dir / EXAMS_FOLDER)
-        stack.enter_context(files.folder_lock(state_dir / LOCK_NAME))
-        database = stack.enter_context(open_database(state_dir / DATABASE_NAME))
-        return stack.pop_all(), database
+            await trio.to_thread.run_sync(opened.stack.close, limiter=one_at_a_time)

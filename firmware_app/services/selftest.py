@@ -32,11 +32,14 @@ from firmware_app.net.node import ANY_ADDRESS, Node, Timeouts
 from firmware_app.net.transport import connect
 from firmware_app.net.verification import echo
 from firmware_app.profiles import Profile
+from firmware_app.records.errors import StorageFault
+from firmware_app.records.rebuild_report import unacknowledged
 from firmware_app.services.calibration import Calibrations
 from firmware_app.services.causes import in_one_line
 from firmware_app.services.devices import open_camera, open_stage
 from firmware_app.services.kernel_clock import is_synchronised
 from firmware_app.services.peers import contexts_of, local_entity, node_of
+from firmware_app.services.records_keeping import NOT_ACKNOWLEDGED
 from firmware_app.services.running_service import NoService, ask_service
 from firmware_app.services.scale import scale_of
 from hw.abc import Identity
@@ -136,6 +139,7 @@ def checks_of(config: Config, profile: Profile) -> tuple[Check, ...]:
         Check("profile", check_profile),
         Check("clock", check_clock),
         Check("disk", check_disk),
+        Check("records", check_records),
         Check("interface", check_interface),
         Check("port", check_port),
         Check("tls", check_tls),
@@ -221,6 +225,18 @@ def _write_and_measure(folder: Path, surroundings: Surroundings) -> int:
         file.flush()
         os.fsync(file.fileno())
     return surroundings.free_bytes(folder)
+
+
+async def check_records(bench: Bench) -> Outcome:
+    """Whether the database had to be rebuilt and nobody has said that he knows; read beside a running service."""
+    folder = Path(bench.config.paths.state)
+    try:
+        reports = await trio.to_thread.run_sync(unacknowledged, folder, abandon_on_cancel=True)
+    except StorageFault as error:
+        return failed(str(error))
+    if reports:
+        return failed("; ".join(f"{report.short}; {NOT_ACKNOWLEDGED}" for report in reports))
+    return passed("no rebuild of the database is waiting to be acknowledged")
 
 
 async def check_interface(bench: Bench) -> Outcome:

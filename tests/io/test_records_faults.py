@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from failing_sqlite import make_sqlite_fail
-from records_material import CAPTURED, NODE, exam_of, frame_of, instance
+from records_material import CAPTURED, NODE, exam_of, frame_of, instance, uid_of
 
 from firmware_app.model import CALCULATION_FAILURE, DeliveryState, Measurement, Quality, Refusal
 from firmware_app.records.database import open_database
@@ -149,7 +149,7 @@ SQLITE_FAULTS = [
     ("BEGIN", sqlite3.SQLITE_BUSY, StorageFault, False),
     ("INSERT", sqlite3.SQLITE_READONLY, StorageFault, False),
     ("INSERT", sqlite3.SQLITE_IOERR_READ, StorageFault, False),
-    ("INSERT", sqlite3.SQLITE_CORRUPT_INDEX, DatabaseDamaged, False),
+    ("INSERT", sqlite3.SQLITE_CORRUPT_INDEX, DatabaseDamaged, True),
     ("INSERT", sqlite3.SQLITE_MISUSE, sqlite3.OperationalError, False),
     ("COMMIT", sqlite3.SQLITE_FULL, StorageFault, False),
     ("COMMIT", sqlite3.SQLITE_IOERR_FSYNC, CommitUncertain, True),
@@ -178,6 +178,24 @@ async def test_what_sqlite_says_and_what_it_means(
         assert (files_below(tmp_path) == files_before) is not files_stay
         await records.save_object("exam-1", None, **instance(1), enqueue_for=NODE)
         assert (await records.counts())[DeliveryState.QUEUED] == 1
+        assert (tmp_path / "exams" / "exam-1" / f"{uid_of(1)}.dcm").exists()
+
+
+async def test_files_of_an_uncertain_commit_stay_until_the_next_commit_has_succeeded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing_sqlite = make_sqlite_fail(monkeypatch)
+    async with open_records(tmp_path) as records:
+        await records.begin_exam(exam_of())
+        files_before = files_below(tmp_path)
+        failing_sqlite("COMMIT", sqlite3.SQLITE_IOERR_FSYNC)
+        for _ in range(2):
+            with pytest.raises(CommitUncertain):
+                await new_capture(records)
+        assert len(files_below(tmp_path) - files_before) == 4
+        failing_sqlite("", 0)
+        capture = await records.save_capture(exam_of(), frame_of(7), **CAPTURED)
+        assert {path.stem for path in files_below(tmp_path) - files_before} == {capture.capture_id}
 
 
 async def test_a_read_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

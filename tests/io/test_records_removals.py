@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -17,11 +18,12 @@ from firmware_app.records.documents import ExamSidecar, RemovalSidecar
 from firmware_app.records.errors import ExamRemoved, StorageFault
 from firmware_app.records.removals import SafeWhen
 from firmware_app.records.steering import Chosen
-from firmware_app.records.store import Records, open_records
+from firmware_app.records.store import DATABASE_NAME, Records, open_records
 from firmware_app.services.standing import Standing, standing_of
 
 STRICT = SafeWhen()
 SENT = ("sending", "stored", "committed")
+STAYS = {"exam.json", "end.json", "removed.json"}
 
 
 async def sent(records: Records, number: int, *steps: str, node: str = NODE) -> None:
@@ -147,7 +149,7 @@ async def test_what_goes_and_what_stays_of_an_exam(tmp_path: Path) -> None:
         assert removal is not None
         assert removal.instances == (uid_of(11), uid_of(12))
         assert (removal.files_left, removal.freed_bytes > 400) == (False, True)
-        assert names(tmp_path, 1) == {"exam.json", "removed.json"}
+        assert names(tmp_path, 1) == STAYS
         assert names(tmp_path, 2) == before
         assert await may_go(records) == ["exam-2"]
         (capture,) = await records.captures("exam-1")
@@ -190,7 +192,7 @@ async def test_broken_off_at_every_file_it_is_finished_later(
         await exam(records, 1, steps=" ".join(SENT))
         await exam(records, 2)
         others = names(tmp_path, 2)
-        assert len(names(tmp_path, 1) - {"exam.json", "pictures"}) == 8
+        assert len(names(tmp_path, 1) - {"exam.json", "end.json", "pictures"}) == 8
         monkeypatch.setattr(Path, "unlink", unlink_some)
         with pytest.raises(Killed if how == "killed" else StorageFault):
             await records.removals.remove("exam-1", "to make room", STRICT)
@@ -202,7 +204,7 @@ async def test_broken_off_at_every_file_it_is_finished_later(
         assert await records.removals.finish() == []
         removal = await records.removals.removal("exam-1")
         assert removal is not None and not removal.files_left
-        assert names(tmp_path, 1) == {"exam.json", "removed.json"}
+        assert names(tmp_path, 1) == STAYS
         assert names(tmp_path, 2) == others
         await records.verify_object(uid_of(21))
 
@@ -218,9 +220,9 @@ def counted(path, missing_ok=False):
         os.kill(os.getpid(), signal.SIGKILL)
     left[0] -= 1
     unlink(path, missing_ok)
-Path.unlink = counted
 async def main():
     async with open_records(state) as records:
+        Path.unlink = counted
         await records.removals.remove("exam-1", "to make room", SafeWhen())
 trio.run(main)
 """
@@ -235,9 +237,50 @@ async def test_a_process_killed_while_it_removes(tmp_path: Path, files_before: i
     done = await trio.run_process(command, env={**os.environ, "PYTHONPATH": os.getcwd()}, check=False)
     assert done.returncode == -signal.SIGKILL
     async with open_records(tmp_path, clock=StandingClock()) as records:
-        assert names(tmp_path, 1) == {"exam.json", "removed.json"}
+        assert names(tmp_path, 1) == STAYS
         await records.verify_object(uid_of(21))
         assert (await records.deliveries(exam_id="exam-1"))[0].removed_at
+
+
+@pytest.mark.parametrize("steps_before", [5, 7, 100])
+@pytest.mark.parametrize("copied", [False, True], ids=["from sidecars", "from an older copy"])
+async def test_a_rebuilt_database_knows_what_was_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps_before: int, copied: bool
+) -> None:
+    """Also where the removal was broken off: nothing of the exam comes back, nothing of it is sent again."""
+    left = [steps_before]
+    unlink = Path.unlink
+
+    def unlink_some(path: Path, missing_ok: bool = False) -> None:
+        if left[0] == 0:
+            raise Killed
+        left[0] -= 1
+        unlink(path, missing_ok)
+
+    async with open_records(tmp_path, clock=StandingClock()) as records:
+        await exam(records, 1)
+        if copied:
+            await records.soundness.keep_copy()
+        for number in (11, 12):
+            await sent(records, number, *SENT)
+        monkeypatch.setattr(Path, "unlink", unlink_some)
+        with suppress(Killed):
+            await records.removals.remove("exam-1", "to make room", STRICT)
+        monkeypatch.setattr(Path, "unlink", unlink)
+    (tmp_path / DATABASE_NAME).write_bytes(b"no database at all" * 1000)
+    async with open_records(tmp_path, clock=StandingClock(), default_node=NODE) as records:
+        (report,) = await records.soundness.rebuilds()
+        assert report.problem_count == 0, report.problems
+        assert await records.exam("exam-1") == exam_of(1)
+        assert await records.exam_is_finished("exam-1")
+        removal = await records.removals.removal("exam-1")
+        assert removal is not None and (removal.reason, removal.files_left) == ("to make room", False)
+        assert names(tmp_path, 1) == STAYS
+        assert await records.next_due(NODE) == []
+        rows = await records.deliveries(exam_id="exam-1")
+        assert [standing_of(row) for row in rows] == [Standing.REMOVED] * (2 if copied else 0)
+    async with open_records(tmp_path, clock=StandingClock(), default_node=NODE) as records:
+        assert records.notices == ()
 
 
 async def test_what_blocks_is_counted_in_exams(tmp_path: Path) -> None:
