@@ -1,4 +1,4 @@
-"""What builds the virtual machine of deploy/kernel-bench: the archive as the kernel reads it, modules in order."""
+"""What builds the virtual machines of the benches: the archive as the kernel reads it, modules in order."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from deploy.kernel_bench.archive import Initramfs
-from deploy.kernel_bench.kernel import add_with_needs, module_name, needs_of
+from deploy.virtual_machine.archive import Initramfs
+from deploy.virtual_machine.kernel import add_with_needs, module_name, needs_of
 
 
 def entries(data: bytes) -> dict[str, tuple[int, tuple[int, int], bytes]]:
