@@ -30,7 +30,7 @@ class Torn:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """`position` entries were taken; of the volatile ones among them those `kept`, and part of one, are on the medium."""
+    """`position` entries were taken; of the volatile ones those `kept`, and part of one, are on the medium."""
 
     position: int
     kind: Kind

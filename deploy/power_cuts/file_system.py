@@ -31,7 +31,9 @@ def require_programs() -> None:
     """Raises `FileSystemError`."""
     missing = [name for name in PROGRAMS if _program(name) is None]
     if missing:
-        raise FileSystemError(f"{', '.join(missing)} not here; on Debian: apt install --no-install-recommends e2fsprogs")
+        raise FileSystemError(
+            f"{', '.join(missing)} not here; on Debian: apt install --no-install-recommends e2fsprogs"
+        )
 
 
 def make_disk(path: Path) -> None:

@@ -40,7 +40,7 @@ from firmware_app.console.protocol import (
 from firmware_app.model import Event
 from firmware_app.records.files import digest
 
-SILENCE_S = 120.0  # emulated processors; a bound, not an expectation
+SILENCE_S = 300.0  # emulated processors; a bound, not an expectation
 
 
 class Refused(Exception):
@@ -162,7 +162,10 @@ class Operator:
 
     def _next_line(self) -> bytes:
         while not self._lines:
-            chunk = self._sock.recv(65536)
+            try:
+                chunk = self._sock.recv(65536)
+            except TimeoutError as error:
+                raise Refused(f"the service says nothing for {SILENCE_S:.0f} s") from error
             if not chunk:
                 raise Refused("the service closed the console")
             self._lines.extend(self._splitter.feed(chunk))

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
+from deploy.power_cuts.configuration import PICTURES, UM_PER_PX
 from deploy.power_cuts.file_system import make_disk
 from deploy.virtual_machine.contents import Contents
 from deploy.virtual_machine.machine import Machine
+from hw.sim.mosaic import Window, build_mosaic
 
 CONTENTS = Contents(
     modules=("virtio_pci", "virtio_blk", "crc32c_generic", "ext4"),
@@ -31,6 +38,25 @@ CONTENTS = Contents(
 )
 
 
+# Enough for some 70 cells: emulated processors measure them in seconds.
+PICTURE_ROWS, PICTURE_COLUMNS, PICTURE_COUNT = 200, 240, 6
+SEED, BORDER_UM = 6, 1.5
+
+
+def pictures() -> dict[str, bytes]:
+    """What the camera plays: places of a rendered cornea, by their path in the machine."""
+    cornea = build_mosaic(SEED)
+    found = {}
+    for number in range(PICTURE_COUNT):
+        place_um = number * PICTURE_COLUMNS * UM_PER_PX
+        window = Window(place_um, 0.0, PICTURE_ROWS, PICTURE_COLUMNS, UM_PER_PX)
+        pixels = 60 + 130 * (1 - np.exp(-cornea.border_distance_um(window) / BORDER_UM))
+        stream = io.BytesIO()
+        Image.fromarray(pixels.astype(np.uint8)).save(stream, "png")
+        found[f"{PICTURES}/{number}.png"] = stream.getvalue()
+    return found
+
+
 class NotRecorded(Exception):
     """The exams in the machine did not come to their end."""
 
@@ -43,9 +69,13 @@ class Recording:
         self.before = folder / "before.img"
         self.log = folder / "writes.log"
 
+    @property
+    def is_there(self) -> bool:
+        return self.log.exists() and self.before.exists()
+
     def record(self, exams: int, synchronous: str, timeout_s: float, tell: Callable[[str], None]) -> None:
         """Raises `CannotBuild`, `FileSystemError` or `NotRecorded`."""
-        machine = Machine(self.folder, CONTENTS)
+        machine = Machine(self.folder, replace(CONTENTS, more=pictures()))
         tell(machine.built)
         make_disk(self.before)
         disk = self.folder / "disk.img"
@@ -56,7 +86,8 @@ class Recording:
         disk.unlink()
         machine.remove()
         if status:
-            raise NotRecorded(f"the exams ended with {status}")
+            self.log.unlink()
+            raise NotRecorded(f"the exams in the machine ended with {status}")
 
     def _devices(self, disk: Path) -> list[str]:
         """A virtio disk with a volatile write cache; its writes and flushes pass the filter.

@@ -38,18 +38,25 @@ async def look(state_dir: Path, told: Sequence[Told]) -> Survivors:
     """Opens the records as the service does after the power comes back, repairs included."""
     try:
         async with open_records(state_dir) as records:
-            damaged = [problem async for problem in _damaged(records, state_dir)]
+            damaged = [problem async for problem in _damaged(records)]
             whole = _Whole(records, state_dir)
             await whole.read()
             lost = [words for each in told if (words := await whole.missing(each))]
+            damaged += half_written(state_dir)
             return Survivors(tuple(damaged), tuple(lost))
     except RecordsError as error:
         everything = tuple(f"{type(each).__name__}: the records cannot be opened" for each in told)
         return Survivors((f"cannot be opened: {error}",), everything)
 
 
-async def _damaged(records: Records, state_dir: Path) -> AsyncIterator[str]:
-    """Every file that a row names must be what the row says, and nothing half written may be left."""
+def half_written(state_dir: Path) -> list[str]:
+    """Opening the records removes what a crash left half written."""
+    left = state_dir.rglob(f"*{files.TEMPORARY_SUFFIX}")
+    return [f"{path.relative_to(state_dir)} is left half written" for path in left]
+
+
+async def _damaged(records: Records) -> AsyncIterator[str]:
+    """Every file that a row names must be what the row says."""
     for exam in await records.exams(EVERYTHING):
         for capture in await records.captures(exam.exam_id):
             try:
@@ -62,8 +69,6 @@ async def _damaged(records: Records, state_dir: Path) -> AsyncIterator[str]:
                 await records.verify_object(instance.sop_instance_uid)
             except FileDamaged as error:
                 yield f"instance {instance.sop_instance_uid}: {error}"
-    for path in state_dir.rglob(f"*{files.TEMPORARY_SUFFIX}"):
-        yield f"{path.relative_to(state_dir)} is left half written"
 
 
 class _Whole:

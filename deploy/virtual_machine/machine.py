@@ -39,7 +39,9 @@ class Machine:
             reason = f"the machine is an x86-64 one and takes this Python with it: not on {platform.machine()}"
             raise CannotBuild(reason)
         if shutil.which(QEMU) is None:
-            raise CannotBuild(f"{QEMU} is not here; on Debian: apt install --no-install-recommends qemu-system-x86 seabios")
+            raise CannotBuild(
+                f"{QEMU} is not here; on Debian: apt install --no-install-recommends qemu-system-x86 seabios"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         self.image, self.initramfs = folder / "vmlinuz", folder / "initramfs"
         try:
