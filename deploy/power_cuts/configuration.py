@@ -20,7 +20,7 @@ def configuration_text(
     The camera is a folder: emulated processors are too slow to render an eye for each frame.
     """
     archive, information_system = _node(hospital["archive"]), _node(hospital["worklist"])
-    tables = {
+    tables: dict[str, dict[str, object]] = {
         "instrument": {"operator": "Power^Cut", "port": port},
         "network": {"interface": "lo"},
         "storage": {**archive, "modality": "OP", "retry_first_s": 0.5},

@@ -48,11 +48,11 @@ def unpack(package: Path, wanted: Sequence[str]) -> Kernel:
         assert reading.stdout is not None
         with tarfile.open(fileobj=reading.stdout, mode="r|") as archive:
             for member in archive:
-                name = Path(member.name)
-                if member.isfile() and name.name.startswith("vmlinuz-"):
-                    image, version = _content(archive, member), name.name.removeprefix("vmlinuz-")
-                elif member.isfile() and ".ko" in name.suffixes:
-                    files[module_name(name)] = _content(archive, member)
+                path = Path(member.name)
+                if member.isfile() and path.name.startswith("vmlinuz-"):
+                    image, version = _content(archive, member), path.name.removeprefix("vmlinuz-")
+                elif member.isfile() and ".ko" in path.suffixes:
+                    files[module_name(path)] = _content(archive, member)
     if not image or not set(wanted) <= files.keys():
         missing = ", ".join(sorted({"vmlinuz"} - {"vmlinuz" if image else ""} | set(wanted) - files.keys()))
         raise KernelError(f"{package.name} has no {missing}")

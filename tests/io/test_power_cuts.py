@@ -150,10 +150,14 @@ async def test_a_later_edit_is_not_there(tmp_path: Path) -> None:
     assert lost.startswith("measurement 3 of")
 
 
+def shorten_image(state: Path) -> None:
+    (image,) = state.glob("exams/exam-1/*-L-*.png")
+    image.write_bytes(image.read_bytes()[:-1])
+
+
 async def test_a_file_that_is_not_what_its_row_says_is_damage(tmp_path: Path) -> None:
     told = await an_exam(tmp_path)
-    (image,) = tmp_path.glob("exams/exam-1/*-L-*.png")
-    image.write_bytes(image.read_bytes()[:-1])
+    shorten_image(tmp_path)
     found = await look(tmp_path, told)
     assert len(found.damaged) == len(found.lost) == 1
 
