@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 PICTURES = "/pictures"  # what the camera plays
+MEASURED = "/measured.pickle"  # what the analysis says of them
 RUNTIME = Path("/tmp/around/run")
 UM_PER_PX = 0.85
 

@@ -1,6 +1,6 @@
 """In the machine: the service with its state on the data disk, simulated instrument and hospital beside it, and exams.
 
-    python -m deploy.power_cuts.exams DISK MOUNTED EXAMS [SYNCHRONOUS]
+    python -m deploy.power_cuts.exams DISK MOUNTED EXAMS SYNCHRONOUS
 
 What is not the service's state lies in memory: archive, logs, configuration, console.
 """
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from deploy.power_cuts.configuration import RUNTIME, configuration_text
+from deploy.power_cuts.configuration import MEASURED, RUNTIME, configuration_text
 from deploy.power_cuts.file_system import FILE_SYSTEM_BYTES
 from deploy.power_cuts.operator import Notes, Operator, Refused, at_the_console
 from deploy.virtual_machine.first_program import PROJECT, say
@@ -85,10 +85,10 @@ def surroundings(state: Path) -> Iterator[Path]:
 
 @contextmanager
 def service(configuration: Path, synchronous: str) -> Iterator[None]:
-    """The product's service, or the control's, answering at its console."""
-    program = [f"{PROJECT}/tests/relaxed_service.py", synchronous] if synchronous else ["-m", "firmware_app"]
+    """Answering at its console."""
+    program = [sys.executable, f"{PROJECT}/tests/power_service.py", synchronous, MEASURED]
     with LOG.open("wb") as stderr:
-        process = subprocess.Popen([sys.executable, *program, "run", "--config", str(configuration)], stderr=stderr)
+        process = subprocess.Popen([*program, "run", "--config", str(configuration)], stderr=stderr)
     try:
         give_up_s = time.monotonic() + READY_S
         while not answers(CONSOLE):
@@ -105,7 +105,7 @@ def service(configuration: Path, synchronous: str) -> Iterator[None]:
             process.wait()
 
 
-def main(disk: str, mounted: str, exams: str, synchronous: str = "") -> int:
+def main(disk: str, mounted: str, exams: str, synchronous: str) -> int:
     state = Path(mounted) / "state"
     try:
         with (

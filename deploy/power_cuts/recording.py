@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
-from deploy.power_cuts.configuration import PICTURES, UM_PER_PX
 from deploy.power_cuts.file_system import make_disk
+from deploy.power_cuts.pictures import pictures
 from deploy.virtual_machine.contents import Contents
 from deploy.virtual_machine.machine import Machine
-from hw.sim.mosaic import Window, build_mosaic
 
 CONTENTS = Contents(
     modules=("virtio_pci", "virtio_blk", "crc32c_generic", "ext4"),
@@ -36,25 +31,6 @@ CONTENTS = Contents(
     project=("firmware_app", "hw", "tests", "deploy/virtual_machine", "deploy/power_cuts"),
     first_program=Path(__file__).parent / "guest.py",
 )
-
-
-# Enough for some 70 cells: emulated processors measure them in seconds.
-PICTURE_ROWS, PICTURE_COLUMNS, PICTURE_COUNT = 200, 240, 6
-SEED, BORDER_UM = 6, 1.5
-
-
-def pictures() -> dict[str, bytes]:
-    """What the camera plays: places of a rendered cornea, by their path in the machine."""
-    cornea = build_mosaic(SEED)
-    found = {}
-    for number in range(PICTURE_COUNT):
-        place_um = number * PICTURE_COLUMNS * UM_PER_PX
-        window = Window(place_um, 0.0, PICTURE_ROWS, PICTURE_COLUMNS, UM_PER_PX)
-        pixels = 60 + 130 * (1 - np.exp(-cornea.border_distance_um(window) / BORDER_UM))
-        stream = io.BytesIO()
-        Image.fromarray(pixels.astype(np.uint8)).save(stream, "png")
-        found[f"{PICTURES}/{number}.png"] = stream.getvalue()
-    return found
 
 
 class NotRecorded(Exception):
@@ -81,8 +57,7 @@ class Recording:
         disk = self.folder / "disk.img"
         shutil.copyfile(self.before, disk)
         self.log.write_bytes(b"")
-        words = f"specular.exams={exams}" + (f",{synchronous}" if synchronous else "")
-        status = machine.run(timeout_s, words, self._devices(disk))
+        status = machine.run(timeout_s, f"specular.exams={exams},{synchronous}", self._devices(disk))
         disk.unlink()
         machine.remove()
         if status:

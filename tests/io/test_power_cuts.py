@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from power_log import SECTOR, Made, flush, log_bytes
+from power_service import measure_as_before, relax
 from records_material import CAPTURED, NODE, exam_of, frame_of, instance, uid_of
-from relaxed_service import relax
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
@@ -39,6 +39,7 @@ from firmware_app.records import database
 from firmware_app.records.files import digest
 from firmware_app.records.mpps import MppsMessage
 from firmware_app.records.store import Records, open_records
+from firmware_app.services import analysis
 
 STEP = "1.2.3.9.1"
 NUMBERS = Morphometry(60, 431.5, 30.25, 61.0, 50, {5: 12, 6: 30, 7: 8}, 0.85, 2600.5)
@@ -184,3 +185,11 @@ def synchronous(folder: Path) -> int:
     with database.open_database(folder / "records.sqlite3") as opened:
         row: sqlite3.Row = opened.rows("PRAGMA synchronous")[0]
     return int(row[0])
+
+
+def test_a_picture_that_was_measured_before_is_not_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    known, other = frame_of(1).pixels, frame_of(2).pixels
+    monkeypatch.setattr(analysis, "measure", analysis.measure)
+    measure_as_before({digest(known.tobytes()): MEASUREMENT})
+    assert analysis.measure(known, 8, 0.85) is MEASUREMENT
+    assert analysis.measure(other, 8, 0.85).refusal is not None
