@@ -68,8 +68,11 @@ def main() -> int:
         if chosen.recording is None:
             shutil.rmtree(folder)
     print(table(examined))
-    times = f"recorded in {recorded_s - began_s:.0f} s, examined in {ended_s - recorded_s:.0f} s"
-    return verdict(examined, chosen.synchronous, times)
+    say(f"recorded in {recorded_s - began_s:.0f} s, examined in {ended_s - recorded_s:.0f} s")
+    if len(examined) < chosen.states:
+        say(f"the recording has only {len(examined)} different cuts: more --exams give more")
+        return 1
+    return verdict(examined, chosen.synchronous)
 
 
 def examine(recording: Recording, states: int, seed: int) -> list[Examined]:
@@ -78,19 +81,19 @@ def examine(recording: Recording, states: int, seed: int) -> list[Examined]:
     examination = Examination(
         log, bytearray(recording.before.read_bytes()), choose_cuts(log, states, random.Random(seed))
     )
-    say(f"{len(log.entries)} entries, {flushes} flushes, {len(examination.told)} acknowledgements")
+    say(f"{len(log.entries)} writes and flushes, {flushes} of them flushes; {len(examination.told)} acknowledgements")
     return list(examination.run())
 
 
-def verdict(examined: list[Examined], synchronous: str, times: str) -> int:
-    broken = [each for each in examined if not is_whole(each)]
+def verdict(examined: list[Examined], synchronous: str) -> int:
     lost = sum(1 for each in examined if each.survivors.lost)
     if synchronous != "FULL":
-        say(f"the control, synchronous={synchronous}: {lost} of {len(examined)} states lost something; {times}")
+        say(f"the control, synchronous={synchronous}: {lost} of {len(examined)} states lost something")
         return 0 if lost else 1
+    broken = [each for each in examined if not is_whole(each)]
     for line in failures(broken):
         print(line)
-    say(f"{'nothing acknowledged was lost' if not broken else f'{len(broken)} states are not whole'}; {times}")
+    say(f"{len(broken)} states are not whole" if broken else "nothing acknowledged was lost")
     return 1 if broken else 0
 
 

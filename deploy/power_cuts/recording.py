@@ -56,15 +56,16 @@ class Recording:
         make_disk(self.before)
         disk = self.folder / "disk.img"
         shutil.copyfile(self.before, disk)
-        self.log.write_bytes(b"")
-        status = machine.run(timeout_s, f"specular.exams={exams},{synchronous}", self._devices(disk))
+        unfinished = self.folder / "unfinished.log"
+        unfinished.write_bytes(b"")
+        status = machine.run(timeout_s, f"specular.exams={exams},{synchronous}", self._devices(disk, unfinished))
         disk.unlink()
         machine.remove()
         if status:
-            self.log.unlink()
             raise NotRecorded(f"the exams in the machine ended with {status}")
+        unfinished.rename(self.log)
 
-    def _devices(self, disk: Path) -> list[str]:
+    def _devices(self, disk: Path, log: Path) -> list[str]:
         """A virtio disk with a volatile write cache; its writes and flushes pass the filter.
 
         The host's own files are not flushed (no-flush): a flush then is logged at the moment at which the guest asks
@@ -73,7 +74,7 @@ class Recording:
         plain = "driver=file,cache.no-flush=on,filename="
         return [
             *("-blockdev", f"{plain}{disk},node-name=disk"),
-            *("-blockdev", f"{plain}{self.log},node-name=log"),
+            *("-blockdev", f"{plain}{log},node-name=log"),
             *("-blockdev", "driver=blklogwrites,node-name=logged,file=disk,log=log,log-super-update-interval=1"),
             *("-device", "virtio-blk-pci,drive=logged,write-cache=on"),
         ]

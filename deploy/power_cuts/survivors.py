@@ -87,7 +87,7 @@ class _Whole:
         self._steps = {(each.mpps_sop_instance_uid, each.step_status) for each in done}
 
     async def missing(self, told: Told) -> str:
-        """In words what of it is not there; empty when all is."""
+        """In words what of it is not there, or is not what was told; empty when all is."""
         try:
             match told:
                 case ExamBegun(exam_id, patient_id):
@@ -111,7 +111,8 @@ class _Whole:
 
     async def _captured(self, told: Captured) -> str:
         await self._records.load_frame(told.capture_id)
-        return self._file(f"exams/{told.exam_id}/{told.capture_id}.png", told.sha256)
+        files.verify(self._state_dir / "exams" / told.exam_id / f"{told.capture_id}.png", told.sha256)
+        return ""
 
     async def _measured(self, told: Measured) -> str:
         """Every edit keeps the numbers before and after it, so that each revision can be asked for."""
@@ -133,10 +134,8 @@ class _Whole:
             await self._records.verify_object(uid)
             if uid not in self._deliveries:
                 raise UnknownRecord(f"instance {uid} is in no queue")
-        return "; ".join(filter(None, (self._file(path, sha256) for path, sha256 in told.files.items())))
-
-    def _file(self, path: str, sha256: str) -> str:
-        files.verify(self._state_dir / path, sha256)
+        for path, sha256 in told.files.items():
+            files.verify(self._state_dir / path, sha256)
         return ""
 
     def _stored(self, instances: Iterable[str]) -> list[str]:
