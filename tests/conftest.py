@@ -25,6 +25,7 @@ PEER_PROGRAMS = {
     "openssl": ("openssl",),
     "tshark": ("tshark", "text2pcap"),
     "dcmjs": ("node", "npm"),
+    "e2fsprogs": ("mke2fs", "e2fsck", "debugfs"),
     "cjk-font": ("/usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf",),
 }
 SHARED = Path(os.environ.get("SPECULAR_SHARED", Path(__file__).resolve().parents[2] / "shared"))
