@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from peer_programs import peer_program
+from stage_recordings import SHARED
 from tls_material import TlsMaterial
 
 settings.register_profile("suite", deadline=None)  # how long an example takes says how busy the machine is
@@ -28,7 +29,6 @@ PEER_PROGRAMS = {
     "e2fsprogs": ("mke2fs", "e2fsck", "debugfs"),
     "cjk-font": ("/usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf",),
 }
-SHARED = Path(os.environ.get("SPECULAR_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 
 
 def missing_programs(peer: str) -> list[str]:

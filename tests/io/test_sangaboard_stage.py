@@ -8,11 +8,11 @@ import tty
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import trio
 import trio.testing
+from stage_recordings import RECORDINGS
 
 from firmware_app.model import Position
 from hw.errors import Deadline, DeviceError, DeviceFault, DeviceLost, ProtocolError, Refused
@@ -582,7 +582,6 @@ async def test_a_lamp_can_be_switched_in_a_motion() -> None:
 
 # ------------------------------------------------------------------------------------------ the recordings
 
-TRANSCRIPTS = Path(__file__).parents[1] / "unit" / "transcripts"
 FAULTS = {
     b"Type 'help' for a list of commands.\r\n": "unknown command",
     b"Error: command is mr <int> <int> <int>\r\ndone.\r\n": "error",
@@ -591,7 +590,7 @@ FAULTS = {
 
 def recorded_answers(name: str) -> list[tuple[bytes, bytes]]:
     """Each line with its answer, where exactly one came before the next line was sent."""
-    entries = [json.loads(line) for line in (TRANSCRIPTS / name).read_text(encoding="utf-8").splitlines()]
+    entries = [json.loads(line) for line in (RECORDINGS / name).read_text(encoding="utf-8").splitlines()]
     pairs = []
     for before, sent, said, after in zip(entries, entries[1:], entries[2:], entries[3:], strict=False):
         if sent["dir"] == ">" and said["dir"] == "<" and after["dir"] == ">" and before["dir"] == "<":
@@ -599,6 +598,7 @@ def recorded_answers(name: str) -> list[tuple[bytes, bytes]]:
     return pairs
 
 
+@pytest.mark.shared_data
 @pytest.mark.parametrize(("name", "count"), [("sangaboard_v04.jsonl", 22), ("sangaboard_v10beta.jsonl", 33)])
 async def test_the_link_draws_the_right_conclusion_from_every_recorded_answer(name: str, count: int) -> None:
     """What was asked for is returned, what was refused is a fault, and the next question is not troubled by it."""

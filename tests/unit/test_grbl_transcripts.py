@@ -18,9 +18,9 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
+from stage_recordings import RECORDINGS
 
 from hw.grbl.codec import Alarm, Banner, Decoder, Error, Event, Ok, State, Status, Unrecognised
 from hw.grbl.dialogue import Dialogue, Outcome, Phase
@@ -28,7 +28,7 @@ from hw.sim.firmware_grbl import GrblFirmware
 from hw.sim.firmware_settings import Settings
 from hw.sim.motion import Slides, Vector
 
-FOLDER = Path(__file__).parent / "transcripts"
+pytestmark = pytest.mark.shared_data
 HOMING = "grbl11h_homing_motion_alarms.jsonl"
 MODES = "grbl11h_errors_overflow_modes.jsonl"
 
@@ -60,7 +60,7 @@ class Gap:
 def recording(name: str) -> list[Gap]:
     gaps: list[Gap] = []
     said = ""
-    for line in (FOLDER / name).read_text(encoding="utf-8").splitlines():
+    for line in (RECORDINGS / name).read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)
         if entry["dir"] == "<":
             said += entry["data"]
@@ -178,7 +178,7 @@ def test_a_wrong_answer_would_be_found() -> None:
 def heard(name: str) -> list[Event]:
     said = "".join(
         json.loads(line)["data"]
-        for line in (FOLDER / name).read_text(encoding="utf-8").splitlines()
+        for line in (RECORDINGS / name).read_text(encoding="utf-8").splitlines()
         if json.loads(line)["dir"] == "<"
     )
     return list(Decoder().feed(said.encode("latin-1")))

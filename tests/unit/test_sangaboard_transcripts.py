@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
+from stage_recordings import RECORDINGS
 
 from hw.sangaboard import codec
 from hw.sangaboard.codec import Decoder, Event, Triple, Unrecognised
@@ -24,7 +24,7 @@ from hw.sim.firmware_sangaboard_v0 import OldSangaboard
 from hw.sim.firmware_sangaboard_v1 import NewSangaboard
 from hw.sim.motion import Slides
 
-FOLDER = Path(__file__).parent / "transcripts"
+pytestmark = pytest.mark.shared_data
 V04, V10 = "sangaboard_v04.jsonl", "sangaboard_v10beta.jsonl"
 CLOCK = {V04: 0.725, V10: 0.47}
 CUT_SHORT = 50  # at 1000 steps a second, 0.05 s
@@ -43,7 +43,7 @@ class Gap:
 def recording(name: str) -> list[Gap]:
     gaps: list[Gap] = []
     said: list[str] = []
-    for line in (FOLDER / name).read_text(encoding="utf-8").splitlines():
+    for line in (RECORDINGS / name).read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)
         if entry["dir"] == "<":
             said.append(entry["data"])
