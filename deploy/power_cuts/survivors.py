@@ -38,7 +38,9 @@ async def look(state_dir: Path, told: Sequence[Told]) -> Survivors:
     """Opens the records as the service does after the power comes back, repairs included."""
     try:
         async with open_records(state_dir) as records:
-            damaged = [problem async for problem in _damaged(records)]
+            # The product helps itself where the database is damaged; after a mere power cut it must not have to.
+            damaged = [f"the database had to be rebuilt: {each.reason}" for each in await records.soundness.rebuilds()]
+            damaged += [problem async for problem in _damaged(records)]
             whole = _Whole(records, state_dir)
             await whole.read()
             lost = [words for each in told if (words := await whole.missing(each))]

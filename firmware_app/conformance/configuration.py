@@ -18,7 +18,7 @@ from firmware_app.profiles.profile import Profile
 COLUMNS = ("Parameter", "Default", "Allowed", "Description")
 COLUMNS_HERE = ("Parameter", "Default", "Here", "Allowed", "Description")
 # Tables about this machine and not about DICOM: the manual has them.
-NOT_DICOM = ("retention", "stage", "camera", "light", "calibration", "capture", "reflex", "paths", "log")
+NOT_DICOM = ("retention", "audit", "stage", "camera", "light", "calibration", "capture", "reflex", "paths", "log")
 EMPTY = "None"  # as both statements write it
 # Of our own port, where the profile accepts no association.
 OWN_PORT = ("instrument.port", "instrument.accepted_ae_titles", "instrument.accepted_addresses")

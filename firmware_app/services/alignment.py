@@ -9,7 +9,7 @@ measures alone, from the focus to the front and back several times (`layer_visit
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from firmware_app.endothelium.bands import USUAL_APPARENT_UM, DepthReading
@@ -24,6 +24,7 @@ CENTRED_UM = 90.0  # the reflex has 95 % of its light there
 OFF_CENTRE_UM = 220.0  # a saccade's worth more: only then is a centred stage moved again
 FOCUSED_UM = 6.0  # an eye at rest moves that much in depth, and blur begins at 10
 LOOKS_MAX = 40
+AFTER_STAGE_LOOKS = 10  # to the focus, once the stage has been to the other layer and back
 TURNS_MAX = 3  # to and fro; then the depth is looked for first, which shows more of the reflex
 THICKNESS_LOOKS_MAX = 12  # without both layers in one picture the thickness is given up, not the photograph
 READINGS = 4
@@ -80,7 +81,7 @@ class Aligner:
         self._doubt = ""
         self._by_stage = False  # both layers are in no picture
         self._stage_tries = 0
-        self._looks = 0
+        self._looks, self._looks_max = 0, LOOKS_MAX
         self._thickness_looks = 0
         self._middles = 0
         self._searched = 0
@@ -93,7 +94,7 @@ class Aligner:
     async def run(self) -> Aligned:
         """`Refused` with the reason where no reflex, or no endothelium, is found."""
         words = ""
-        while self._looks < LOOKS_MAX:
+        while self._looks < self._looks_max:
             look = await self._eyepiece.look_at_open_eye(self._progress)
             self._looks += 1
             if await self._centre(look):
@@ -113,8 +114,9 @@ class Aligner:
                 if not self._by_stage:
                     return self._aligned()
                 await self._measure_by_stage()
+                self._looks_max = max(self._looks_max, self._looks + AFTER_STAGE_LOOKS)
         raise NotFocused(
-            f"{self._eyepiece.name}: not in focus after {LOOKS_MAX} looks, the last one saw the {words or 'nothing'}"
+            f"{self._eyepiece.name}: not in focus after {self._looks} looks, the last one saw the {words or 'nothing'}"
         )
 
     async def focus(self) -> int:
@@ -306,6 +308,11 @@ class Aligner:
         await self._aim(reading)
         await self._eyepiece.move_by(dz_um=-reading.defocus_um)
         return False
+
+    def by_contrast(self) -> Aligned:
+        """What is known where contrast found the focus that geometry did not: a thickness that was measured stays."""
+        found = self._aligned()
+        return found if found.thickness else replace(found, why_none="the focus was found by contrast")
 
     def _aligned(self) -> Aligned:
         thickness = self._thickness

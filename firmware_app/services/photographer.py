@@ -125,12 +125,13 @@ class Photographer:
 
     async def align(self, eyepiece: Eyepiece, progress: Progress, *, with_thickness: bool) -> Aligned:
         """By geometry; by contrast where that finds no focus."""
+        aligner = Aligner(eyepiece, progress, with_thickness=with_thickness)
         try:
-            return await Aligner(eyepiece, progress, with_thickness=with_thickness).run()
+            return await aligner.run()
         except NotFocused as error:
             progress(f"{error}; focusing by contrast")
             await scan_for_focus(eyepiece, self._config.capture.focus_range_um, progress)
-            return Aligned(0, why_none="the focus was found by contrast")
+            return aligner.by_contrast()
 
     async def shoot(
         self, eyepiece: Eyepiece, aligned: Aligned, progress: Progress, *, sideways: bool = True

@@ -51,6 +51,7 @@ HALT_S: Final = 1.0  # the axes stop within their ramps, tenths of a second
 LEVEL_TOLERANCE: Final = 0.006  # the LED command takes whole percents
 SMALLEST_STEP_UM: Final = 0.05  # below half a unit of the wire an axis is where it should be
 SEATED_UM: Final = 0.5  # what a servo at rest may wander
+OFF_TRIES: Final = 6  # more pull-offs until a slide that was pushed past its switch must be off it
 RESTART_MARK: Final = 21331  # any number but the 0 that BU Z has after power-up or a reset
 
 
@@ -177,13 +178,26 @@ class AsiStage:
         return _position(end_um)
 
     async def _home_axes(self, axes: tuple[int, ...], stops: int, restarts: int) -> None:
-        """To the switches, off them, and slowly - it is a short way - on again: there is 0; then off for good."""
+        """To the switches, off them, and slowly - it is a short way - on again: there is 0; then off for good.
+
+        A slide may have been pushed past its switch: it goes off by one pull-off after the other, so that the way back
+        is short whatever came before.
+        """
         search = {axis: search_um(self._settings, axis) for axis in axes}
         off = {axis: -self._settings.pull_off_mm * 1000 * (1 if way > 0 else -1) for axis, way in search.items()}
         again = {axis: -2 * way for axis, way in off.items()}
-        for ways, pressed in ((search, True), (off, False), (again, True)):
-            await self._go(ways, stops, restarts)
-            await self._require_switches(axes, pressed)
+        await self._go(search, stops, restarts)
+        await self._require_switches(axes, pressed=True)
+        await self._go(off, stops, restarts)
+        for _ in range(OFF_TRIES):
+            pressed = [axis for axis in axes if await self._is_on_switch(axis)]
+            if not pressed:
+                break
+            await self._go({axis: off[axis] for axis in pressed}, stops, restarts)
+        else:
+            await self._require_switches(axes, pressed=False)
+        await self._go(again, stops, restarts)
+        await self._require_switches(axes, pressed=True)
         await self._link.do(codec.encode_here({self._settings.axes[axis]: 0.0 for axis in axes}))
         await self._go({axis: homed_um(self._settings, axis) for axis in axes}, stops, restarts)
         await self._require_switches(axes, pressed=False)
@@ -245,15 +259,18 @@ class AsiStage:
                 which = "upper" if status.upper_limit else "lower"
                 raise DeviceFault("limit", f"{self.identity.label}: axis {letter} is on its {which} limit switch")
 
+    async def _is_on_switch(self, axis: int) -> bool:
+        """Whether the switch at the axis's home end is pressed."""
+        letter = self._settings.axes[axis]
+        status = await self._link.axis_status(letter)
+        if not status.enabled:
+            raise DeviceFault("disabled", f"{self.identity.label}: axis {letter} is disabled (motor error or clutch)")
+        return status.upper_limit if self._settings.home_ends[axis] == "high" else status.lower_limit
+
     async def _require_switches(self, axes: tuple[int, ...], pressed: bool) -> None:
         for axis in axes:
             letter, end = self._settings.axes[axis], self._settings.home_ends[axis]
-            status = await self._link.axis_status(letter)
-            if not status.enabled:
-                raise DeviceFault(
-                    "disabled", f"{self.identity.label}: axis {letter} is disabled (motor error or clutch)"
-                )
-            if (status.upper_limit if end == "high" else status.lower_limit) is pressed:
+            if await self._is_on_switch(axis) is pressed:
                 continue
             limits_mm = await firmware_limits_mm(self._link, self._settings)
             how = "did not reach" if pressed else "did not get off"

@@ -159,6 +159,14 @@ async def test_homing_at_either_end(ends: tuple[str, str, str]) -> None:
         assert await stage.home() == first
 
 
+async def test_a_slide_that_was_pushed_past_its_switch_homes_all_the_same() -> None:
+    async with simulated(QUICK) as (instrument, stage):
+        first = await stage.home()
+        await instrument.command("lost x 3000")
+        assert await stage.home() == first
+        assert instrument.position().x_um == pytest.approx(first.x_um, abs=2.0)
+
+
 async def test_a_firmware_limit_in_the_way_of_homing_is_named() -> None:
     async with simulated(replace(QUICK, start_mm=(-12.0, -5.0, -5.0)), "SU X=3", "SL X=-30") as (_, stage):
         with pytest.raises(DeviceFault, match=r"axis X did not reach its limit switch.*SL -30 to SU 3 mm"):

@@ -23,7 +23,14 @@ NOT_NEEDED = {
     "firmware_app.objects",
     "firmware_app.records",
     "firmware_app.report",
-    "hw",
+    "hw.abc",
+    "hw.tty",
+    "hw.grbl.stage",
+    "hw.asi.stage",
+    "hw.sangaboard.stage",
+    "hw.v4l2",
+    "hw.serial_camera",
+    "hw.folder_camera",
 }
 PROGRAM = "import sys; from firmware_app.cli import main; main(sys.argv[1:]); print(*sys.modules, sep='\\n')"
 

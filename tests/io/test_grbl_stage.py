@@ -465,9 +465,6 @@ async def test_homing_is_the_way_out_of_every_state(state: bytes) -> None:
         assert stage.homed
 
 
-SILENT_HOMING = {b"$H\n": b"", b"?": b""}
-
-
 async def homing_fails(board: ScriptedBoard, stage: GrblStage, late: list[str]) -> DeviceError:
     with told_when_late(late.append), pytest.raises(DeviceError) as caught:
         await stage.home()
@@ -499,7 +496,8 @@ async def test_a_board_that_is_silent_while_it_homes_is_told_of_before_it_is_giv
     monkeypatch.setattr(grbl_stage, "homing_due_seconds", lambda device: 0.05)
     monkeypatch.setattr(grbl_stage, "homing_seconds", lambda device: 0.2)
     async with real_stage({}) as (board, stage):
-        board.answers |= SILENT_HOMING
+        board.answers |= {b"$H\n": b""}
+        board.after[b"$H\n"] = {b"?": b""}
         board.after[b"\x18"] = {b"?": b"<Idle|MPos:-1.000,-1.000,-1.000|FS:0,0>\r\n"}
         late: list[str] = []
         assert isinstance(await homing_fails(board, stage, late), Deadline)
@@ -512,7 +510,8 @@ async def test_half_a_line_while_homing_is_told_with_the_delay(monkeypatch: pyte
     monkeypatch.setattr(grbl_stage, "homing_due_seconds", lambda device: 0.05)
     monkeypatch.setattr(grbl_stage, "homing_seconds", lambda device: 0.2)
     async with real_stage({}) as (board, stage):
-        board.answers |= {b"$H\n": b"ALAR", b"?": b""}
+        board.answers |= {b"$H\n": b"ALAR"}
+        board.after[b"$H\n"] = {b"?": b""}
         board.after[b"\x18"] = {b"?": b"<Idle|MPos:-1.000,-1.000,-1.000|FS:0,0>\r\n"}
         late: list[str] = []
         await homing_fails(board, stage, late)

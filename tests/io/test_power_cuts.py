@@ -6,6 +6,7 @@ import json
 import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -165,10 +166,20 @@ async def test_a_file_that_is_not_what_its_row_says_is_damage(tmp_path: Path) ->
 
 async def test_records_that_cannot_be_opened_have_lost_everything(tmp_path: Path) -> None:
     told = await an_exam(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "records.sqlite3")) as connection:
+        connection.execute("PRAGMA user_version = 9999")
+        connection.execute("UPDATE schema_compatibility SET oldest_reader = 9999")
+        connection.commit()
+    found = await look(tmp_path, told)
+    assert found.damaged[0].startswith("cannot be opened") and len(found.lost) == len(told)
+
+
+async def test_a_database_that_has_to_be_rebuilt_is_damage(tmp_path: Path) -> None:
+    told = await an_exam(tmp_path)
     with (tmp_path / "records.sqlite3").open("r+b") as file:
         file.write(bytes(4096))
     found = await look(tmp_path, told)
-    assert found.damaged[0].startswith("cannot be opened") and len(found.lost) == len(told)
+    assert found.damaged[0].startswith("the database had to be rebuilt") and len(found.damaged) == 1
 
 
 def test_the_control_has_another_synchronous_than_the_product(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
