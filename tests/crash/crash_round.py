@@ -1,8 +1,8 @@
 """One state folder, killed again and again, then left to finish: what the crash test is made of.
 
 A round begins with one whole exam that nobody disturbs; how long it takes, and how many write-class calls it makes, is
-what the moments of the kills are drawn from. Then come the kills, with the hospital failing at random; then the hospital
-is healthy and the service delivers what is left; then the verdict.
+what the moments of the kills are drawn from. Then come the kills, with the hospital failing at random; then the
+hospital is healthy and the service delivers what is left; then the verdict.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ async def read_kept(state: Path) -> Kept:
             patient_id = exam.patient.patient_id
             exams[exam.exam_id] = KeptExam(patient_id, finished, captures, objects, exam.mpps_sop_instance_uid)
         deliveries = await records.deliveries(limit=1_000_000)
-    half_written = [str(path) for path in state.rglob("*.tmp")]
+    half_written = await trio.to_thread.run_sync(lambda: [str(path) for path in state.rglob("*.tmp")])
     not_delivered = [
         f"{each.sop_instance_uid}: {each.state}, {each.commitment}"
         for each in deliveries

@@ -205,11 +205,11 @@ class Operator:
                 ask_again_s = time.monotonic() + ASK_AGAIN_S
             self._pause(LOOK_S)
 
-    def _not_delivered(self) -> Iterator[str]:
-        for each in self.run("queue --limit 10000")["deliveries"]:
+    def _not_delivered(self, limit: int = 10_000) -> Iterator[str]:
+        for each in self.run(f"queue --limit {limit}")["deliveries"]:
             if each["state"] != "stored" or each["commitment"] != "committed":
                 yield f"{each['sop_instance_uid']} is {each['state']}, commitment {each['commitment']!r}: {each}"
-        for each in self.run("mpps --limit 10000")["messages"]:
+        for each in self.run(f"mpps --limit {limit}")["messages"]:
             if each["state"] != "done":
                 yield f"{each['operation']} of {each['mpps_sop_instance_uid']} is {each['state']}: {each}"
 

@@ -16,16 +16,14 @@ import sys
 import traceback
 from importlib import import_module
 
-import firmware_app.app
-import firmware_app.services.devices
-import hw.folder_camera.camera
-import hw.grbl.stage  # noqa: F401
 from broken_build import BROKEN
-from firmware_app.cli import main
-from firmware_app.services.late_imports import MODULES
 from system_calls import install_filter
 
+from firmware_app.cli import main
+from firmware_app.services.late_imports import MODULES
+
 MAX_MESSAGE = 65536
+IMPORTED = ("firmware_app.app", "hw.folder_camera.camera", "hw.grbl.stage", *MODULES)
 
 
 def serve(control: socket.socket) -> None:
@@ -68,6 +66,6 @@ def become_service(arguments: list[str], broken: str, descriptors: list[int]) ->
 
 
 if __name__ == "__main__":
-    for name in MODULES:
+    for name in IMPORTED:
         import_module(name)
     serve(socket.socket(fileno=0))

@@ -8,6 +8,7 @@ installs the filter itself and hands us the listener (`filtered_start.py`); it n
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -110,7 +111,7 @@ Judge = Callable[[Call], Verdict]
 
 
 def install_filter() -> int:
-    """From now on this process asks; returns the listener's descriptor. `OSError` where the kernel has no such thing."""
+    """From now on this process asks; returns the listener's descriptor. `OSError` where the kernel cannot."""
     program = _program()
 
     class Instructions(ctypes.Structure):
@@ -184,10 +185,9 @@ class Supervisor:
             return
         asked, thread, _, number, _, _, *arguments = _NOTIFICATION.unpack(buffer)
         value, error, flags = 0, 0, _CONTINUE
-        try:
+        # Killed while it waits: then the answer reaches nobody either.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             value, error, flags = self._settle(f"/proc/{thread}", number, arguments)
-        except (FileNotFoundError, ProcessLookupError):
-            pass  # killed while it waits: then the answer reaches nobody either
         try:
             fcntl.ioctl(self._listener, _SEND, _RESPONSE.pack(asked, value, -error, flags))
         except OSError:

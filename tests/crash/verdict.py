@@ -106,7 +106,7 @@ def _delivered(exam_id: str, exam: ToldExam, known: KeptExam, arrived: list[Entr
             yield f"LOST: capture {capture.capture_id} of exam {exam_id} never arrived"
         if len(found) > 1:
             uids = ", ".join(each["stored"] for each in found)
-            yield f"DOUBLED: capture {capture.capture_id} of exam {exam_id} is in the archive {len(found)} times: {uids}"
+            yield f"DOUBLED: capture {capture.capture_id} of exam {exam_id} arrived {len(found)} times: {uids}"
         for each in found:
             if each["pixels"] != capture.pixels:
                 yield f"CHANGED: instance {each['stored']} does not show capture {capture.capture_id}"
