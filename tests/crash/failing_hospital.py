@@ -165,7 +165,8 @@ class Archive:
         return False
 
     def _tell(self, association: Association, said: Dataset, uids: list[str]) -> bool:
-        """Whether it was answered with success; then the archive has told the instrument that it is committed."""
+        """Whether it was answered with success. What was said stands, even if its answer is lost."""
+        self._journal.note(committed=uids, transaction=str(said.TransactionUID))
         with contextlib.suppress(Exception):
             answer, _ = association.send_n_event_report(
                 said,
@@ -174,7 +175,7 @@ class Archive:
                 StorageCommitmentPushModelInstance,
             )
             answered = f"{answer.Status:04X}" if "Status" in answer else ""
-            self._journal.note(committed=uids, transaction=str(said.TransactionUID), answered=answered)
+            self._journal.note(answered=answered, transaction=str(said.TransactionUID))
             return answered == "0000"
         return False
 

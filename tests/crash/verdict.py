@@ -59,7 +59,7 @@ class Arrived:
                 arrived.sent_again += bool(entry["again"])
                 if entry["named"] != uid:
                     arrived.problems.append(f"instance {uid} was sent under the name {entry['named']}")
-            elif "committed" in entry and entry["answered"] == "0000":
+            elif "committed" in entry:
                 arrived.committed.update(entry["committed"])
             elif "mpps" in entry:
                 arrived.messages[entry["uid"]].append(entry)
