@@ -26,7 +26,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "crash"), str(HERE.parent.parent)]
 
-from crash_round import Round, crash_round  # noqa: E402
+from crash_round import Build, Round, crash_round  # noqa: E402
 from place import helper  # noqa: E402
 from under_test import Forks  # noqa: E402
 
@@ -78,7 +78,7 @@ def run_lane(folder: Path, lane: int, stage_port: str, options: argparse.Namespa
     forks = None if options.no_forks else Forks(folder / f"forks-{lane}.log")
     for number, kills in enumerate(rounds):
         name = f"l{lane}r{number}"
-        result = crash_round(folder / name, name, options.seed, kills, stage_port, options.broken, forks)
+        result = crash_round(folder / name, name, options.seed, kills, stage_port, Build(forks, options.broken))
         print(f"{name}: {kills} kills in {result.wall_s:.0f} s, {len(result.found)} found", flush=True)
         total.add(result)
         if not result.found:

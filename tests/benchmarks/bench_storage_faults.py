@@ -28,6 +28,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "crash"), str(HERE.parent.parent)]
 
+from crash_round import Build  # noqa: E402
 from fault_cells import FAULTS, Cell, Outcome, fault_batch  # noqa: E402
 from place import helper  # noqa: E402
 from under_test import Forks  # noqa: E402
@@ -51,7 +52,13 @@ class Tally:
             self.hit.update({f"{outcome.cell.fault}: {outcome.hits[0]}": 1} if outcome.hits else {})
             if outcome.hits and not outcome.noticed:
                 self.unnoticed[f"{outcome.cell.fault}: {outcome.hits[0]}"] += 1
-            self.found += [f"{what}, {outcome.cell}, {outcome.hits[:3]}: {each}" for each in outcome.found]
+        self.find([f"{what}, {outcome.cell}, {outcome.hits[:3]}: {each}" for each in outcome.found])
+
+    def find(self, found: Iterable[str]) -> None:
+        with self.lock:
+            for each in found:
+                self.found.append(each)
+                print(f"FOUND: {each[:2000]}", flush=True)
 
 
 def main() -> int:
@@ -67,11 +74,12 @@ def main() -> int:
         ports = stages.line()
         forks = Forks(folder / "forks.log")
         stack.callback(forks.close)
-        started, calls = start_cells(folder, ports[0], forks, tally, options.every)
+        build = Build(forks)
+        started, calls = start_cells(folder, ports[0], build, tally, options.every)
         cells = list(cells_of(calls, options.every))
         batches = [cells[number :: -(-len(cells) // PER_BATCH)] for number in range(-(-len(cells) // PER_BATCH))]
         lanes = [
-            partial(run_lane, folder, lane, ports[lane], forks, batches[lane :: options.lanes], tally)
+            partial(run_lane, folder, lane, ports[lane], build, batches[lane :: options.lanes], tally)
             for lane in range(options.lanes)
         ]
         pool = stack.enter_context(ThreadPoolExecutor(options.lanes))
@@ -88,10 +96,10 @@ def cells_of(calls: Mapping[str, int], every: int) -> Iterator[Cell]:
 
 
 def start_cells(
-    folder: Path, stage_port: str, forks: Forks, tally: Tally, every: int
+    folder: Path, stage_port: str, build: Build, tally: Tally, every: int
 ) -> tuple[Counter[str], Counter[str]]:
     """Faults at every call of a start; returns the calls of an undisturbed start and of an undisturbed exam."""
-    with fault_batch(folder / "start", stage_port, forks) as batch:
+    with fault_batch(folder / "start", stage_port, build) as batch:
         batch.calls()
         exam = Counter(batch.disk.seen)
         batch.leave_open()
@@ -100,20 +108,20 @@ def start_cells(
         for cell in cells_of(start, every):
             tally.add(batch.start(cell), "start of the service")
         batch.finish_what_is_open()
-        tally.found += batch.close(folder / "start" / "journal.jsonl").found
+        tally.find(batch.close(folder / "start" / "journal.jsonl").found)
     return start, exam
 
 
 def run_lane(
-    folder: Path, lane: int, stage_port: str, forks: Forks, batches: Iterable[list[Cell]], tally: Tally
+    folder: Path, lane: int, stage_port: str, build: Build, batches: Iterable[list[Cell]], tally: Tally
 ) -> None:
     for number, cells in enumerate(batches):
         name = f"l{lane}b{number}"
         began_s, found = time.monotonic(), len(tally.found)
-        with fault_batch(folder / name, stage_port, forks) as batch:
+        with fault_batch(folder / name, stage_port, build) as batch:
             for cell in cells:
                 tally.add(batch.run(cell), "exam")
-            tally.found += [f"after {name}: {each}" for each in batch.close(folder / name / "journal.jsonl").found]
+            tally.find(f"after {name}: {each}" for each in batch.close(folder / name / "journal.jsonl").found)
         print(f"{name}: {len(cells)} cells in {time.monotonic() - began_s:.0f} s", flush=True)
         if len(tally.found) == found:
             shutil.rmtree(folder / name)
@@ -126,8 +134,6 @@ def report(tally: Tally, calls: Mapping[str, Counter[str]], folder: Path, wall_s
     print(f"where the first fault fell: {words(tally.hit)}")
     print(f"nothing was told, and nothing was lost: {words(tally.unnoticed) or 'none'}")
     print(f"lost, not told in words, or not going on: {len(tally.found)}")
-    for what in tally.found:
-        print(f"FOUND: {what[:2000]}")
     if tally.found:
         print(f"the folders are kept in {folder}")
     else:

@@ -22,7 +22,7 @@ from place import Place, helper, make_place, node, unused_port
 from pydicom import dcmread
 from pydicom.filebase import DicomBytesIO
 from stages import STAGE_CONFIG
-from system_calls import GO_ON, Call, Kill, Verdict
+from system_calls import GO_ON, Call, Judge, Kill, Verdict
 from under_test import Forks, Life, drawn_seed
 from verdict import Arrived, Entry, Kept, KeptCapture, KeptExam, out_of_order, violations
 
@@ -61,22 +61,28 @@ class Round:
 
 
 class Calls:
-    """Counts write-class calls below a folder; the `at`-th is the last. 0: none is."""
+    """Counts write-class calls below a folder; the `at`-th is the last, 0: none is, and perhaps still `done`.
 
-    def __init__(self, below: Path, at: int = 0) -> None:
+    `what`: only those count.
+    """
+
+    def __init__(self, below: Path, at: int = 0, what: str = "", *, done: bool = False) -> None:
+        self._kill = Kill(done)
         self._below = str(below)
         self._at = at
+        self._what = what
         self.count = 0
         self.killed_on = ""
 
     def __call__(self, call: Call) -> Verdict:
-        if not call.path.startswith(self._below):
+        name = f"{call.kind} {kind_of_file(call.path)}"
+        if not call.path.startswith(self._below) or self._what not in ("", name):
             return GO_ON
         self.count += 1
         if self.count != self._at:
             return GO_ON
-        self.killed_on = f"{call.kind} {kind_of_file(call.path)}"
-        return Kill()
+        self.killed_on = name
+        return self._kill
 
 
 def kind_of_file(path: str) -> str:
@@ -89,16 +95,34 @@ def kind_of_file(path: str) -> str:
     return name if name in ("lock", "exams", "state", "pictures") else "folder"
 
 
-def crash_round(
-    folder: Path, name: str, seed: int, kills: int, stage_port: str, broken: str = "", forks: Forks | None = None
-) -> Round:
-    """`folder` is short. `broken`: a deliberately broken build (`broken_build.py`).
+@dataclass(frozen=True)
+class Build:
+    """What is started: `broken` is a deliberately broken one (`broken_build.py`).
 
     With `forks` three of four lives are forked from a process that has imported everything, the others are started.
     """
+
+    forks: Forks | None = None
+    broken: str = ""
+
+    def start(self, place: Place, judge: Judge | None = None, *, forked: bool = True) -> Life:
+        return Life(place, judge=judge, broken=self.broken, forks=self.forks if forked else None)
+
+
+def crash_round(
+    folder: Path,
+    name: str,
+    seed: int,
+    kills: int,
+    stage_port: str,
+    build: Build,
+    *,
+    killed_on: Sequence[tuple[str, int]] = (),
+) -> Round:
+    """`folder` is short. `killed_on`: before the others a kill each on the n-th call of a kind (`rename file.png`)."""
     began_s = time.monotonic()
     chance = drawn_seed(name, seed)
-    result = Round(kills=kills)
+    result = Round(kills=kills + len(killed_on))
     port = unused_port()
     folder.mkdir(parents=True)
     hospital_folder = folder / "hospital"
@@ -110,12 +134,14 @@ def crash_round(
         operator = Operator(place, told, chance, name)
         hospital.tell("healthy")
         counting = Calls(place.state)
-        result.length_s = undisturbed(operator, Life(place, judge=counting, broken=broken, forks=forks))
+        result.length_s = undisturbed(operator, build.start(place, counting))
         hospital.tell("failing")
+        for what, at in killed_on:
+            one_life(operator, build.start(place, judge := Calls(place.state, at, what)), judge, result)
         for _ in range(kills):
-            one_kill(place, operator, chance, result, counting.count, broken, forks)
+            one_kill(place, operator, chance, result, counting.count, build)
         result.misfortunes.update(hospital.tell("healthy"))
-        last = Life(place, broken=broken)
+        last = build.start(place)
         operator.begin(last)
         operator.go_on_with_interrupted()
         try:
@@ -156,15 +182,18 @@ def undisturbed(operator: Operator, life: Life) -> float:
     return length_s
 
 
-def one_kill(
-    place: Place, operator: Operator, chance: random.Random, result: Round, calls: int, broken: str, forks: Forks | None
-) -> None:
+def one_kill(place: Place, operator: Operator, chance: random.Random, result: Round, calls: int, build: Build) -> None:
+    """At a moment, or on a call, drawn by chance."""
     by_call = chance.random() < BY_CALL
-    judge = Calls(place.state, chance.randint(1, calls)) if by_call else None
-    forks = forks if chance.random() < FORKED else None
-    life = Life(place, judge=judge, broken=broken, forks=forks)
+    judge = Calls(place.state, chance.randint(1, calls), done=chance.random() < 0.5) if by_call else None
+    life = build.start(place, judge, forked=chance.random() < FORKED)
     length_s = result.length_s * (3 if by_call or chance.random() < LONGER else 1)
     life.kill_at(length_s if by_call else chance.uniform(0.0, length_s))
+    one_life(operator, life, judge, result)
+
+
+def one_life(operator: Operator, life: Life, judge: Calls | None, result: Round) -> None:
+    """The operator works until it is killed."""
     operator.phase = "starting"
     try:
         operator.work(life)

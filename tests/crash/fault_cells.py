@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import trio
-from crash_round import Round, crash_place, judge_round, kind_of_file
+from crash_round import Build, Round, crash_place, judge_round, kind_of_file
 from operator_script import Operator, Told, ToldExam, frame_sha256
-from place import Helper, helper, unused_port
+from place import helper, unused_port
 from system_calls import GO_ON, Call, Fail, Short, Verdict
-from under_test import PATIENCE_S, POLL_S, Forks, Gone, Life, drawn_seed, tail
+from under_test import PATIENCE_S, POLL_S, Gone, Life, drawn_seed, tail
 
 from firmware_app.demo.console_link import CommandRefused
 from firmware_app.records.store import open_records
@@ -115,9 +115,9 @@ class Outcome:
 
 
 class FaultBatch:
-    def __init__(self, folder: Path, hospital: Helper, ports: dict[str, int], stage_port: str, forks: Forks) -> None:
+    def __init__(self, folder: Path, ports: dict[str, int], stage_port: str, build: Build) -> None:
         self._folder = folder
-        self._forks = forks
+        self._build = build
         self._port = unused_port()
         self.place = crash_place(folder / "i", stage_port, ports["station"], ports)
         self.disk = Disk(self.place.state)
@@ -128,7 +128,7 @@ class FaultBatch:
 
     def _start(self) -> Life:
         self.disk.heal()
-        life = Life(self.place, judge=self.disk, forks=self._forks)
+        life = self._build.start(self.place, self.disk)
         self._operator.begin(life)
         return life
 
@@ -280,7 +280,7 @@ class FaultBatch:
         """How many calls a start makes until the console answers; it is killed then."""
         self.disk.seen.clear()
         self.disk.arm(None)
-        life = Life(self.place, judge=self.disk, forks=self._forks)
+        life = self._build.start(self.place, self.disk)
         life.link()
         life.kill()
         life.bury()
@@ -291,7 +291,7 @@ class FaultBatch:
         outcome = Outcome(cell, [])
         begins = self.place.log.stat().st_size
         self.disk.arm(cell)
-        life = Life(self.place, judge=self.disk, forks=self._forks)
+        life = self._build.start(self.place, self.disk)
         try:
             life.link()
             life.kill()
@@ -353,11 +353,11 @@ async def missing_captures(state: Path, exam_id: str, exam: ToldExam) -> list[st
 
 
 @contextmanager
-def fault_batch(folder: Path, stage_port: str, forks: Forks) -> Iterator[FaultBatch]:
+def fault_batch(folder: Path, stage_port: str, build: Build) -> Iterator[FaultBatch]:
     """A service of its own with a healthy hospital."""
     folder.mkdir(parents=True)
     port = unused_port()
     with helper("failing_hospital.py", folder, 1, port, log=folder / "hospital.log") as hospital:
         ports = {**hospital.line(), "station": port}
         hospital.tell("healthy")
-        yield FaultBatch(folder, hospital, ports, stage_port, forks)
+        yield FaultBatch(folder, ports, stage_port, build)

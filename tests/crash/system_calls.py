@@ -99,7 +99,9 @@ class Short:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """The process is killed before it is done."""
+    """The process is killed, before the call or, `done`, as soon as the kernel has done it."""
+
+    done: bool = False
 
 
 Verdict = GoOn | Fail | Short | Kill
@@ -184,17 +186,15 @@ class Supervisor:
         except OSError:  # killed while it asked
             return
         asked, thread, _, number, _, _, *arguments = _NOTIFICATION.unpack(buffer)
-        value, error, flags = 0, 0, _CONTINUE
-        # Killed while it waits: then the answer reaches nobody either.
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            value, error, flags = self._settle(f"/proc/{thread}", number, arguments)
-        try:
-            fcntl.ioctl(self._listener, _SEND, _RESPONSE.pack(asked, value, -error, flags))
-        except OSError:
-            return
+        # Killed while it waits: then an answer reaches nobody.
+        with contextlib.suppress(OSError):
+            response = self._settle(f"/proc/{thread}", number, arguments)
+            if response is not None:
+                value, error, flags = response
+                fcntl.ioctl(self._listener, _SEND, _RESPONSE.pack(asked, value, -error, flags))
 
-    def _settle(self, thread: str, number: int, arguments: list[int]) -> tuple[int, int, int]:
-        """The value, the errno and the flags of the response."""
+    def _settle(self, thread: str, number: int, arguments: list[int]) -> tuple[int, int, int] | None:
+        """The value, the errno and the flags of the response; None: it gets none."""
         kind, where = CALLS[number]
         if where == "fd":
             path = os.readlink(f"{thread}/fd/{arguments[0] & 0xFFFFFFFF}")
@@ -206,8 +206,10 @@ class Supervisor:
                 return 0, code, 0
             case Short() if number in (_WRITE, _PWRITE) and size > 1:
                 return self._write_half(thread, number, arguments), 0, 0
-            case Kill():
+            case Kill(done):
                 os.kill(self._pid, signal.SIGKILL)
+                # The kernel does a call that we let go on before it looks at signals.
+                return (0, 0, _CONTINUE) if done else None
         return 0, 0, _CONTINUE
 
     def _write_half(self, thread: str, number: int, arguments: list[int]) -> int:
