@@ -21,6 +21,7 @@ from firmware_app.model import Event
 from firmware_app.net.interface import InterfaceError, ipv4_address
 from firmware_app.profiles import load_profile
 from firmware_app.records.store import open_records
+from firmware_app.services.allocator import settle_allocator
 from firmware_app.services.certificates import watch_certificates
 from firmware_app.services.commands import EXPECTED
 from firmware_app.services.devices import open_camera, open_stage
@@ -39,6 +40,7 @@ class CannotStart(Exception):
 
 def run_service(config: Config) -> int:
     """Run until SIGTERM or SIGINT. Raises `CannotStart`, `records.RecordsError` or `console.ConsoleUnavailable`."""
+    settle_allocator()
     configure_log(config.log.level)
     trio.run(serve, config)
     return 0
