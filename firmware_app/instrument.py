@@ -18,12 +18,13 @@ import trio
 from firmware_app.config import Config, NodeConfig
 from firmware_app.console.commands import Command, CommandContext, CommandTable
 from firmware_app.console.protocol import Reply
-from firmware_app.model import Exam, Eye
+from firmware_app.model import Event, Exam, Eye
 from firmware_app.net.node import Node
 from firmware_app.net.performer import EventReport
 from firmware_app.objects.film_settings import FilmSettings
 from firmware_app.profiles import Profile
 from firmware_app.profiles.profile import EntityName
+from firmware_app.records.errors import StorageFault
 from firmware_app.records.store import Records
 from firmware_app.services.alignment_commands import AlignmentCommands
 from firmware_app.services.analysis import Analysed, run_analysis
@@ -80,6 +81,7 @@ class Instrument:
         self.records = records
         self.entities = Entities(config, profile, address)
         self.bus = EventBus()
+        records.disk.tell = self._disk_told
         self.lag = LoopLag()
         self.late_imports = LateImports()
         self.stage: DeviceSlot[Stage] = DeviceSlot("stage", now)
@@ -131,6 +133,7 @@ class Instrument:
                 "calibration": lambda: self.calibrations.detail,
                 "lights": lambda: self.lights.detail,
                 "new devices": lambda: self.hotplug.detail,
+                "disk": lambda: records.disk.detail,
             },
         )
 
@@ -209,6 +212,13 @@ class Instrument:
             if service in self.entities
             else f"the profile {self.profile.name} declares no {words}"
         )
+
+    def _disk_told(self, fault: StorageFault | None) -> None:
+        if fault is None:
+            self.bus.publish(Event("storage.recovered", "the disk takes what is recorded again"))
+        else:
+            text = f"the disk refuses, nothing that it refuses is told to be kept: {fault}"
+            self.bus.publish(Event("storage.refused", text, {"path": str(fault.path)}, "alert"))
 
     def _deliver_now(self) -> None:
         wake(self.wake_delivery)

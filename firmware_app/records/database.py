@@ -42,6 +42,7 @@ class Database:
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
+        self.commits = 0
         self._connection = connection
 
     @contextmanager
@@ -67,6 +68,7 @@ class Database:
             if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
                 raise StorageFault(self.path, str(error)) from error
             raise CommitUncertain(self.path, str(error)) from error
+        self.commits += 1
 
     def _rollback(self) -> None:
         # SQLite has already rolled back by itself after some errors.

@@ -39,8 +39,9 @@ from firmware_app.records import files
 from firmware_app.records.captures import CaptureTable
 from firmware_app.records.commitments import CommitmentRecords, CommitmentTable
 from firmware_app.records.database import Database, open_database
+from firmware_app.records.disk_refusals import DiskRefusals
 from firmware_app.records.documents import ObjectRecord
-from firmware_app.records.errors import RecordConflict
+from firmware_app.records.errors import RecordConflict, StorageFault
 from firmware_app.records.exams import ExamTable
 from firmware_app.records.folders import EXAMS_FOLDER, ExamFolders
 from firmware_app.records.instances import InstanceTable
@@ -68,6 +69,8 @@ class Records:
         clock: Callable[[], datetime],
         one_at_a_time: trio.CapacityLimiter,
     ) -> None:
+        self._database = database
+        self.disk = DiskRefusals(clock)
         self._folders = ExamFolders(state_dir, database)
         self._exams = ExamTable(self._folders, database)
         self._captures = CaptureTable(self._folders, database)
@@ -80,7 +83,18 @@ class Records:
         self.print_jobs = PrintRecords(self._call, PrintQueue(database), clock)
 
     async def _call(self, work: Callable[[], T]) -> T:
-        return await trio.to_thread.run_sync(work, limiter=self._one_at_a_time)
+        def watched() -> tuple[T, bool]:
+            before = self._database.commits
+            return work(), self._database.commits != before
+
+        try:
+            result, has_written = await trio.to_thread.run_sync(watched, limiter=self._one_at_a_time)
+        except StorageFault as fault:
+            self.disk.refused(fault)
+            raise
+        if has_written:
+            self.disk.taken()
+        return result
 
     def now(self) -> datetime:
         """The clock by which the queue is ordered in time."""

@@ -74,6 +74,11 @@ class Disk:
     def heal(self) -> None:
         self._cell = None
 
+    @property
+    def is_refusing(self) -> bool:
+        """It has begun, and would go on."""
+        return bool(self.hits) and self._cell is not None and self._cell.persistent
+
     def __call__(self, call: Call) -> Verdict:
         if not call.path.startswith(self._below):
             return GO_ON
@@ -203,7 +208,10 @@ class FaultBatch:
         outcome.noticed.append(text)
         if not any(word in text for word in WORDS) or str(self.place.state) not in text:
             outcome.found.append(f"{line!r} was refused, and not for the disk in words with its path: {text}")
-        self._run("status")  # it still answers
+        said = self._run("status")["services"]["disk"]  # it still answers, and says what is wrong, too
+        lasts = self.disk.is_refusing
+        if lasts and not any(word in said for word in WORDS) or str(self.place.state) not in said:
+            outcome.found.append(f"{line!r} was refused, and status said of the disk: {said}")
         if exam_id is not None:
             self._as_if_killed(outcome, exam_id)
 

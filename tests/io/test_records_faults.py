@@ -233,3 +233,29 @@ def test_a_mistake_of_ours_rolls_back_and_stays_what_it_is(tmp_path: Path) -> No
                 connection.execute("INSERT INTO half_done VALUES ('first')")
                 raise mistake
         assert database.rows("SELECT name FROM sqlite_master WHERE name = 'half_done'") == []
+
+
+async def test_a_refusing_disk_is_told_once_and_its_end_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[StorageFault | None] = []
+    async with open_records(tmp_path) as records:
+        records.disk.tell = told.append
+        await records.begin_exam(exam_of())
+        assert told == []
+        with monkeypatch.context() as patch:
+            FailingDisk(patch, 1, errno.ENOSPC)
+            with pytest.raises(StorageFault):
+                await new_capture(records)
+        for attempt in range(2):
+            with monkeypatch.context() as patch:
+                FailingDisk(patch, 1 + attempt, errno.EROFS)
+                with pytest.raises(StorageFault):
+                    await new_capture(records)
+            assert records.disk.detail.endswith(os.strerror(errno.EROFS))
+            assert str(tmp_path) in records.disk.detail
+        await records.captures("exam-1")
+        (first,) = told
+        assert first is not None
+        assert first.reason == os.strerror(errno.ENOSPC)
+        await new_capture(records)
+        assert told == [first, None]
+        assert records.disk.detail == "takes what is recorded"
