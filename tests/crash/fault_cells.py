@@ -209,8 +209,8 @@ class FaultBatch:
         if not any(word in text for word in WORDS) or str(self.place.state) not in text:
             outcome.found.append(f"{line!r} was refused, and not for the disk in words with its path: {text}")
         said = self._run("status")["services"]["disk"]  # it still answers, and says what is wrong, too
-        lasts = self.disk.is_refusing
-        if lasts and not any(word in said for word in WORDS) or str(self.place.state) not in said:
+        in_words = any(word in said for word in WORDS) and str(self.place.state) in said
+        if self.disk.is_refusing and not in_words:
             outcome.found.append(f"{line!r} was refused, and status said of the disk: {said}")
         if exam_id is not None:
             self._as_if_killed(outcome, exam_id)

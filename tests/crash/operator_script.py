@@ -194,10 +194,11 @@ class Operator:
 
     def drain(self) -> None:
         """With a healthy hospital: ask again for what was refused, until everything is delivered and committed."""
-        give_up_s = time.monotonic() + PATIENCE_S
-        ask_again_s = 0.0
+        fewest, give_up_s, ask_again_s = 1_000_000, 0.0, 0.0
         while waiting := list(self._not_delivered()):
             now_s = time.monotonic()
+            if len(waiting) < fewest:  # a bound on standing still: how long it takes depends on what there is
+                fewest, give_up_s = len(waiting), now_s + PATIENCE_S
             assert now_s < give_up_s, f"not delivered: {waiting[:3]}\n{tail(self._place.log)}"
             if now_s > ask_again_s:  # not more often: to ask for commitment again by hand gives up the request before
                 for command in ("retry all", "mpps retry all", "commitment retry all"):
