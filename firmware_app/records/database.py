@@ -42,8 +42,12 @@ class Database:
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
-        self.commits = 0
         self._connection = connection
+
+    @property
+    def changed_rows(self) -> int:
+        """Since it was opened. A transaction that changes none commits without asking the disk."""
+        return self._connection.total_changes
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -68,7 +72,6 @@ class Database:
             if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
                 raise StorageFault(self.path, str(error)) from error
             raise CommitUncertain(self.path, str(error)) from error
-        self.commits += 1
 
     def _rollback(self) -> None:
         # SQLite has already rolled back by itself after some errors.

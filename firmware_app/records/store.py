@@ -84,8 +84,8 @@ class Records:
 
     async def _call(self, work: Callable[[], T]) -> T:
         def watched() -> tuple[T, bool]:
-            before = self._database.commits
-            return work(), self._database.commits != before
+            before = self._database.changed_rows
+            return work(), self._database.changed_rows != before
 
         try:
             result, has_written = await trio.to_thread.run_sync(watched, limiter=self._one_at_a_time)

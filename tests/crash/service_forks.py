@@ -17,6 +17,7 @@ import traceback
 from importlib import import_module
 
 from broken_build import BROKEN
+from place import end_with_parent
 from system_calls import install_filter
 
 from firmware_app.cli import main
@@ -44,6 +45,7 @@ def serve(control: socket.socket) -> None:
 
 
 def become_service(arguments: list[str], broken: str, descriptors: list[int]) -> None:
+    end_with_parent()
     output, status, *listener_socket = descriptors
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

@@ -15,7 +15,7 @@ import threading
 import time
 from pathlib import Path
 
-from place import ENVIRONMENT, HERE, Place
+from place import ENVIRONMENT, HERE, Place, end_with_parent
 from system_calls import Judge, Supervisor
 
 from firmware_app.demo.console_link import ConsoleLink
@@ -180,7 +180,13 @@ def _popen(arguments: list[str], broken: str, descriptors: list[int]) -> subproc
     if to_supervisor:
         command = [sys.executable, str(HERE / "filtered_start.py"), str(to_supervisor[0]), *command]
     return subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=ENVIRONMENT, pass_fds=to_supervisor
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        env=ENVIRONMENT,
+        pass_fds=to_supervisor,
+        preexec_fn=end_with_parent,
     )
 
 
