@@ -27,6 +27,7 @@ from firmware_app.verbs import (
     patients,
     peers,
     print_film,
+    queue,
     selftest,
     service,
 )
@@ -44,6 +45,7 @@ VERBS = (
     commit,
     mpps,
     print_film,
+    queue,
     conformance,
     configuration,
     calibrate,

@@ -176,16 +176,25 @@ class Exam:
         return self.worklist_items[0] if self.worklist_items else None
 
 
+class ThicknessWay(StrEnum):
+    """Both layers in one picture, or the stage's way from the one to the other."""
+
+    ONE_PICTURE = "one picture"
+    TWO_POSITIONS = "two positions"
+
+
 @dataclass(frozen=True, slots=True)
 class CornealThickness:
     """Central corneal thickness from the reflexes of both surfaces, corrected for refraction.
 
-    95 % of repeated measurements lie within `uncertainty_um` of the value; `readings` is how many frames gave it.
+    95 % of repeated measurements lie within `uncertainty_um` of the value; `readings` is how many frames gave it, or
+    ways of the stage between the layers.
     """
 
     thickness_um: float
     uncertainty_um: float
     readings: int
+    way: ThicknessWay = ThicknessWay.ONE_PICTURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +344,7 @@ class DeliveryState(StrEnum):
 
     CAPTURED = "captured"
     QUEUED = "queued"
+    HELD = "held"  # by hand: it waits until somebody releases it
     SENDING = "sending"
     STORED = "stored"
     FAILED = "failed"  # permanently: parked with the peer's reason until somebody decides
@@ -363,6 +373,9 @@ class Delivery:
     kind: str = ""  # "image", "report"
     commitment: CommitmentState = CommitmentState.NONE
     commitment_reason: str = ""
+    changed_at: str = ""  # ISO 8601: since when it is in its state
+    node_held: bool = False  # by hand: nothing is sent to this node until it is released
+    removed_at: str = ""  # ISO 8601: since when its files are no longer on this instrument
 
 
 # --------------------------------------------------------------------------------------------- what is going on
@@ -376,10 +389,12 @@ EventLevel = Literal["debug", "info", "warning", "error", "alert"]
 class Event:
     """One thing that happened, for console, panel and log. `data` holds only JSON values.
 
-    Neither `text` nor `data` holds patient data: events go into logs that leave the clinic.
+    Neither `text` nor `data` holds patient data: events go into logs that leave the clinic. What does goes into
+    `patient`, which only the log sees (`EventBus.subscribe`), and writes only where log.patient_data says so.
     """
 
     kind: str  # dotted, e.g. "stage.ready", "capture.stored"
     text: str
     data: dict[str, object] = field(default_factory=dict)
     level: EventLevel = "info"
+    patient: dict[str, object] = field(default_factory=dict)

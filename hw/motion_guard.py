@@ -18,6 +18,7 @@ class MotionGuard:
     ) -> None:
         self.stops = 0  # how often somebody has asked for a stop
         self.in_motion = False
+        self.turn = trio.Lock()  # for whatever must not be done during a motion
         self._label = label
         self._halt = halt
         self._unconfirmed = unconfirmed
@@ -32,6 +33,17 @@ class MotionGuard:
         """Until no homing is under way, however it ended."""
         while self._homing_ended is not None:
             await self._homing_ended.wait()
+
+    @asynccontextmanager
+    async def motion_turn(self) -> AsyncIterator[int]:
+        """Alone with the stage; yields the `stops` for `motion`.
+
+        They are counted from when the turn was asked for: a stop also ends what has not begun yet.
+        """
+        stops = self.stops
+        async with self.turn:
+            self.require_not_stopped(stops)
+            yield stops
 
     def require_not_stopped(self, stops: int) -> None:
         """`DeviceFault("stopped")` where somebody has asked for a stop since there were `stops`."""
@@ -64,10 +76,14 @@ class MotionGuard:
             ended.set()
 
     async def stop(self) -> None:
-        """At rest when it returns; whoever moves the stage is told."""
+        """At rest when it returns; whoever moves the stage is told. Where that failed the place is lost."""
         self.stops += 1
         with trio.CancelScope(shield=True):
-            await self._halt()
+            try:
+                await self._halt()
+            except DeviceError:
+                self._unconfirmed()
+                raise
 
     async def halt_whatever_happens(self) -> None:
         """For those who already have something to report: what cannot be confirmed costs the stage its homing."""

@@ -22,7 +22,19 @@ from hw.sim.behaviour import RESTLESS, Condition
 from hw.sim.eye import NOMINAL_APEX, SimulatedHead
 
 CAPTURED_LEAST, MEDIAN_S, THICKNESS_UM = 0.98, 6.0, 5.0
-DECENTRING_UM, DEPTH_UM, CORNEAS_UM = 2000.0, 1000.0, (450.0, 650.0)
+DECENTRING_UM, DEPTH_UM = 2000.0, 1000.0
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Thinnest and thickest cornea, and how high the camera's picture is: 480 rows are 408 um."""
+
+    corneas_um: tuple[float, float] = (450.0, 650.0)
+    rows: int = 480
+
+
+# Beside the usual: corneas of which no picture shows both layers, and pictures too low for those of most.
+EYES = {"usual": Kind(), "thick": Kind((740.0, 780.0)), "low": Kind(rows=200)}
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,8 @@ class Outcome:
     reason: str
     thickness_error_um: float | None = None
     uncertainty_um: float | None = None
+    way: str = ""  # how the thickness was measured
+    doubt: str = ""  # how the two ways to measure it disagree
     off_um: float = 0.0
     defocus_um: float = 0.0
     sharpness: float = 0.0
@@ -41,7 +55,7 @@ class Outcome:
     lines: tuple[str, ...] = ()
 
 
-def patient(number: int, condition: Condition) -> tuple[SimulatedHead, Eye]:
+def patient(number: int, condition: Condition, kind: Kind) -> tuple[SimulatedHead, Eye]:
     """Two eyes a head; where they are and how thick their corneas by the eye's number alone."""
     eye = Eye.LEFT if number % 2 else Eye.RIGHT
     rng = np.random.default_rng([number, 99])
@@ -57,19 +71,19 @@ def patient(number: int, condition: Condition) -> tuple[SimulatedHead, Eye]:
     head.eyes[eye] = replace(
         head.eyes[eye],
         apex=apex,
-        thickness_um=float(rng.uniform(*CORNEAS_UM)),
+        thickness_um=float(rng.uniform(*kind.corneas_um)),
         brightness=float(rng.uniform(0.7, 1.15)),
     )
     return head, eye
 
 
-def photograph(number: int, condition: Condition = RESTLESS) -> Outcome:
-    head, eye = patient(number, condition)
-    return trio.run(_photograph, head, eye, number, clock=trio.testing.MockClock(autojump_threshold=0))
+def photograph(number: int, condition: Condition = RESTLESS, kind: str = "usual") -> Outcome:
+    head, eye = patient(number, condition, EYES[kind])
+    return trio.run(_photograph, head, eye, number, EYES[kind].rows, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
-async def _photograph(head: SimulatedHead, eye: Eye, number: int) -> Outcome:
-    instrument = direct_instrument(head)
+async def _photograph(head: SimulatedHead, eye: Eye, number: int, rows: int) -> Outcome:
+    instrument = direct_instrument(head, rows=rows)
     photographer = Photographer(instrument.config, *instrument.slots, run_sync=at_once)
     await trio.sleep(number % 97 * 0.173)  # patients do not blink when we begin
     began = trio.current_time()
@@ -92,12 +106,20 @@ async def _photograph(head: SimulatedHead, eye: Eye, number: int) -> Outcome:
         reason,
         None if thickness is None else thickness.thickness_um - head.thickness_um(eye),
         None if thickness is None else thickness.uncertainty_um,
+        "" if thickness is None else str(thickness.way),
+        taken.aligned.doubt,
         float(np.hypot(seen.x_um, seen.y_um)),
         seen.defocus_um,
         taken.kept.score.sharpness,
         tuple(taken.rejected.items()),
         tuple(lines),
     )
+
+
+def words_of_ways(captured: list[Outcome]) -> str:
+    ways = Counter(each.way for each in captured if each.way)
+    doubts = sum(bool(each.doubt) for each in captured)
+    return ", ".join([*(f"{count} by {way}" for way, count in ways.most_common()), f"{doubts} ways disagree"])
 
 
 def summary(outcomes: list[Outcome]) -> tuple[list[str], bool]:
@@ -122,7 +144,8 @@ def summary(outcomes: list[Outcome]) -> tuple[list[str], bool]:
         f"(required {100 * CAPTURED_LEAST:.0f})",
         f"start to accepted capture: median {median:.2f} s (required < {MEDIAN_S:.0f}), "
         f"95 % {seconds[int(0.95 * (len(seconds) - 1))]:.2f} s, worst {seconds[-1]:.2f} s",
-        f"thickness: {len(errors)} measured, mean error {statistics.fmean(errors or [0.0]):+.2f} um, worst "
+        f"thickness: {len(errors)} measured ({words_of_ways(captured)})",
+        f"thickness: mean error {statistics.fmean(errors or [0.0]):+.2f} um, worst "
         f"{worst:.2f} um (required {THICKNESS_UM:.0f}), {sum(within)} of {len(within)} within the stated uncertainty",
         f"off centre at the end: median {statistics.median(each.off_um for each in captured):.0f} um; "
         f"defocus: median {statistics.median(abs(each.defocus_um) for each in captured):.1f} um",

@@ -7,8 +7,16 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from peer_programs import peer_program
 from tls_material import TlsMaterial
+
+settings.register_profile("suite", deadline=None)  # how long an example takes says how busy the machine is
+settings.load_profile("suite")
+
+# On a busy machine the threads of a matrix product wait for each other, spinning: one picture took 27 s instead of 1.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
 
 PEER_PROGRAMS = {
     "dcmtk": ("storescp", "wlmscpfs", "echoscu"),
@@ -17,6 +25,7 @@ PEER_PROGRAMS = {
     "openssl": ("openssl",),
     "tshark": ("tshark", "text2pcap"),
     "dcmjs": ("node", "npm"),
+    "e2fsprogs": ("mke2fs", "e2fsck", "debugfs"),
     "cjk-font": ("/usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf",),
 }
 SHARED = Path(os.environ.get("SPECULAR_SHARED", Path(__file__).resolve().parents[2] / "shared"))

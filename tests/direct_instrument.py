@@ -23,7 +23,7 @@ from hw.errors import DeviceFault, Refused
 from hw.sim.eye import NOMINAL_APEX, SimulatedHead
 from hw.sim.instrument import SIM_STAGE_CONFIG, SimSettings
 from hw.sim.motion import Motion, Profile, limited, straight
-from hw.sim.optics import UM_PER_PX
+from hw.sim.optics import ROWS, UM_PER_PX
 
 # Two status requests, the jog and its answer at 115200 baud, and Grbl's own 50 ms before a short block of motion ends.
 OVERHEAD_S = 0.07
@@ -119,8 +119,10 @@ class DirectStage:
 class DirectCamera:
     """`hw.abc.Camera`: a frame is exposed at each tick and complete one period later."""
 
-    def __init__(self, head: SimulatedHead, stage: DirectStage, frames_per_s: float = 20.0) -> None:
+    def __init__(self, head: SimulatedHead, stage: DirectStage, frames_per_s: float = 20.0, rows: int = ROWS) -> None:
+        """`rows` in the middle of the picture are read out."""
         self._head = head
+        self._rows = slice((ROWS - rows) // 2, (ROWS + rows) // 2)
         self._stage = stage
         self._period_s = 1 / frames_per_s
         self._bits_stored = 8
@@ -140,7 +142,7 @@ class DirectCamera:
             pixels = self._head.render(self._stage.at(end_s), end_s, self._bits_stored, exposure_us=EXPOSURE_US)
             self.frames_rendered += 1
             await trio.sleep_until((tick + 1) * self._period_s)
-            yield Frame(pixels, self._bits_stored, tick, round(1e9 * trio.current_time()))
+            yield Frame(pixels[self._rows], self._bits_stored, tick, round(1e9 * trio.current_time()))
             tick += 1
 
     async def wait_lost(self) -> str:
@@ -167,8 +169,8 @@ class DirectInstrument:
         return slots
 
 
-def direct_instrument(head: SimulatedHead, at: Position | None = None) -> DirectInstrument:
-    """The stage homed, between the eyes unless told otherwise."""
+def direct_instrument(head: SimulatedHead, at: Position | None = None, rows: int = ROWS) -> DirectInstrument:
+    """The stage homed, between the eyes unless told otherwise; the camera reads out so many rows."""
     settings = SimSettings()
     stage = DirectStage(settings, at or Position(-50_000.0, -20_000.0, -20_000.0))
     right, left = ([apex.x_um, apex.y_um, apex.z_um] for apex in (NOMINAL_APEX[Eye.RIGHT], NOMINAL_APEX[Eye.LEFT]))
@@ -176,7 +178,7 @@ def direct_instrument(head: SimulatedHead, at: Position | None = None) -> Direct
         stage=msgspec.convert(SIM_STAGE_CONFIG | {"right_eye_um": right, "left_eye_um": left}, GrblConfig),
         camera=SerialCameraConfig(simulated=True, um_per_px=UM_PER_PX),
     )
-    return DirectInstrument(head, stage, DirectCamera(head, stage), config)
+    return DirectInstrument(head, stage, DirectCamera(head, stage, rows=rows), config)
 
 
 def _mm(position: Position, settings: SimSettings) -> tuple[float, float, float]:

@@ -12,8 +12,9 @@ from typing import Final
 
 import trio
 from fault_bench import BITS_STORED, EXPOSURE_US, FaultBench
+from fault_cells import FAULTS, STEPS, Fault
 
-from firmware_app.model import Eye, Patient
+from firmware_app.model import CommitmentState, Delivery, Eye, Patient
 from firmware_app.services.causes import in_one_line
 from firmware_app.services.commands import EXPECTED
 from hw.errors import DeviceError
@@ -21,43 +22,10 @@ from hw.errors import DeviceError
 EXAM_S: Final = 300.0
 RECOVERY_S: Final = 20.0  # at most 5 s between two tries to open it and what opening takes, on a machine that has time
 LAMPS_S: Final = 12.0  # the service looks after its lamps every 2 s
-APART: Final = 5  # faults of one exam are not of one kind
+COMMITTED_S: Final = 30.0
+POLL_S: Final = 0.02
+LOOKS: Final = 2
 OUT_S: Final = 0.7  # how long a plug stays out, at least
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Lines for the simulator. `loses`: the device is lost by it. `unseen`: no board can know it, homing finds out."""
-
-    name: str
-    device: str
-    inflict: str
-    end: str = ""
-    loses: bool = False
-    unseen: bool = False
-
-
-FAULTS: Final = (
-    Fault("stage unplug", "stage", "unplug stage", "replug stage", loses=True),
-    Fault("stage silence", "stage", "silence stage on", "silence stage off"),
-    Fault("stage garbage", "stage", "garbage stage"),
-    Fault("stage half line", "stage", "half stage"),
-    Fault("stage slow", "stage", "slow stage 1.5", "slow stage off"),
-    Fault("stage EIO", "stage", "eio stage", loses=True),
-    Fault("stage alarm", "stage", "alarm 1"),
-    Fault("stage restart", "stage", "restart"),
-    Fault("stuck motor", "stage", "stuck x", "stuck off", unseen=True),
-    Fault("lost steps", "stage", "lost x 3000", unseen=True),
-    Fault("camera unplug", "camera", "unplug camera", "replug camera", loses=True),
-    Fault("camera silence", "camera", "silence camera on", "silence camera off"),
-    Fault("camera garbage", "camera", "garbage camera"),
-    Fault("camera half frame", "camera", "half camera"),
-    Fault("camera slow", "camera", "slow camera 3", "slow camera off"),
-    Fault("camera EIO", "camera", "eio camera", loses=True),
-    Fault("dropped frames", "camera", "drop 3"),
-    Fault("corrupt frames", "camera", "corrupt 3"),
-)
-STEPS: Final = ("start", "home", "drive", "align", "burst", "analysis", "finish")
 
 
 @dataclass
@@ -138,6 +106,7 @@ class _FaultyExam:
             "burst": lambda: bench.service.exams.take(self.eye, bench.tell),
             "analysis": lambda: bench.service.exams.result(self.eye),
             "finish": lambda: bench.service.exams.finish(bench.tell),
+            "delivery": self._delivery,
         }
 
     async def run(self) -> None:
@@ -153,6 +122,19 @@ class _FaultyExam:
     async def _start(self) -> None:
         patient = Patient(name=f"Fault^{self.number}", patient_id=f"F{self.number}", birth_date="", sex="")
         self.exam_id = (await self.bench.service.exams.start((), patient, "Test^Fault")).exam_id
+
+    async def _delivery(self) -> None:
+        """What the archive has taken over the responsibility for, at the first try: no fault of a device matters."""
+        with trio.move_on_after(COMMITTED_S):
+            while {each.commitment for each in await self._deliveries()} != {CommitmentState.COMMITTED}:  # noqa: ASYNC110
+                await trio.sleep(POLL_S)  # the archive's report comes to another service
+        deliveries = await self._deliveries()
+        left = [each for each in deliveries if each.commitment is not CommitmentState.COMMITTED or each.attempts != 1]
+        assert deliveries and not left, f"not committed, or not at the first try: {left}"
+
+    async def _deliveries(self) -> list[Delivery]:
+        newest = await self.bench.records.deliveries(newest_first=True, limit=20)
+        return [each for each in newest if each.exam_id == self.exam_id]
 
     async def _with_fault(self, step: str, fault: Fault) -> None:
         """The step with the fault in its middle; then the fault ends, and the step must succeed."""
@@ -213,28 +195,35 @@ class _FaultyExam:
             await trio.lowlevel.checkpoint()
 
     async def _look(self, fault: Fault) -> None:
-        """As somebody does who looks at the screen: half a line waits for the next question."""
-        if fault.device == "stage":
+        """As somebody does who looks at the screen: half a line waits for the next question, and spoils it."""
+        for _ in range(LOOKS if fault.device == "stage" else 0):
             try:
                 await self.bench.service.capture.position()
             except DeviceError:
                 await trio.lowlevel.checkpoint()
+            else:
+                return
 
     async def _remedy(self, step: str, fault: Fault, outcome: Outcome) -> None:
         """What the operator has to do, and is told to: home a stage that has lost its place, and drive back."""
+        if fault.remedy:
+            await self.bench.simulator.command(fault.remedy)
+            await self._look(fault)
+            outcome.remedy = ["off and on"]
         needs_homing = fault.unseen or not self.bench.is_homed
         if not needs_homing or step == "start" or (step == "home" and outcome.reason):
             return
         before = {"align": ["home", "drive"], "burst": ["home", "drive", "align"]}
-        outcome.remedy = before.get(step, ["home"])
-        for each in outcome.remedy:
+        steps = before.get(step, ["home"])
+        outcome.remedy += steps
+        for each in steps:
             await self.steps[each]()
         if step == "drive" and not outcome.reason:
             await self.steps["drive"]()
 
     def _is_lit(self) -> bool:
-        lamps = self.bench.simulator.lamps()
-        return lamps["flood"] == 1.0 and lamps["spindle"] == 0.0
+        lamps, lit = self.bench.simulator.lamps(), self.bench.lit
+        return not lit or (lamps[lit[0]] == 1.0 and lamps[lit[1]] == 0.0)
 
     def _kinds(self, first: int) -> list[str]:
         return [event.kind for event in self.bench.events[first:]]
@@ -259,40 +248,5 @@ class _FaultyExam:
             frame = await self.bench.records.load_frame(capture_id)
             assert frame.bits_stored == BITS_STORED
         objects = {each.sop_instance_uid for each in await self.bench.records.objects(self.exam_id)}
-        queued = {each.sop_instance_uid for each in await self.bench.records.deliveries(newest_first=True, limit=20)}
+        queued = {each.sop_instance_uid for each in await self._deliveries()}
         assert objects and objects <= queued, "an object of the exam is not queued"
-
-
-def matrix() -> list[dict[str, Fault]]:
-    """Every fault in every step, in as many exams as there are faults: each has another one in each of its steps."""
-    turns = range(len(FAULTS))
-    return [{step: FAULTS[(turn + APART * place) % len(FAULTS)] for place, step in enumerate(STEPS)} for turn in turns]
-
-
-DIAGONAL: Final[tuple[dict[str, str], ...]] = (
-    {
-        "start": "stage EIO",
-        "home": "stage alarm",
-        "drive": "stage unplug",
-        "align": "camera unplug",
-        "burst": "camera silence",
-        "analysis": "stage half line",
-        "finish": "camera EIO",
-    },
-    {
-        "start": "stage silence",
-        "home": "stuck motor",
-        "drive": "stage restart",
-        "align": "camera half frame",
-        "burst": "stage slow",
-        "analysis": "stage garbage",
-        "finish": "camera slow",
-    },
-    {"start": "camera garbage", "home": "lost steps", "align": "corrupt frames", "burst": "dropped frames"},
-)
-
-
-def diagonal() -> list[dict[str, Fault]]:
-    """Every fault once, in a step that it disturbs, and every step at least twice."""
-    named = {fault.name: fault for fault in FAULTS}
-    return [{step: named[name] for step, name in exam.items()} for exam in DIAGONAL]

@@ -25,6 +25,7 @@ from firmware_app.config.schema import (
     PathsConfig,
     PatientQueryConfig,
     StorageConfig,
+    StoringConfig,
     TimeoutsConfig,
     WorklistConfig,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "SerialCameraConfig",
     "StageConfig",
     "StorageConfig",
+    "StoringConfig",
     "TimeoutsConfig",
     "V4l2Config",
     "WorklistConfig",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from firmware_app.config.rules import Finding
-from firmware_app.config.schema import Config
+from firmware_app.config.schema import SERVICE_OF_TABLE, Config, service_of
 from firmware_app.dicom.uids import (
     EXPLICIT_VR_LITTLE_ENDIAN,
     IMPLICIT_VR_LITTLE_ENDIAN,
@@ -15,7 +15,7 @@ from firmware_app.dicom.uids import (
 )
 from firmware_app.profiles.profile import EntityName, PrintAttribute, PrintTables, Profile
 
-# The tables of peers are named like the services that they are peers of.
+# The tables of peers are named like the services that they are peers of; the others are in SERVICE_OF_TABLE.
 NODE_TABLES: tuple[EntityName, ...] = ("worklist", "storage", "patient_query", "mpps", "commitment", "print")
 TRANSFER_SYNTAXES = {
     "implicit-vr-little-endian": IMPLICIT_VR_LITTLE_ENDIAN,
@@ -48,9 +48,10 @@ PRINT_ATTRIBUTES = {
 
 def declared_findings(config: Config, profile: Profile, tables: Collection[str]) -> Iterator[Finding]:
     """What `config`, whose file has these `tables`, asks for beyond the profile."""
-    for service in NODE_TABLES:
-        if service in tables and service not in profile.application_entity:
-            yield Finding(service, f"{_declares_no(profile, service)}", ("profile",))
+    for table in (*NODE_TABLES, *SERVICE_OF_TABLE):
+        service = service_of(table)
+        if table in tables and service not in profile.application_entity:
+            yield Finding(table, f"{_declares_no(profile, service)}", ("profile",))
     yield from _modality(config, profile)
     yield from _transfer_syntax(config, profile)
     yield from _query_model(config, profile)

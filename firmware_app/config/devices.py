@@ -1,7 +1,7 @@
 """The tables of the devices: what every kind has in common, and what one kind alone is asked.
 
 `kind` chooses the table's other keys; a key of another kind is refused by name. Which driver a kind is, is decided in
-`services.devices`.
+`services.devices`. What a driver of a stage takes has the driver's own default here too.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from typing import Annotated, Literal, NamedTuple
 from msgspec import Meta, Struct
 
 from firmware_app.config.fields import AbsolutePath, DevicePort, PositionVector, PositiveVector
+from hw.asi.described import AsiSettings
+from hw.grbl.described import GrblSettings
+from hw.sangaboard.described import SangaboardSettings
 
 StageKind = Literal["grbl", "sangaboard", "asi"]
 CameraKind = Literal["serial", "v4l2", "folder"]
@@ -19,6 +22,7 @@ Vector = tuple[float, float, float]
 
 Baud = Annotated[int, Meta(ge=1200, le=4_000_000, description="a baud rate from 1200 to 4000000")]
 Tolerance = Annotated[float, Meta(gt=0, le=1000, description="um above 0, at most 1000")]
+Retract = Annotated[float, Meta(ge=0, le=100_000, description="um from 0 (never back) to 100000")]
 Settle = Annotated[float, Meta(ge=0, le=10, description="seconds from 0 to 10")]
 _Backlash = Annotated[float, Meta(ge=0, le=10_000)]
 BacklashVector = Annotated[
@@ -35,9 +39,13 @@ StepVector = Annotated[
     tuple[_Step, _Step, _Step],
     Meta(description="three numbers, um in x, y and z, negative where counts fall, such as [0.1, 0.1, -0.05]"),
 ]
+StepDelayUs = Annotated[int, Meta(ge=1, le=1_000_000, description="whole us from 1 to 1000000")]
+RampUs = Annotated[int, Meta(ge=0, le=10_000_000, description="whole us from 0 to 10000000")]
 _End = Literal["low", "high"]
 ExposureUs = Annotated[int, Meta(ge=1, le=1_000_000, description="whole us from 1 to 1000000")]
 PixelCount = Annotated[int, Meta(ge=0, le=16384, description="whole px from 0 (as the camera has it) to 16384")]
+
+_GRBL, _SANGABOARD, _ASI = GrblSettings(), SangaboardSettings(), AsiSettings()
 
 
 class Reach(NamedTuple):
@@ -63,6 +71,7 @@ class StageConfig(Struct, frozen=True, forbid_unknown_fields=True):
     backlash_um: BacklashVector = (0.0, 0.0, 0.0)
     right_eye_um: PositionVector = (-82000.0, -20000.0, -20000.0)
     left_eye_um: PositionVector = (-18000.0, -20000.0, -20000.0)
+    retract_um: Retract = 8000.0
 
     @property
     def reach(self) -> Reach:
@@ -71,10 +80,10 @@ class StageConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class GrblConfig(StageConfig, frozen=True, forbid_unknown_fields=True):
-    steps_per_mm: PositiveVector = (800.0, 800.0, 800.0)
-    max_rate_mm_per_min: PositiveVector = (3000.0, 3000.0, 1200.0)
-    acceleration_mm_per_s2: PositiveVector = (200.0, 200.0, 100.0)
-    travel_mm: PositiveVector = (100.0, 40.0, 40.0)
+    steps_per_mm: PositiveVector = _GRBL.steps_per_mm
+    max_rate_mm_per_min: PositiveVector = _GRBL.max_rate_mm_per_min
+    acceleration_mm_per_s2: PositiveVector = _GRBL.acceleration_mm_per_s2
+    travel_mm: PositiveVector = _GRBL.travel_mm
 
     @property
     def reach(self) -> Reach:
@@ -89,12 +98,12 @@ class SangaboardConfig(StageConfig, frozen=True, forbid_unknown_fields=True):
     kind: StageKind = "sangaboard"
     right_eye_um: PositionVector = (-32000.0, 0.0, 0.0)
     left_eye_um: PositionVector = (32000.0, 0.0, 0.0)
-    um_per_step: StepVector = (1.0, 1.0, 0.5)
-    min_step_delay_us: Annotated[int, Meta(ge=1, le=1_000_000, description="whole us from 1 to 1000000")] = 1000
-    ramp_time_us: Annotated[int, Meta(ge=0, le=10_000_000, description="whole us from 0 to 10000000")] = 0
-    frame: Literal["endstops", "by_hand"] = "by_hand"
-    low_um: PositionVector = (-40000.0, -10000.0, -10000.0)
-    high_um: PositionVector = (40000.0, 10000.0, 10000.0)
+    um_per_step: StepVector = _SANGABOARD.um_per_step
+    min_step_delay_us: StepDelayUs = _SANGABOARD.min_step_delay_us
+    ramp_time_us: RampUs = _SANGABOARD.ramp_time_us
+    frame: Literal["endstops", "by_hand"] = _SANGABOARD.frame
+    low_um: PositionVector = _SANGABOARD.low_um
+    high_um: PositionVector = _SANGABOARD.high_um
 
     @property
     def reach(self) -> Reach:
@@ -107,15 +116,15 @@ class AsiConfig(StageConfig, frozen=True, forbid_unknown_fields=True):
     kind: StageKind = "asi"
     axes: Annotated[
         str, Meta(pattern=r"\A[A-Z]{3}\Z", description='the controller\'s three letters for x, y and z, such as "XYZ"')
-    ] = "XYZ"
-    speed_mm_per_s: PositiveVector = (5.0, 5.0, 1.0)
-    ramp_ms: PositiveVector = (100.0, 100.0, 100.0)
-    board_backlash_mm: BoardBacklashVector = (0.0, 0.0, 0.0)
-    travel_mm: PositiveVector = (100.0, 40.0, 40.0)
+    ] = _ASI.axes
+    speed_mm_per_s: PositiveVector = _ASI.speed_mm_per_s
+    ramp_ms: PositiveVector = _ASI.ramp_ms
+    board_backlash_mm: BoardBacklashVector = _ASI.board_backlash_mm
+    travel_mm: PositiveVector = _ASI.travel_mm
     home_ends: Annotated[
         tuple[_End, _End, _End], Meta(description='"low" or "high" for x, y and z, such as ["high", "high", "high"]')
-    ] = ("high", "high", "high")
-    pull_off_mm: Annotated[float, Meta(gt=0, le=100, description="mm above 0, at most 100")] = 1.0
+    ] = _ASI.home_ends
+    pull_off_mm: Annotated[float, Meta(gt=0, le=100, description="mm above 0, at most 100")] = _ASI.pull_off_mm
 
     @property
     def reach(self) -> Reach:
@@ -169,7 +178,7 @@ class V4l2Config(CameraConfig, frozen=True, forbid_unknown_fields=True):
         0.0
     )
     pixel_format: Annotated[
-        str, Meta(pattern=r"\A(?:[A-Z0-9 ]{3,4})?\Z", description='four letters such as "GREY" or "MJPG", or ""')
+        str, Meta(pattern=r"\A(?:[A-Z0-9 ]{3,4}(?:-BE)?)?\Z", description='a format such as "GREY", "Y16-BE", or ""')
     ] = ""
     controls: Annotated[
         dict[

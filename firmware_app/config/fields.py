@@ -64,6 +64,10 @@ ProfileName = Annotated[
 ]
 WaitSeconds = Annotated[float, Meta(gt=0, le=3600, description="seconds above 0, at most 3600")]
 RetrySeconds = Annotated[float, Meta(gt=0, le=86400, description="seconds above 0, at most 86400")]
+BytesPerSecond = Annotated[
+    int,
+    Meta(ge=0, le=1_000_000_000, description="bytes per second from 1000 to 1000000000, or 0 (not bounded)"),
+]
 _Positive = Annotated[float, Meta(gt=0, le=1e6)]
 PositiveVector = Annotated[
     tuple[_Positive, _Positive, _Positive],

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from firmware_app.config.devices import FolderCameraConfig, StageConfig
-from firmware_app.config.schema import Config, NodeConfig, NodeTlsConfig, PrintConfig
+from firmware_app.config.schema import CommitmentConfig, Config, NodeConfig, NodeTlsConfig, PrintConfig
 
 # Grbl 1.1: M3 S dims, M8 and M7 switch; M7 only where it was compiled in.
 GRBL_SWITCHES = ("flood", "mist")
 GRBL_OUTPUTS = ("spindle", *GRBL_SWITCHES)
+
+MIN_BYTES_PER_S = 1000
 
 # struct sockaddr_un: sun_path is 108 bytes with the final NUL (unix(7)).
 SUN_PATH_MAX_BYTES = 107
@@ -32,14 +34,18 @@ def findings(config: Config) -> Iterator[Finding]:
         yield from _node(name, node)
         if node.tls is not None:
             yield from _node_tls(f"{name}.tls", node.tls)
+    yield from _node_tls("audit.syslog.tls", config.audit.syslog.tls)
     yield from _listener_tls(config)
     yield from _simulated(config)
+    yield from _syslog(config)
     yield from _own_address(config)
     yield from _retries(config)
+    yield from _pace(config)
     yield from _commitment(config)
     yield from _print(config.print)
     if config.stage is not None:
         yield from _eyes(config.stage)
+        yield from _retraction(config.stage)
         yield from _focus_range(config.stage, config.capture.focus_range_um)
     yield from _lamps(config)
     yield from _ports(config)
@@ -72,20 +78,40 @@ def _retries(config: Config) -> Iterator[Finding]:
         ("mpps", config.mpps.retry_first_s, config.mpps.retry_max_s),
         ("commitment", config.commitment.retry_first_s, config.commitment.retry_max_s),
         ("print", config.print.retry_first_s, config.print.retry_max_s),
+        ("second_storage", config.second_storage.retry_first_s, config.second_storage.retry_max_s),
+        ("second_commitment", config.second_commitment.retry_first_s, config.second_commitment.retry_max_s),
     ):
         first = f"{name}.retry_first_s"
         if max_s < first_s:
             yield Finding(f"{name}.retry_max_s", f"{max_s:g} is less than {first} = {first_s:g}", (first,))
 
 
+def _pace(config: Config) -> Iterator[Finding]:
+    for name, table in (("storage", config.storage), ("second_storage", config.second_storage)):
+        rate = table.max_bytes_per_s
+        if 0 < rate < MIN_BYTES_PER_S:
+            words = f"{rate} is less than {MIN_BYTES_PER_S}: no image would be through before a peer gives up on us"
+            yield Finding(f"{name}.max_bytes_per_s", words)
+
+
 def _commitment(config: Config) -> Iterator[Finding]:
-    commitment, key = config.commitment, f"commitment.{_address_key(config.commitment)}"
-    if not commitment.host:
+    yield from _commitment_to(config, "commitment", config.commitment, "storage", config.storage)
+    yield from _commitment_to(
+        config, "second_commitment", config.second_commitment, "second_storage", config.second_storage
+    )
+
+
+def _commitment_to(
+    config: Config, name: str, table: CommitmentConfig, stored_at: str, storage: NodeConfig
+) -> Iterator[Finding]:
+    if not table.host:
         return
-    if not config.storage.host:
-        yield Finding(key, "is given, and no storage node is: what is stored there would be committed", ("storage",))
-    if not config.instrument.port and not commitment.same_association_wait_s:
-        keys = ("instrument.port", "commitment.same_association_wait_s")
+    key = f"{name}.{_address_key(table)}"
+    if not storage.host:
+        words = stored_at.replace("_", " ")
+        yield Finding(key, f"is given, and no {words} node is: what is stored there would be committed", (stored_at,))
+    if not config.instrument.port and not table.same_association_wait_s:
+        keys = ("instrument.port", f"{name}.same_association_wait_s")
         yield Finding(key, f"is given, and {' and '.join(keys)} are 0: no report could reach us", keys)
 
 
@@ -157,6 +183,21 @@ def _simulated(config: Config) -> Iterator[Finding]:
             )
 
 
+def _syslog(config: Config) -> Iterator[Finding]:
+    """A simulated instrument tells no clinic's audit repository of patients that there are not."""
+    receiver = config.audit.syslog
+    if receiver.retry_max_s < receiver.retry_first_s:
+        first = "audit.syslog.retry_first_s"
+        text = f"{receiver.retry_max_s:g} is less than {first} = {receiver.retry_first_s:g}"
+        yield Finding("audit.syslog.retry_max_s", text, (first,))
+    devices = (("stage", config.stage), ("camera", config.camera))
+    simulated = [f"{name}.simulated" for name, device in devices if device is not None and device.simulated]
+    here = receiver.host_name.lower() == "localhost" or receiver.host_name.startswith("127.")
+    if simulated and receiver.host_name and not here:
+        text = f'{receiver.host_name} is not "localhost" or 127.x.y.z, and {simulated[0]} is true'
+        yield Finding("audit.syslog.host_name", text, tuple(simulated))
+
+
 def _is_loopback(node: NodeConfig) -> bool:
     """RFC 6761 6.3: the name localhost never leaves the machine; any other name is whatever a server says it is."""
     if node.ip_address:
@@ -182,6 +223,18 @@ def _eyes(stage: StageConfig) -> Iterator[Finding]:
             "x runs towards the patient's left eye",
             ("stage.right_eye_um",),
         )
+
+
+def _retraction(stage: StageConfig) -> Iterator[Finding]:
+    """There must be room behind both eyes to go past the nose."""
+    for key, eye in (("right_eye_um", stage.right_eye_um), ("left_eye_um", stage.left_eye_um)):
+        room_um = eye[2] - stage.reach.low_um[2]
+        if 0 <= room_um < stage.retract_um:
+            yield Finding(
+                "stage.retract_um",
+                f"{stage.retract_um:g} leaves the travel: z of stage.{key} has {room_um:g} um behind it",
+                (f"stage.{key}", *stage.reach.keys),
+            )
 
 
 def _focus_range(stage: StageConfig, range_um: float) -> Iterator[Finding]:

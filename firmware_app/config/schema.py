@@ -18,6 +18,7 @@ from firmware_app.config.fields import (
     Addresses,
     AeTitle,
     AeTitles,
+    BytesPerSecond,
     Fingerprints,
     HostName,
     InterfaceName,
@@ -113,14 +114,26 @@ class WorklistConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
     ] = 300
 
 
-class StorageConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
+class StoringConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
+    """Of every node that instances are sent to."""
+
+    retry_first_s: WaitSeconds = 2.0
+    retry_max_s: RetrySeconds = 300.0
+    max_bytes_per_s: BytesPerSecond = 0  # of a line that others use too
+
+
+class StorageConfig(StoringConfig, frozen=True, forbid_unknown_fields=True):
     modality: Literal["SC", "OP", "XC", "OT", "CR"] = "SC"
     transfer_syntax: Literal[
         "implicit-vr-little-endian", "explicit-vr-little-endian", "jpeg-baseline", "rle-lossless", "jpeg-2000-lossless"
     ] = "implicit-vr-little-endian"
     automatic: bool = True  # send when an exam is finished; otherwise only when somebody says so
-    retry_first_s: WaitSeconds = 2.0
-    retry_max_s: RetrySeconds = 300.0
+
+
+class SecondStorageConfig(StoringConfig, frozen=True, forbid_unknown_fields=True):
+    """Another archive, for what is sent there too or instead: the same instances as at `storage`."""
+
+    automatic: bool = False
 
 
 class PatientQueryConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
@@ -190,6 +203,20 @@ class PrintConfig(NodeConfig, frozen=True, forbid_unknown_fields=True):
     retry_max_s: RetrySeconds = 300.0
 
 
+class SecondCommitmentConfig(CommitmentConfig, frozen=True, forbid_unknown_fields=True):
+    """The same for what has been stored at `second_storage`."""
+
+
+class RetentionConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """When exams that the archives have committed to are removed from this disk. Nothing else ever is."""
+
+    keep_days: Annotated[int, Meta(ge=0, le=36_500, description="whole days from 0 (no limit) to 36500")] = 0
+    min_free_percent: Annotated[float, Meta(ge=0, le=90, description="percent from 0 to 90")] = 10.0
+    reserve_mb: Annotated[int, Meta(ge=1, le=1_000_000, description="whole MB from 1 to 1000000")] = 500
+    without_commitment: Literal["keep", "remove-when-stored"] = "keep"
+    unsent_captures: Literal["keep", "remove"] = "keep"
+
+
 class CalibrationConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """When the calibration on record is no longer believed without a warning."""
 
@@ -198,7 +225,8 @@ class CalibrationConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CaptureConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    focus_range_um: Annotated[float, Meta(gt=0, le=5000, description="um above 0, at most 5000")] = 700.0
+    # `services.eyepiece.REACH_UM` bounds what is moved without a hand; the finer passes go a little beyond the range.
+    focus_range_um: Annotated[float, Meta(gt=0, le=1800, description="um above 0, at most 1800")] = 700.0
     burst: Annotated[int, Meta(ge=1, le=50, description="a number of frames from 1 to 50")] = 5
 
 
@@ -222,9 +250,37 @@ class PathsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     runtime: AbsolutePath = "/run/specular"
 
 
+class SyslogConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the audit trail is sent: syslog over TLS (PS3.15 A.6, RFC 5425). Not sent while `host_name` is empty."""
+
+    host_name: HostName = ""
+    port: Annotated[int, Meta(ge=1, le=65535, description="a port number from 1 to 65535")] = 6514
+    timeouts: TimeoutsConfig = TimeoutsConfig()
+    tls: NodeTlsConfig = NodeTlsConfig()
+    retry_first_s: WaitSeconds = 2.0
+    retry_max_s: RetrySeconds = 300.0
+
+
+class AuditConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """The audit trail that is kept in the state folder: PS3.15 A.5. When it is full its oldest part goes."""
+
+    keep_mib: Annotated[int, Meta(ge=1, le=4096, description="whole MiB from 1 to 4096")] = 64
+    syslog: SyslogConfig = SyslogConfig()
+
+
 class LogConfig(Struct, frozen=True, forbid_unknown_fields=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
     patient_data: bool = False
+    keep_mib: Annotated[int, Meta(ge=1, le=1024, description="whole MiB from 1 to 1024")] = 8
+
+
+# A table whose peer has the same service as another's; all others are named like the service.
+SERVICE_OF_TABLE = {"second_storage": "storage", "second_commitment": "commitment"}
+
+
+def service_of(table: str) -> str:
+    """Of the peer in that table of the configuration."""
+    return SERVICE_OF_TABLE.get(table, table)
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
@@ -239,6 +295,9 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     mpps: MppsConfig = MppsConfig()
     commitment: CommitmentConfig = CommitmentConfig()
     print: PrintConfig = PrintConfig()
+    second_storage: SecondStorageConfig = SecondStorageConfig()
+    second_commitment: SecondCommitmentConfig = SecondCommitmentConfig()
+    retention: RetentionConfig = RetentionConfig()
     stage: StageConfig | None = None
     camera: CameraConfig | None = None
     light: LightConfig = LightConfig()
@@ -247,6 +306,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     reflex: ReflexConfig = ReflexConfig()
     paths: PathsConfig = PathsConfig()
     log: LogConfig = LogConfig()
+    audit: AuditConfig = AuditConfig()
 
     def node_tables(self) -> dict[str, NodeConfig]:
         """Every table of a peer, by its name, which is that of the service."""
@@ -257,6 +317,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
             "mpps": self.mpps,
             "commitment": self.commitment,
             "print": self.print,
+            "second_storage": self.second_storage,
+            "second_commitment": self.second_commitment,
         }
 
     def nodes(self) -> dict[str, NodeConfig]:

@@ -25,6 +25,8 @@ def expiry_findings(config: Config, now: datetime, notice: timedelta = timedelta
 def _tables_in_use(config: Config) -> Iterator[tuple[str, NodeTlsConfig | ListenerTlsConfig]]:
     if config.instrument.tls is not None and config.instrument.port:
         yield "instrument.tls", config.instrument.tls
+    if config.audit.syslog.host_name:
+        yield "audit.syslog.tls", config.audit.syslog.tls
     for name, node in config.nodes().items():
         if node.tls is not None:
             yield f"{name}.tls", node.tls

@@ -10,7 +10,7 @@ import msgspec
 
 from firmware_app.config.declared_services import declared_choices
 from firmware_app.config.keys import allowed_words, hints_of, table_in
-from firmware_app.config.schema import Config, NodeConfig
+from firmware_app.config.schema import Config, NodeConfig, service_of
 from firmware_app.conformance.document import Block, Paragraph, Section, Table
 from firmware_app.conformance.parameters import DESCRIPTIONS
 from firmware_app.profiles.profile import Profile
@@ -18,7 +18,7 @@ from firmware_app.profiles.profile import Profile
 COLUMNS = ("Parameter", "Default", "Allowed", "Description")
 COLUMNS_HERE = ("Parameter", "Default", "Here", "Allowed", "Description")
 # Tables about this machine and not about DICOM: the manual has them.
-NOT_DICOM = ("stage", "camera", "light", "calibration", "capture", "reflex", "paths", "log")
+NOT_DICOM = ("retention", "stage", "camera", "light", "calibration", "capture", "reflex", "paths", "log")
 EMPTY = "None"  # as both statements write it
 # Of our own port, where the profile accepts no association.
 OWN_PORT = ("instrument.port", "instrument.accepted_ae_titles", "instrument.accepted_addresses")
@@ -75,7 +75,7 @@ def _remote(profile: Profile, here: Config | None) -> Table:
             if name in nodes
             else (name, "configured on site" if here is None else "not configured", "", "")
             for name in Config().node_tables()
-            if name in profile.application_entity
+            if service_of(name) in profile.application_entity
         ),
     )
 
@@ -91,7 +91,7 @@ def _tables(profile: Profile, values: Values) -> Iterator[Block]:
         if struct is None or name in NOT_DICOM:
             continue
         is_node = issubclass(struct, NodeConfig)
-        if is_node and name not in profile.application_entity:
+        if is_node and service_of(name) not in profile.application_entity:
             continue
         yield Table(f"Parameters of [{name}]", columns, tuple(_rows(profile, name, struct, values.of(name))))
         for part, part_hint in hints_of(struct).items():

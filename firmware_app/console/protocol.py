@@ -168,7 +168,9 @@ def encode_service_message(message: ServiceMessage) -> bytes:
         case Missed(count):
             return _line({"missed": count})
         case Event():
-            return _line({"event": message})
+            # Nobody's patient data goes to a console that only listens: see `Event.patient`.
+            shown = {"kind": message.kind, "text": message.text, "data": message.data, "level": message.level}
+            return _line({"event": shown})
         case _:
             raise TypeError(f"no message of the service: {message!r}")
 

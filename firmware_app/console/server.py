@@ -7,7 +7,12 @@ motion's scope is what stops the motion.
 
 from __future__ import annotations
 
+import pwd
+import socket
+import struct
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -49,18 +54,29 @@ RECEIVE_BYTES = 64 * 1024
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class ConsoleUser:
+    """Who is connected, as the operating system has authenticated them; `name` is empty without an account."""
+
+    user_id: int
+    name: str
+    process_id: int
+
+
 async def serve_console(
     path: Path,
     table: CommandTable,
     subscribing: Subscribing,
     expected: tuple[type[Exception], ...] = (),
     *,
+    observe: Callable[[bool, ConsoleUser], None] = lambda comes, user: None,
     task_status: trio.TaskStatus[Path] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve the commands of `table`, `help` and `events` on `path` for ever; starts with the socket listening.
 
     `expected` are the errors of devices and peers: their text is the answer. Any other exception of a handler is
-    answered and logged with its traceback. Raises `listening.ConsoleUnavailable`.
+    answered and logged with its traceback. `observe` hears of everybody who comes and goes.
+    Raises `listening.ConsoleUnavailable`.
     """
     complete = CommandTable([*table, HELP, events_command(subscribing)])
     with listening_socket(path) as sock:
@@ -71,6 +87,8 @@ async def serve_console(
         async def serve(stream: trio.SocketStream) -> None:
             nonlocal clients
             clients += 1
+            user = user_of(stream)
+            observe(True, user)
             try:
                 async with stream:
                     if clients > CLIENTS_MAX:
@@ -79,8 +97,20 @@ async def serve_console(
                         await _Client(stream, complete, subscribing, expected).run()
             finally:
                 clients -= 1
+                observe(False, user)
 
         await trio.serve_listeners(serve, [listener])
+
+
+def user_of(stream: trio.SocketStream) -> ConsoleUser:
+    """SO_PEERCRED (unix(7)): the kernel's word for who is at the other end."""
+    credentials = stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    process_id, user_id, _ = struct.unpack("3i", credentials)
+    try:
+        name = pwd.getpwuid(user_id).pw_name
+    except KeyError:  # a user without an account
+        name = ""
+    return ConsoleUser(user_id, name, process_id)
 
 
 async def _turn_away(stream: trio.SocketStream) -> None:

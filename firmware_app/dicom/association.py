@@ -136,9 +136,15 @@ class Association:
         control = (pdu.COMMAND_FRAGMENT if is_command else 0) | (pdu.LAST_FRAGMENT if is_last else 0)
         return pdu.encode_data_header(context_id, control, length), fragment
 
-    def send_block(self, context_id: int, block: memoryview, *, is_last: bool) -> list[bytes | memoryview]:
-        """Header and fragment, in turn, of the P-DATA-TFs for a piece of a data set; `is_last` when it ends with it."""
+    def send_block(
+        self, context_id: int, block: memoryview, *, is_last: bool, at_most: int | None = None
+    ) -> list[bytes | memoryview]:
+        """Header and fragment, in turn, of the P-DATA-TFs for a piece of a data set; `is_last` when it ends with it.
+
+        `at_most` (even): octets of a fragment, where the peer would take longer ones.
+        """
         length = self._sendable_length(context_id)
+        length = length if at_most is None else min(length, at_most)
         if len(block) % 2:
             raise LocalProtocolError(f"a piece of a data set of {len(block)} octets, not even")
         self._perform(Event.DATA_REQUEST)

@@ -19,13 +19,12 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from firmware_app.endothelium.bands import Bands, Edge, falloff, find_bands, find_edges, row_light
+from firmware_app.endothelium.bands import LIT, Bands, Edge, falloff, find_bands, find_edges, row_light
 from firmware_app.endothelium.checks import require_image
 from firmware_app.endothelium.reflex_geometry import ReflexGeometry
 
 Light = npt.NDArray[np.float64]
 
-LIT = 0.1  # of full scale: brighter than halo and stroma together
 CLIPPED = 0.9  # of full scale: the slope of what is overexposed says nothing
 CLEAR_OF_EDGE = 2.5  # sigma of its blur
 ROWS_LEAST = 60

@@ -3,7 +3,8 @@
 Light is averaged along the rows, where only bands remain; an edge is where it changes fastest, which blur does not
 move. Two bands of the same width are seen at most, the endothelium's above the front's. Where only one edge is in the
 picture, either layer may have it: both readings are given, the likelier first. Cells, a mean brightness that only the
-front of the cornea has, and the light that the stroma between the two scatters tell which; the next look decides.
+front of the cornea has, and the light that the stroma between the two scatters tell which; the next look decides. A
+picture lower than a band may lie inside it: its depth is then known to no more than it takes for an edge to appear.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ PLATEAU_PX = (8, 40)  # from the edge, where the light on either side of it is t
 APART_PX = 12
 SAME_BAND = 0.08  # two edges whose distance is so near the slit's width are of one band
 
+LIT = 0.1  # of full scale: brighter than halo and stroma together
 CELLS_LEAST = 0.045  # detail of a band against its brightness: noise and the front of a cornea are below
 FRONT_LEAST = 0.8  # of full scale: brighter than any endothelium
 STROMA_SHARE = 0.085  # of the band's light: the stroma leaves more beside an endothelium, the halo less beside a front
@@ -59,11 +61,15 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class DepthReading:
-    """By how much the stage is too close to the endothelium, um; `apparent_um` where both layers were seen."""
+    """By how much the stage is too close to the endothelium, um; `apparent_um` where both layers were seen.
+
+    It is exact where an edge was seen, and not inside a band that is higher than the picture.
+    """
 
     defocus_um: float
     words: str
     apparent_um: float | None = None
+    is_exact: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +86,11 @@ class Bands:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What else the picture says: whether a band has cells, its brightest row, and how high the picture is."""
+    """What else the picture says: whether a band has cells, its brightest and its mean row, how high the picture is."""
 
     cells: bool
     brightest: float
+    mean: float
     half_height_um: float
 
 
@@ -98,7 +105,7 @@ def find_bands(pixels: npt.NDArray[np.generic], bits_stored: int, geometry: Refl
     light = row_light(pixels, bits_stored, geometry.black_level)
     edges = find_edges(light / falloff(light.size, geometry), geometry.um_per_px)
     lit = pixels[light > 0.5 * float(light.max())] if edges else pixels
-    seen = Seen(has_cells(lit), float(light.max()), light.size * geometry.um_per_px / 2)
+    seen = Seen(has_cells(lit), float(light.max()), float(light.mean()), light.size * geometry.um_per_px / 2)
     return Bands(tuple(edges), tuple(readings(edges, geometry, seen)))
 
 
@@ -168,7 +175,8 @@ def readings(edges: list[Edge], geometry: ReflexGeometry, seen: Seen) -> list[De
             middle = -(upper.y_um + lower.y_um) / 2 / geometry.shift_per_um
             return layers(middle, "whole band", is_front=not seen.cells)
     if not edges:
-        return []
+        is_inside = seen.mean > LIT and geometry.slit_width_um / 2 > seen.half_height_um
+        return layers(0.0, "inside", is_front=not seen.cells, is_exact=False) if is_inside else []
     edge = max(edges, key=lambda each: abs(each.above - each.below))
     defocus = geometry.defocus_of_edge(edge.y_um, upper=edge.is_upper)
     words = f"{'upper' if edge.is_upper else 'lower'} edge"
@@ -199,7 +207,8 @@ def both_layers(back: Edge, front: Edge, geometry: ReflexGeometry) -> list[Depth
     return layers(back_um, "lower edge", is_front=False)
 
 
-def layers(defocus_um: float, words: str, *, is_front: bool) -> list[DepthReading]:
-    back = DepthReading(defocus_um, f"{words} of the endothelium's reflex")
-    front = DepthReading(defocus_um - USUAL_APPARENT_UM, f"{words} of the epithelium's reflex")
+def layers(defocus_um: float, words: str, *, is_front: bool, is_exact: bool = True) -> list[DepthReading]:
+    back = DepthReading(defocus_um, f"{words} of the endothelium's reflex", is_exact=is_exact)
+    front_um = defocus_um - USUAL_APPARENT_UM
+    front = DepthReading(front_um, f"{words} of the epithelium's reflex", is_exact=is_exact)
     return [front, back] if is_front else [back, front]

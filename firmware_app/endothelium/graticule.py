@@ -249,7 +249,7 @@ def _plane(image: FloatArray, frequency: FloatArray) -> _Fit:
     band = _demodulated(image, frequency, BAND_SHARE / period_px)
     step, margin = round(PATCH_SIGMAS * sigma_px) or 1, round(MARGIN_SIGMAS * sigma_px)
     rows, columns = (np.arange(margin, side - margin, step) for side in image.shape)
-    if rows.size * columns.size < PATCHES_MIN:
+    if rows.size * columns.size < PATCHES_MIN or min(rows.size, columns.size) < 2:  # a single row has no slope
         size = f"{image.shape[1]}x{image.shape[0]} px"
         raise NoTarget(f"a period of {period_px:.0f} px is too long for a picture of {size}: take a finer target")
     y, x = _centred(image.shape)

@@ -150,7 +150,8 @@ class Association:
             if data_set is None:
                 await self._wire.send(octets)
             else:
-                await send_message(self._core, self._wire, context.context_id, octets, data_set)
+                pace = self.node.pace
+                await send_message(self._core, self._wire, context.context_id, octets, data_set, pace)
         except (OSError, TimedOut) as error:
             self._explain_loss(doing, error)
 

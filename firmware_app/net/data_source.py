@@ -16,6 +16,7 @@ import trio
 from outcome import Error, Outcome, Value
 
 from firmware_app.dicom.association import Association
+from firmware_app.net.pace import Pace
 from firmware_app.net.transport import Transport
 
 BLOCK_LENGTH = 1024 * 1024
@@ -52,22 +53,34 @@ class OctetSource:
 
 
 async def send_message(
-    upper_layer: Association, transport: Transport, context_id: int, command: bytes, source: DataSource
+    upper_layer: Association,
+    transport: Transport,
+    context_id: int,
+    command: bytes,
+    source: DataSource,
+    pace: Pace | None = None,
 ) -> None:
     """An encoded command and its data set. Nothing has been sent yet when the first block cannot be had.
 
     The command goes with the first block, in a PDU of its own: a write and a waking of the peer less per instance.
+    With a `pace` each P-DATA-TF waits for its turn before it is written, and no write's time limit counts the waiting.
     """
     at_once = BUFFERS_AT_ONCE
-    if transport.security:
+    if pace is not None:
+        at_once = 2
+    elif transport.security:
         at_once = 2 * max(ENCRYPTED_AT_ONCE // upper_layer.fragment_length, 1)
     front: tuple[bytes, ...] = (command,)
     remaining = source.length
     while True:
         block = await source.next_block()
         remaining -= len(block)
-        buffers = upper_layer.send_block(context_id, block, is_last=remaining == 0)
+        at_most = pace.piece_bytes if pace is not None else None
+        buffers = upper_layer.send_block(context_id, block, is_last=remaining == 0, at_most=at_most)
         for start in range(0, len(buffers), at_once):
+            if pace is not None:
+                octets = sum(map(len, (*front, *buffers[start : start + at_once])))
+                await trio.sleep(pace.take(octets, trio.current_time()))
             await transport.send(*front, *buffers[start : start + at_once])
             front = ()
             await trio.lowlevel.checkpoint()  # neither the disk nor a fast peer need have made us wait

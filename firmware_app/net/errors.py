@@ -108,14 +108,19 @@ class DimseFailure(NetworkError):
         error_id: int | None = None,
     ) -> None:
         remark = f" ({comment!r})" if comment else ""
-        tags = ", ".join(f"({tag >> 16:04X},{tag & 0xFFFF:04X})" for tag in offending_elements)
         failed = f"{label}: {operation} failed with status {words or describe_status(status)}"
-        super().__init__(f"{failed}{remark}" + (f", because of {tags}" if tags else ""))
+        super().__init__(f"{failed}{remark}{because_of(offending_elements)}")
         self.without_comment = failed
         self.status = status
         self.comment = comment or ""
         self.offending_elements = tuple(offending_elements)
         self.error_id = error_id
+
+
+def because_of(offending_elements: Sequence[int]) -> str:
+    """The tags that a peer named, in words to be appended; empty where it named none (PS3.7 annex C)."""
+    tags = ", ".join(f"({tag >> 16:04X},{tag & 0xFFFF:04X})" for tag in offending_elements)
+    return f", because of {tags}" if tags else ""
 
 
 def log_text(error: Exception) -> str:

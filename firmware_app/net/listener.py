@@ -104,6 +104,7 @@ class InboundAssociation:
     echoes: int
     outcome: str
     reports: int = 0
+    is_refused: bool = False  # by us: it is not who it has to be
 
 
 def ignore(ended: InboundAssociation) -> None:
@@ -209,6 +210,7 @@ class Inbound:
         self._deadline = 0.0
         self._echoes = self._reports = 0
         self._outcome = "closed by the peer"
+        self._is_refused = False
         self._trouble = ""
 
     @property
@@ -233,6 +235,7 @@ class Inbound:
             self._outcome = str(error)
         except OSError as error:
             self._outcome = error.strerror or str(error)
+            self._is_refused = isinstance(error, TlsFault)
         finally:
             self._core.abort()
             self._transport.send_at_once(self._core.data_to_send())
@@ -240,7 +243,8 @@ class Inbound:
             self._leave_room()
             self.on_end()
             ended = self._outcome + self._trouble
-            observe(InboundAssociation(self._peer.address, self._peer.ae_title, self._echoes, ended, self._reports))
+            who = self._peer.address, self._peer.ae_title
+            observe(InboundAssociation(*who, self._echoes, ended, self._reports, self._is_refused))
 
     async def _converse(self) -> None:
         self._renew_deadline()
@@ -314,6 +318,7 @@ class Inbound:
         reason = self._reason_to_reject(request)
         if reason is not None:
             self._core.reject(reason)
+            self._is_refused = True
             self._outcome = describe_rejection(reason.result, reason.source, reason.reason)
             return
         roles = answer_roles(request, self._offers)

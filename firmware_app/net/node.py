@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 import trio
 
 from firmware_app.dicom.items import ImplementationClassUid, ImplementationVersionName, MaximumLength, UserItem
+from firmware_app.net.pace import Pace
 from firmware_app.net.tls import ClientTls
+from firmware_app.progress import idle
 
 DEFAULT_MAX_PDU_LENGTH = 16384
 ANY_ADDRESS = "0.0.0.0"  # the kernel chooses: by hand one may ask from any interface
@@ -41,7 +43,10 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One peer. `name` is what the configuration calls it; without `tls` the connection is plain TCP."""
+    """One peer. `name` is what the configuration calls it; without `tls` the connection is plain TCP.
+
+    `pace` bounds what is sent there, by all who have this node.
+    """
 
     name: str
     host: str
@@ -49,6 +54,7 @@ class Node:
     ae_title: str
     timeouts: Timeouts = Timeouts()
     tls: ClientTls | None = None
+    pace: Pace | None = field(default=None, compare=False, repr=False)
 
     @property
     def label(self) -> str:
@@ -91,7 +97,8 @@ class LocalApplicationEntity:
             yield
             return
         holder = object()
-        await self.places.acquire_on_behalf_of(holder)
+        with idle(f"a free association of {self.ae_title}"):
+            await self.places.acquire_on_behalf_of(holder)
         try:
             yield
         finally:

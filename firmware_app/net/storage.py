@@ -24,7 +24,7 @@ from firmware_app.dicom.statuses import SUCCESS, StoreCategory, describe_status,
 from firmware_app.dicom.uids import DECOMPRESSIBLE, UNCOMPRESSED, uid_name
 from firmware_app.net.association import Association, ContextPair, associate
 from firmware_app.net.data_source import DataSource, OctetSource, block_length
-from firmware_app.net.errors import NetworkError, NoUsableContext, is_worth_retrying
+from firmware_app.net.errors import NetworkError, NoUsableContext, because_of, is_worth_retrying
 from firmware_app.net.instance_file import (
     FileSource,
     InstanceFile,
@@ -223,6 +223,7 @@ async def store_source(
     answer = (await association.request(context, command, source)).command
     assert answer.status is not None
     remark = f" ({answer.error_comment!r})" if answer.error_comment else ""
+    remark += because_of(answer.offending_elements or ())
     reason = f"{association.node.label}: {describe_status(answer.status)}{remark}" if answer.status != SUCCESS else ""
     return StoreResult(file.sop_instance_uid, answer.status, store_category(answer.status), reason)
 

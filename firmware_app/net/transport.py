@@ -10,8 +10,11 @@ so it is set again around every receive. The same trap on our side is closed by 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
+import sys
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -21,6 +24,7 @@ from firmware_app.net.errors import ConnectFailed, ConnectionLost, NetworkError,
 from firmware_app.net.node import ANY_ADDRESS, Node
 from firmware_app.net.tls import ListenerTls, TlsSession
 from firmware_app.net.tls_reasons import TlsFault
+from firmware_app.progress import waiting
 
 RECEIVE_SIZE = 64 * 1024
 MAX_READS_AT_CLOSE = 128  # more than a socket buffer holds: a peer that never stops must not keep us
@@ -78,7 +82,7 @@ class Transport:
                 written = self._socket.sendmsg(views[:BUFFERS_AT_ONCE])
             except BlockingIOError:
                 deadline = trio.current_time() + self._write_s if deadline is None else deadline
-                with trio.move_on_at(deadline) as patience:
+                with trio.move_on_at(deadline) as patience, waiting(f"{self._label} to take what is sent"):
                     await trio.lowlevel.wait_writable(self._socket)
                 if patience.cancelled_caught:
                     raise TimedOut(self._label, "room to send", self._write_s) from None
@@ -98,11 +102,19 @@ class Transport:
             try:
                 octets = self._socket.recv(RECEIVE_SIZE)
             except BlockingIOError:
-                await trio.lowlevel.wait_readable(self._socket)
+                with waiting(self._label):
+                    await trio.lowlevel.wait_readable(self._socket)
                 continue
             self._acknowledge_at_once()
             await trio.lowlevel.cancel_shielded_checkpoint()  # a deadline that passes now must not cost these octets
             return octets
+
+    @property
+    def unconfirmed(self) -> int:
+        """Octets sent that the peer's kernel has not acknowledged yet (tcp(7), SIOCOUTQ); 0 of a closed socket."""
+        if self._socket.fileno() == -1:
+            return 0
+        return int.from_bytes(fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
     def receive_pending(self) -> bytes:
         """What is here already, without waiting; empty also when there is nothing."""
@@ -272,7 +284,10 @@ def accept_transport(connected: socket.socket, address: str, write_s: float, tls
 
 async def connect_tcp(node: Node, source_address: str) -> socket.socket:
     ours = "" if source_address == ANY_ADDRESS else f" from {source_address}"
-    with bounded(node.label, f"TCP connection{ours}", node.timeouts.connect_s):
+    with (
+        bounded(node.label, f"TCP connection{ours}", node.timeouts.connect_s),
+        waiting(f"a connection to {node.label}"),
+    ):
         try:
             address = await resolve(node)
             connecting = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)

@@ -17,6 +17,7 @@ import msgspec
 from firmware_app.calibration import Calibration, StageCheck
 from firmware_app.records import files
 from firmware_app.records.errors import StorageFault
+from firmware_app.records.seal import SealBroken, check_seal, sealed
 
 JOURNAL_NAME = "calibrations.jsonl"
 FORMAT = "specular-calibration/1"
@@ -81,7 +82,7 @@ def read_journal(state_dir: Path) -> Journal:
 def append(state_dir: Path, entry: Entry) -> None:
     """The entry is on the disk, flushed, when this returns; what was there before is not touched. `StorageFault`."""
     path = state_dir / JOURNAL_NAME
-    line = msgspec.json.encode(entry)
+    line = sealed(msgspec.json.encode(entry))
     _decode(line)  # NaN and infinity become null, which could not be read back
     files.make_folder(state_dir)
     try:
@@ -109,6 +110,10 @@ def _write(descriptor: int, line: bytes) -> None:
 def _decode(line: bytes) -> Entry:
     if len(line) > LINE_MAX_BYTES:
         raise msgspec.DecodeError(f"{len(line)} bytes are no calibration")
+    try:
+        check_seal(line)
+    except SealBroken as error:
+        raise msgspec.ValidationError(str(error)) from error
     entry = msgspec.json.decode(line, type=Entry)
     if entry.format != FORMAT:
         raise msgspec.ValidationError(f"the format {entry.format!r} is not {FORMAT}")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import secrets
 import sqlite3
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime
 
 from firmware_app.calibration import Calibration
 from firmware_app.endothelium.history import EditRecord
 from firmware_app.gaze import Gaze
-from firmware_app.model import Capture, CornealThickness, Exam, Eye, Frame, Measurement, Position
+from firmware_app.model import Capture, CornealThickness, Exam, Eye, Frame, Measurement, Position, ThicknessWay
 from firmware_app.records import documents, files
 from firmware_app.records.database import Database
 from firmware_app.records.errors import UnknownRecord
@@ -21,15 +21,39 @@ from firmware_app.records.frames import decode_png, encode_png
 _INSERT_CAPTURE = """
 INSERT INTO captures (capture_id, exam_id, eye, captured_at, x_um, y_um, z_um, um_per_px, bits_stored, rows, columns,
                       sharpness, simulated, gaze, calibration, thickness_um, thickness_uncertainty_um,
-                      thickness_readings, frame_sequence, frame_monotonic_ns, file, size, sha256)
+                      thickness_readings, thickness_way, frame_sequence, frame_monotonic_ns, file, size, sha256)
 VALUES (:capture_id, :exam_id, :eye, :captured_at, :x_um, :y_um, :z_um, :um_per_px, :bits_stored, :rows, :columns,
         :sharpness, :simulated, :gaze, :calibration, :thickness_um, :uncertainty_um,
-        :readings, :sequence, :monotonic_ns, :file, :size, :sha256)
+        :readings, :way, :sequence, :monotonic_ns, :file, :size, :sha256)
 """
 _INSERT_MEASUREMENT = """
 INSERT INTO measurements (capture_id, revision, saved_at, numbers, mosaic_file, mosaic_sha256)
 VALUES (:capture_id, :revision, :saved_at, :numbers, :mosaic_file, :mosaic_sha256)
 """
+
+
+def insert(
+    connection: sqlite3.Connection, capture: Capture, origin: documents.FrameOrigin, image: documents.StoredFile
+) -> None:
+    """In the caller's transaction."""
+    columns = asdict(capture)
+    columns |= {"gaze": _json(capture.gaze), "calibration": _json(capture.calibration)}
+    thickness = columns.pop("thickness") or dict.fromkeys(each.name for each in fields(CornealThickness))
+    columns.update(columns.pop("position"), **thickness, **asdict(origin), **asdict(image))
+    connection.execute(_INSERT_CAPTURE, columns)
+
+
+def insert_measurement(connection: sqlite3.Connection, sidecar: documents.MeasurementSidecar) -> None:
+    """In the caller's transaction."""
+    columns = {
+        "capture_id": sidecar.capture_id,
+        "revision": sidecar.revision,
+        "saved_at": sidecar.saved_at,
+        "numbers": documents.encode(sidecar.numbers).decode(),
+        "mosaic_file": None if sidecar.mosaic is None else sidecar.mosaic.file,
+        "mosaic_sha256": None if sidecar.mosaic is None else sidecar.mosaic.sha256,
+    }
+    connection.execute(_INSERT_MEASUREMENT, columns)
 
 
 class CaptureTable:
@@ -80,14 +104,10 @@ class CaptureTable:
         pixels = encode_png(frame.pixels, frame.bits_stored)
         image = self._folders.stored_file(exam.exam_id, image_name, pixels)
         origin = documents.FrameOrigin(frame.sequence, frame.monotonic_ns)
-        sidecar = documents.encode(documents.CaptureSidecar(exam, capture, origin, image))
+        sidecar = documents.encode_sidecar(documents.CaptureSidecar(exam, capture, origin, image))
         contents = {image_name: pixels, sidecar_name: sidecar}
         with self._folders.files_with_rows(exam.exam_id, contents) as connection:
-            columns = asdict(capture)
-            columns |= {"gaze": _json(capture.gaze), "calibration": _json(capture.calibration)}
-            thickness = columns.pop("thickness") or dict.fromkeys(("thickness_um", "uncertainty_um", "readings"))
-            columns.update(columns.pop("position"), **thickness, **asdict(origin), **asdict(image))
-            connection.execute(_INSERT_CAPTURE, columns)
+            insert(connection, capture, origin, image)
 
     def capture(self, capture_id: str) -> Capture:
         return _capture(self._row(capture_id))
@@ -123,19 +143,10 @@ class CaptureTable:
             mosaic = self._folders.stored_file(exam_id, mosaic_name, contents[mosaic_name])
         numbers = documents.numbers_of(measurement, edit)
         saved_at = now.isoformat(timespec="milliseconds")
-        contents[sidecar_name] = documents.encode(
-            documents.MeasurementSidecar(exam_id, capture_id, revision, saved_at, numbers, mosaic)
-        )
-        columns = {
-            "capture_id": capture_id,
-            "revision": revision,
-            "saved_at": saved_at,
-            "numbers": documents.encode(numbers).decode(),
-            "mosaic_file": None if mosaic is None else mosaic.file,
-            "mosaic_sha256": None if mosaic is None else mosaic.sha256,
-        }
+        sidecar = documents.MeasurementSidecar(exam_id, capture_id, revision, saved_at, numbers, mosaic)
+        contents[sidecar_name] = documents.encode_sidecar(sidecar)
         with self._folders.files_with_rows(exam_id, contents) as connection:
-            connection.execute(_INSERT_MEASUREMENT, columns)
+            insert_measurement(connection, sidecar)
         return revision
 
     def measurement(self, capture_id: str) -> Measurement | None:
@@ -188,7 +199,12 @@ def _capture(row: sqlite3.Row) -> Capture:
         simulated=bool(row["simulated"]),
         gaze=documents.decode_gaze(row["gaze"]) if row["gaze"] else None,
         calibration=documents.decode_calibration(row["calibration"]) if row["calibration"] else None,
-        thickness=None
-        if row["thickness_um"] is None
-        else CornealThickness(row["thickness_um"], row["thickness_uncertainty_um"], row["thickness_readings"]),
+        thickness=_thickness(row),
     )
+
+
+def _thickness(row: sqlite3.Row) -> CornealThickness | None:
+    if row["thickness_um"] is None:
+        return None
+    way = ThicknessWay(row["thickness_way"] or ThicknessWay.ONE_PICTURE)
+    return CornealThickness(row["thickness_um"], row["thickness_uncertainty_um"], row["thickness_readings"], way)

@@ -39,7 +39,8 @@ _OPEN = ", ".join(f"'{state}'" for state in OPEN)
 _UNASKED = f"""
 SELECT d.sop_instance_uid, d.changed_at, o.exam_id
 FROM deliveries d JOIN objects o ON o.sop_instance_uid = d.sop_instance_uid
-WHERE d.node = :stored_at AND d.state = 'stored' AND d.commitment IN ('', 'requested') AND NOT EXISTS (
+WHERE d.node = :stored_at AND d.state = 'stored' AND d.commitment IN ('', 'requested') AND d.removed_at = ''
+  AND NOT EXISTS (
   SELECT 1 FROM commitment_instances i JOIN commitment_transactions t ON t.place = i.place
   WHERE i.sop_instance_uid = d.sop_instance_uid AND t.state IN ({_OPEN}))
 ORDER BY d.changed_at LIMIT {LOOK}

@@ -67,9 +67,12 @@ class Database:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._rollback()
+            code = error.sqlite_errorcode & 0xFF
+            if code in _DAMAGED:
+                raise DatabaseDamaged(self.path, str(error)) from error
             # Out of space: the frame that commits was not written. Any other failure may have come from the flush
             # after it, and recovery after a power cut takes a commit that happens to be whole in the log.
-            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+            if code == sqlite3.SQLITE_FULL:
                 raise StorageFault(self.path, str(error)) from error
             raise CommitUncertain(self.path, str(error)) from error
 
@@ -94,8 +97,8 @@ class Database:
 
 @contextmanager
 def open_database(path: Path) -> Iterator[Database]:
-    """Open or create, check, and migrate the database; `DatabaseDamaged`, `SchemaTooNew` or `StorageFault` if not."""
-    _create_private(path)
+    """Open or create and migrate the database; `DatabaseDamaged`, `SchemaTooNew` or `StorageFault` if not."""
+    create_private(path)
     try:
         # check_same_thread is off because trio's worker threads are not one thread: the caller's limiter of one is
         # what keeps calls, and with them transactions, apart.
@@ -106,7 +109,6 @@ def open_database(path: Path) -> Iterator[Database]:
         connection.row_factory = sqlite3.Row
         try:
             _configure(connection)
-            _check(connection, path)
             schema.migrate(connection, path)
         except sqlite3.Error as error:
             raise fault(path, error) from error
@@ -123,7 +125,7 @@ def fault(path: Path, error: sqlite3.Error) -> Exception:
     return error
 
 
-def _create_private(path: Path) -> None:
+def create_private(path: Path) -> None:
     """SQLite creates a file with the umask and gives -wal and -shm the mode of the database; patients are in it."""
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.FILE_MODE))
@@ -139,9 +141,3 @@ def _configure(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA journal_size_limit = {WAL_SIZE_LIMIT_BYTES}")
-
-
-def _check(connection: sqlite3.Connection, path: Path) -> None:
-    problems = [row[0] for row in connection.execute("PRAGMA quick_check(5)")]
-    if problems != ["ok"]:
-        raise DatabaseDamaged(path, "; ".join(problems))

@@ -1,8 +1,8 @@
 """What is written beside the database: sidecars from which it can be rebuilt, and measurements.
 
 Every sidecar is JSON in UTF-8, names its `format`, and repeats the exam with its patient, so that one image file and
-its sidecar say everything that the database knew of it. Delivery states are not in them: sending an instance again
-under the same UID is harmless, losing one is not.
+its sidecar say everything that the database knew of it. Delivery states are not in them, only the nodes: sending an
+instance again under the same UID is harmless, losing one is not. States are in the daily copy of the database.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from firmware_app.model import (
     Refusal,
     WorklistItem,
 )
+from firmware_app.records.mpps import MppsMessage
+from firmware_app.records.seal import sealed
 
 FORMAT = "specular-record/1"
 
@@ -75,7 +77,21 @@ class FrameOrigin:
 
 @dataclass(frozen=True, slots=True)
 class ExamSidecar:
+    """`message` is the N-CREATE that was queued with it. Exams of the first releases noted their end in no file."""
+
     exam: Exam
+    message: MppsMessage | None = None
+    end_is_noted: bool = False
+    format: str = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class EndSidecar:
+    """When an exam was closed, and the N-SET that was queued with it."""
+
+    exam_id: str
+    finished_at: str
+    message: MppsMessage | None
     format: str = FORMAT
 
 
@@ -90,8 +106,22 @@ class CaptureSidecar:
 
 @dataclass(frozen=True, slots=True)
 class ObjectSidecar:
+    """`nodes` are those for which it was queued; None where an early release did not write them down."""
+
     exam: Exam
     object: ObjectRecord
+    nodes: tuple[str, ...] | None = None
+    format: str = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class RemovalSidecar:
+    """Beside exam.json, of an exam whose other files were removed: its instances are in the archives."""
+
+    exam_id: str
+    removed_at: str
+    reason: str
+    instances: tuple[str, ...]
     format: str = FORMAT
 
 
@@ -125,6 +155,11 @@ def encode(document: object) -> bytes:
     except msgspec.ValidationError as error:
         raise ValueError(f"{type(document).__name__} cannot be recorded: {error}") from error
     return data
+
+
+def encode_sidecar(sidecar: object) -> bytes:
+    """As it is written beside what it describes, with its own checksum. `ValueError` as `encode`."""
+    return sealed(encode(sidecar))
 
 
 def numbers_of(measurement: Measurement, edit: EditRecord | None = None) -> MeasurementNumbers:

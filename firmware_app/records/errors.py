@@ -7,6 +7,7 @@ RecordsError
 ├── SchemaTooNew         a later release wrote this database; ours would misread it
 ├── DatabaseDamaged      the database file is not a sound database
 ├── FileDamaged          an image or object file is missing, unreadable or not what was written
+├── ExamRemoved          the exam's files were removed after the archives had committed to them
 ├── UnknownRecord        no such exam, capture, object or delivery
 ├── WrongState           a delivery cannot go from its state to the wanted one
 └── RecordConflict       something else is already recorded under this identifier
@@ -52,6 +53,10 @@ class FileDamaged(RecordsError):
         super().__init__(f"{path}: {reason}")
         self.path = path
         self.reason = reason
+
+
+class ExamRemoved(RecordsError):
+    pass
 
 
 class UnknownRecord(RecordsError):

@@ -12,7 +12,7 @@ from firmware_app.model import Exam, Patient
 from firmware_app.records import documents, files, mpps
 from firmware_app.records.database import Database
 from firmware_app.records.errors import RecordConflict, UnknownRecord
-from firmware_app.records.folders import PICTURES_FOLDER, ExamFolders
+from firmware_app.records.folders import END_FILE, EXAM_FILE, PICTURES_FOLDER, ExamFolders
 from firmware_app.records.mpps import MppsMessage
 
 _PICTURE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.(png|json)")
@@ -25,6 +25,30 @@ VALUES (:exam_id, :study_instance_uid, :series_instance_uid, :started_at, :opera
         :issuer_of_patient_id, :birth_date, :sex, :ethnic_group, :weight_kg, :worklist_items,
         :performed_procedure_step_id, :mpps_sop_instance_uid, :appended_to, :found_patient)
 """
+_NOTE_END = "UPDATE exams SET finished_at = :finished_at WHERE exam_id = :exam_id AND finished_at = ''"
+
+
+def insert(connection: sqlite3.Connection, exam: Exam) -> None:
+    """In the caller's transaction."""
+    parameters = {
+        "exam_id": exam.exam_id,
+        "study_instance_uid": exam.study_instance_uid,
+        "series_instance_uid": exam.series_instance_uid,
+        "started_at": exam.started_at,
+        "operator": exam.operator,
+        "worklist_items": documents.encode(documents.WorklistItems(exam.worklist_items)).decode(),
+        "performed_procedure_step_id": exam.performed_procedure_step_id,
+        "mpps_sop_instance_uid": exam.mpps_sop_instance_uid,
+        "appended_to": exam.appended_to,
+        "found_patient": documents.encode(exam.found_patient).decode() if exam.found_patient else None,
+        **asdict(exam.patient),
+    }
+    connection.execute(_INSERT, parameters)
+
+
+def note_end(connection: sqlite3.Connection, exam_id: str, finished_at: str) -> bool:
+    """In the caller's transaction; False where the exam was closed before."""
+    return connection.execute(_NOTE_END, {"exam_id": exam_id, "finished_at": finished_at}).rowcount > 0
 
 
 class ExamTable:
@@ -42,35 +66,23 @@ class ExamTable:
             raise RecordConflict(f"exam {exam.exam_id} is already recorded with other content")
         if known is not None:
             return
-        parameters = {
-            "exam_id": exam.exam_id,
-            "study_instance_uid": exam.study_instance_uid,
-            "series_instance_uid": exam.series_instance_uid,
-            "started_at": exam.started_at,
-            "operator": exam.operator,
-            "worklist_items": documents.encode(documents.WorklistItems(exam.worklist_items)).decode(),
-            "performed_procedure_step_id": exam.performed_procedure_step_id,
-            "mpps_sop_instance_uid": exam.mpps_sop_instance_uid,
-            "appended_to": exam.appended_to,
-            "found_patient": documents.encode(exam.found_patient).decode() if exam.found_patient else None,
-            **asdict(exam.patient),
-        }
-        sidecar = documents.encode(documents.ExamSidecar(exam))
+        sidecar = documents.encode_sidecar(documents.ExamSidecar(exam, message, end_is_noted=True))
         self._folders.make(exam.exam_id)
-        with self._folders.files_with_rows(exam.exam_id, {"exam.json": sidecar}) as connection:
-            connection.execute(_INSERT, parameters)
+        with self._folders.files_with_rows(exam.exam_id, {EXAM_FILE: sidecar}) as connection:
+            insert(connection, exam)
             if message is not None:
                 mpps.insert(connection, message, now)
 
     def finish(self, exam_id: str, message: MppsMessage | None, *, now: datetime) -> None:
         """Note when the exam was closed and queue the message of its end; again keeps the first of both."""
-        self.exam(exam_id)
-        with self._database.transaction() as connection:
-            closed = connection.execute(
-                "UPDATE exams SET finished_at = :now WHERE exam_id = :exam_id AND finished_at = ''",
-                {"exam_id": exam_id, "now": now.isoformat(timespec="milliseconds")},
-            ).rowcount
-            if closed and message is not None:
+        if self.is_finished(exam_id):
+            return
+        finished_at = now.isoformat(timespec="milliseconds")
+        sidecar = documents.encode_sidecar(documents.EndSidecar(exam_id, finished_at, message))
+        self._folders.make(exam_id)  # a folder that somebody removed keeps no exam open
+        with self._folders.files_with_rows(exam_id, {END_FILE: sidecar}) as connection:
+            note_end(connection, exam_id, finished_at)
+            if message is not None:
                 mpps.insert(connection, message, now)
 
     def is_finished(self, exam_id: str) -> bool:
@@ -84,7 +96,7 @@ class ExamTable:
         if not _PICTURE_NAME.fullmatch(name):
             raise ValueError(f"not a picture's file name: {name!r}")
         files.make_folder(folder)
-        files.write_files(folder, {name: png})
+        self._folders.replace_file(folder / name, png)
         return folder / name
 
     def exam(self, exam_id: str) -> Exam:

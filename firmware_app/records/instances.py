@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from datetime import datetime
 
 from firmware_app.model import Exam
-from firmware_app.records import documents, files, queue
+from firmware_app.records import documents, files, queue, sidecars
 from firmware_app.records.database import Database
 from firmware_app.records.documents import ObjectRecord
 from firmware_app.records.errors import RecordConflict, UnknownRecord
@@ -23,6 +24,11 @@ INSERT INTO objects (sop_instance_uid, sop_class_uid, transfer_syntax_uid, exam_
 VALUES (:sop_instance_uid, :sop_class_uid, :transfer_syntax_uid, :exam_id, :capture_id, :kind, :saved_at, :file,
         :size, :sha256)
 """
+
+
+def insert(connection: sqlite3.Connection, record: ObjectRecord) -> None:
+    """In the caller's transaction."""
+    connection.execute(_INSERT, asdict(record))
 
 
 class InstanceTable:
@@ -40,10 +46,10 @@ class InstanceTable:
         sop_instance_uid: str,
         transfer_syntax_uid: str,
         data: bytes,
-        node: str | None,
+        nodes: Sequence[str],
         now: datetime,
     ) -> ObjectRecord:
-        """Write the instance and, with a node, queue it, all or nothing.
+        """Write the instance and queue it for the nodes, all or nothing.
 
         The same bytes again are harmless; others under the same UID are a `RecordConflict`, never a second image.
         """
@@ -53,7 +59,7 @@ class InstanceTable:
         if known is not None:
             if known.sha256 != files.digest(data) or known.exam_id != exam.exam_id:
                 raise RecordConflict(f"instance {sop_instance_uid} is already recorded with other content")
-            if node is not None:
+            for node in nodes:
                 self.enqueue(sop_instance_uid, node, now=now)
             return known
         stored = self._folders.stored_file(exam.exam_id, f"{sop_instance_uid}.dcm", data)
@@ -69,18 +75,28 @@ class InstanceTable:
             size=stored.size,
             sha256=stored.sha256,
         )
-        sidecar = documents.encode(documents.ObjectSidecar(exam, record))
+        sidecar = documents.encode_sidecar(documents.ObjectSidecar(exam, record, tuple(nodes)))
         contents = {f"{sop_instance_uid}.dcm": data, f"{sop_instance_uid}.json": sidecar}
         with self._folders.files_with_rows(exam.exam_id, contents) as connection:
-            connection.execute(_INSERT, asdict(record))
-            queue.insert(connection, sop_instance_uid, node, now)
+            insert(connection, record)
+            for wanted in nodes or (None,):
+                queue.insert(connection, sop_instance_uid, wanted, now)
         return record
 
     def enqueue(self, sop_instance_uid: str, node: str, *, now: datetime) -> None:
         """Queue the instance for the node; if it already is or was, nothing changes."""
-        self.record(sop_instance_uid)
+        self.note_node(sop_instance_uid, node)
         with self._database.transaction() as connection:
             queue.insert(connection, sop_instance_uid, node, now)
+
+    def note_node(self, sop_instance_uid: str, node: str) -> None:
+        """In its sidecar, so that a rebuilt database sends it there, too. One that cannot be read keeps nobody."""
+        record = self.record(sop_instance_uid)
+        sidecar = sidecars.read_object(self._folders.state_dir, record)
+        if sidecar is not None and node not in (sidecar.nodes or ()):
+            noted = replace(sidecar, nodes=(*(sidecar.nodes or ()), node))
+            path = self._folders.folder(record.exam_id) / f"{record.sop_instance_uid}.json"
+            files.replace_file(path, documents.encode_sidecar(noted))
 
     def record(self, sop_instance_uid: str) -> ObjectRecord:
         record = self._find(sop_instance_uid)

@@ -27,9 +27,9 @@ SELECT place, mpps_sop_instance_uid, exam_id, node, operation, step_status, stat
        next_attempt_at
 """
 _INSERT = """
-INSERT INTO mpps_messages (mpps_sop_instance_uid, exam_id, node, operation, step_status, attributes, state,
+INSERT INTO mpps_messages (mpps_sop_instance_uid, exam_id, node, operation, step_status, attributes, state, in_doubt,
                            next_attempt_at, changed_at)
-VALUES (:mpps_sop_instance_uid, :exam_id, :node, :operation, :step_status, :attributes, 'queued', :now, :now)
+VALUES (:mpps_sop_instance_uid, :exam_id, :node, :operation, :step_status, :attributes, 'queued', :in_doubt, :now, :now)
 """
 _HEAD = "SELECT * FROM mpps_messages WHERE node = :node AND state = 'queued' ORDER BY place LIMIT 1"
 # Each step names the states it may start from; every other start is a WrongState.
@@ -125,8 +125,8 @@ class MppsDelivery:
     next_attempt_at: str = ""
 
 
-def insert(connection: sqlite3.Connection, message: MppsMessage, now: datetime) -> None:
-    """In the caller's transaction: queue the message behind all others."""
+def insert(connection: sqlite3.Connection, message: MppsMessage, now: datetime, *, in_doubt: bool = False) -> None:
+    """In the caller's transaction: queue the message behind all others; `in_doubt` where it may have been sent."""
     values = {
         "mpps_sop_instance_uid": message.mpps_sop_instance_uid,
         "exam_id": message.exam_id,
@@ -134,6 +134,7 @@ def insert(connection: sqlite3.Connection, message: MppsMessage, now: datetime) 
         "operation": message.operation,
         "step_status": message.step_status,
         "attributes": message.attributes,
+        "in_doubt": in_doubt,
         "now": clock_text(now),
     }
     connection.execute(_INSERT, values)
@@ -246,9 +247,11 @@ class MppsRecords:
     async def head(self, node: str) -> tuple[OutgoingMpps | None, list[MppsDelivery]]:
         """What has to go next, due or not, and what was parked before it, because its step's N-CREATE is."""
 
+        now = self._clock()
+
         def look() -> tuple[OutgoingMpps | None, list[MppsDelivery]]:
-            parked = self._queue.fail_followers(node, self._clock())
-            return self._queue.head(node, self._clock()), parked
+            parked = self._queue.fail_followers(node, now)
+            return self._queue.head(node, now), parked
 
         return await self._call(look)
 

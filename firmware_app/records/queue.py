@@ -4,6 +4,7 @@ Order is kept per node: instances are sent by `place`, the order in which they w
 that waits for its next attempt holds back the younger ones of that node, because what it waits for is nearly always
 the node itself; a permanently failed instance is parked and holds back nobody. An instance whose transfers the peer
 keeps breaking off can step aside: it gets a new place at the end, so that one poisonous image never stops a clinic.
+What people decide about it (hold, release, redirect) is in `steering`.
 """
 
 from __future__ import annotations
@@ -23,14 +24,29 @@ INTERRUPTED = "interrupted while sending"
 
 _DELIVERY = """
 SELECT d.sop_instance_uid, o.sop_class_uid, o.exam_id, d.node, d.state, d.attempts, d.status, d.reason,
-       d.next_attempt_at, o.kind, d.commitment, d.commitment_reason
-FROM deliveries d JOIN objects o ON o.sop_instance_uid = d.sop_instance_uid
+       d.next_attempt_at, o.kind, d.commitment, d.commitment_reason, d.changed_at, d.removed_at,
+       h.node IS NOT NULL AS node_held
+FROM deliveries d JOIN objects o ON o.sop_instance_uid = d.sop_instance_uid LEFT JOIN held_nodes h ON h.node = d.node
 """
+# The rows of each word that `services.standing` has for where an instance stands: a test holds the two together.
+WHERE_STANDING = {
+    "captured": "d.state = 'captured' AND d.removed_at = ''",
+    "queued": "d.state = 'queued' AND h.node IS NULL AND d.removed_at = ''",
+    "held": "(d.state = 'held' OR (d.state = 'queued' AND h.node IS NOT NULL)) AND d.removed_at = ''",
+    "sending": "d.state = 'sending' AND d.removed_at = ''",
+    "stored": "d.state = 'stored' AND d.commitment = '' AND d.removed_at = ''",
+    "commitment requested": "d.state = 'stored' AND d.commitment = 'requested' AND d.removed_at = ''",
+    "committed": "d.state = 'stored' AND d.commitment = 'committed' AND d.removed_at = ''",
+    "commitment refused": "d.state = 'stored' AND d.commitment = 'refused' AND d.removed_at = ''",
+    "failed": "d.state = 'failed' AND d.removed_at = ''",
+    "removed": "d.removed_at <> ''",
+}
 _OUTGOING = """
 SELECT d.sop_instance_uid, o.sop_class_uid, o.transfer_syntax_uid, o.file, o.sha256, d.node, d.attempts,
        d.next_attempt_at
 FROM deliveries d JOIN objects o ON o.sop_instance_uid = d.sop_instance_uid
-WHERE d.node = :node AND d.state = 'queued' ORDER BY d.place LIMIT :limit
+WHERE d.node = :node AND d.state = 'queued' AND NOT EXISTS (SELECT 1 FROM held_nodes h WHERE h.node = :node)
+ORDER BY d.place LIMIT :limit
 """
 _INSERT = """
 INSERT INTO deliveries (sop_instance_uid, node, state, next_attempt_at, changed_at)
@@ -40,6 +56,7 @@ VALUES (:uid, :node, :state, :next_attempt_at, :now)
 _TO_SENDING = """
 UPDATE deliveries SET state = 'sending', attempts = attempts + 1, next_attempt_at = '', changed_at = :now
 WHERE sop_instance_uid = :uid AND node = :node AND state = 'queued'
+  AND NOT EXISTS (SELECT 1 FROM held_nodes h WHERE h.node = :node)
 """
 _TO_STORED = """
 UPDATE deliveries SET state = 'stored', status = :status, reason = :reason, next_attempt_at = '', changed_at = :now
@@ -69,9 +86,11 @@ WHERE state = 'queued' AND next_attempt_at > :now
 _STORED_TO_QUEUED = """
 UPDATE deliveries SET state = 'queued', next_attempt_at = :now, changed_at = :now
 WHERE sop_instance_uid = :uid AND node = :node AND state = 'stored' AND changed_at <= :before
+  AND removed_at = ''
 """
-_NODES_OF_INSTANCE = "SELECT node FROM deliveries WHERE sop_instance_uid = :uid AND state = 'queued'"
+_QUEUED_NODES = "SELECT node FROM deliveries WHERE state = 'queued'"
 _OF_INSTANCE = " AND sop_instance_uid = :uid"
+_OF_EXAM = " AND sop_instance_uid IN (SELECT sop_instance_uid FROM objects WHERE exam_id = :exam)"
 _OF_NODE = " AND node = :node"
 
 
@@ -134,15 +153,24 @@ class DeliveryQueue:
         )
 
     def deliveries(
-        self, state: DeliveryState | None, node: str | None, exam_id: str | None, newest_first: bool, limit: int
+        self,
+        state: DeliveryState | None,
+        node: str | None,
+        exam_id: str | None,
+        newest_first: bool,
+        limit: int,
+        *,
+        standing: str | None = None,
     ) -> list[Delivery]:
+        """`standing`: a key of WHERE_STANDING."""
         parameters: dict[str, object] = {"state": state, "node": node, "exam_id": exam_id}
         columns = {"state": "d.state", "node": "d.node", "exam_id": "o.exam_id"}
         wanted = [f"{columns[name]} = :{name}" for name, value in parameters.items() if value is not None]
+        wanted += [WHERE_STANDING[standing]] if standing is not None else []
         where = f"WHERE {' AND '.join(wanted)} " if wanted else ""
         order = f"ORDER BY d.place {'DESC' if newest_first else 'ASC'} LIMIT :limit"
         return [
-            _delivery(row) for row in self._database.rows(_DELIVERY + where + order, {**parameters, "limit": limit})
+            delivery_of(row) for row in self._database.rows(_DELIVERY + where + order, {**parameters, "limit": limit})
         ]
 
     def delivery(self, sop_instance_uid: str, node: str) -> Delivery:
@@ -151,7 +179,7 @@ class DeliveryQueue:
         )
         if not rows:
             raise UnknownRecord(f"instance {sop_instance_uid} was never queued for {node}")
-        return _delivery(rows[0])
+        return delivery_of(rows[0])
 
     def counts(self, node: str | None) -> dict[DeliveryState, int]:
         return self._database.counts("deliveries", DeliveryState, node)
@@ -164,6 +192,22 @@ class DeliveryQueue:
     def mark_stored(self, sop_instance_uid: str, node: str, status: int, reason: str, now: datetime) -> Delivery:
         values = {"now": clock_text(now), "status": status, "reason": reason}
         return self._change(_TO_STORED, sop_instance_uid, node, values)
+
+    def mark_stored_and_next(
+        self, sop_instance_uid: str, following: str, node: str, status: int, reason: str, now: datetime
+    ) -> tuple[Delivery, Delivery | None]:
+        """As `mark_stored`, and in the same transaction `mark_sending` for the following one.
+
+        None for that where it is no longer to be sent. One flush of the disk instead of two, while the peer waits.
+        """
+        stored = {"uid": sop_instance_uid, "now": clock_text(now), "node": node, "status": status, "reason": reason}
+        with self._database.transaction() as connection:
+            changed = connection.execute(_TO_STORED, stored).rowcount
+            sending = changed and connection.execute(_TO_SENDING, stored | {"uid": following}).rowcount
+        delivery = self.delivery(sop_instance_uid, node)
+        if not changed:
+            raise _no_such_step(delivery)
+        return delivery, self.delivery(following, node) if sending else None
 
     def mark_retry(
         self,
@@ -193,7 +237,7 @@ class DeliveryQueue:
             changed = connection.execute(update, {"uid": sop_instance_uid, "node": node, **values}).rowcount
         delivery = self.delivery(sop_instance_uid, node)
         if not changed:
-            raise WrongState(f"instance {sop_instance_uid} for {node} is {delivery.state}: no such step from there")
+            raise _no_such_step(delivery)
         return delivery
 
     def requeue_interrupted(self, node: str | None, now: datetime) -> int:
@@ -203,21 +247,29 @@ class DeliveryQueue:
         with self._database.transaction() as connection:
             return connection.execute(update, values).rowcount
 
-    def retry(self, sop_instance_uid: str | None, node: str | None, now: datetime) -> int:
+    def retry(
+        self, sop_instance_uid: str | None, node: str | None, now: datetime, *, exam_id: str | None = None
+    ) -> int:
         """By hand: queue failed instances again at their old place and end the waiting of the nodes concerned.
 
-        Returns how many instances became due by it. None stands for every instance, every node.
+        Returns how many instances became due by it. None stands for every instance, every exam, every node.
         """
-        of_instance = _OF_INSTANCE if sop_instance_uid is not None else ""
+        which = _OF_INSTANCE if sop_instance_uid is not None else ""
+        which += _OF_EXAM if exam_id is not None else ""
         of_node = _OF_NODE if node is not None else ""
-        waiting = f" AND node IN ({_NODES_OF_INSTANCE})" if of_instance else ""
-        values = {"uid": sop_instance_uid, "node": node, "now": clock_text(now)}
+        waiting = f" AND node IN ({_QUEUED_NODES}{which})" if which else ""
+        values = {"uid": sop_instance_uid, "exam": exam_id, "node": node, "now": clock_text(now)}
         with self._database.transaction() as connection:
-            queued = connection.execute(_FAILED_TO_QUEUED + of_instance + of_node, values).rowcount
+            queued = connection.execute(_FAILED_TO_QUEUED + which + of_node, values).rowcount
             return queued + connection.execute(_END_WAITING + waiting + of_node, values).rowcount
 
 
-def _delivery(row: sqlite3.Row) -> Delivery:
+def _no_such_step(delivery: Delivery) -> WrongState:
+    what = f"instance {delivery.sop_instance_uid} for {delivery.node} is {delivery.state}"
+    return WrongState(f"{what}{', the node is held' if delivery.node_held else ''}: no such step from there")
+
+
+def delivery_of(row: sqlite3.Row) -> Delivery:
     return Delivery(
         sop_instance_uid=row["sop_instance_uid"],
         sop_class_uid=row["sop_class_uid"],
@@ -231,4 +283,7 @@ def _delivery(row: sqlite3.Row) -> Delivery:
         kind=row["kind"],
         commitment=CommitmentState(row["commitment"]),
         commitment_reason=row["commitment_reason"],
+        changed_at=row["changed_at"],
+        node_held=bool(row["node_held"]),
+        removed_at=row["removed_at"],
     )

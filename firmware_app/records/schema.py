@@ -1,6 +1,7 @@
 """The database schema as versioned migrations: `PRAGMA user_version` counts those applied.
 
-A released migration is never edited; a change is a new one at the end.
+A released migration is never edited; a change is a new one at the end. What a migration may do so that the release
+before it still starts after a fall-back is in `schema_keep`.
 
 Times of the queue are UTC in one fixed form (`clock_text`), so that text order is time order. Times of exams and
 captures keep the offset of the place where they were taken, because DICOM wants local dates.
@@ -12,10 +13,14 @@ import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
-from firmware_app.records.errors import SchemaTooNew
+from firmware_app.records.errors import DatabaseDamaged, SchemaTooNew
 from firmware_app.records.schema_commitment import COMMITMENTS
+from firmware_app.records.schema_health import NODE_CONTACTS
+from firmware_app.records.schema_keep import READERS_AND_INDEXES
 from firmware_app.records.schema_mpps import MPPS_MESSAGES
 from firmware_app.records.schema_print import PRINT_JOBS
+from firmware_app.records.schema_queue import HOLDING_AND_REMOVAL
+from firmware_app.records.schema_thickness import THICKNESS_WAY
 
 EXAMS_AND_QUEUE = (
     """
@@ -140,17 +145,38 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     COMMITMENTS,
     PRINT_JOBS,
     GAZE_CALIBRATION_AND_THICKNESS,
+    THICKNESS_WAY,
+    HOLDING_AND_REMOVAL,
+    NODE_CONTACTS,
+    READERS_AND_INDEXES,
 )
+_VERSION_MAX = 10_000  # no release of ours has so many migrations: such a number is damage
 
 
-def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring the database to this release's schema, one transaction per step; `SchemaTooNew` if it is beyond ours."""
+def check_readable(connection: sqlite3.Connection, path: Path) -> int:
+    """The database's schema, older, ours or a later one that we may use. `SchemaTooNew` if we may not."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > len(MIGRATIONS):
+    if not 0 <= version < _VERSION_MAX:
+        raise DatabaseDamaged(path, f"there is no schema {version}")
+    if version > len(MIGRATIONS) and not 0 < _oldest_reader(connection) <= len(MIGRATIONS):
         raise SchemaTooNew(
             f"{path}: written by a later release (schema {version}, this one knows {len(MIGRATIONS)}); "
             "install that release again, nothing was changed"
         )
+    return int(version)
+
+
+def _oldest_reader(connection: sqlite3.Connection) -> int:
+    """0 where nobody says it."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'schema_compatibility'").fetchone():
+        return 0
+    row = connection.execute("SELECT oldest_reader FROM schema_compatibility").fetchone()
+    return int(row[0]) if row else 0
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the database to this release's schema, one transaction per step; `SchemaTooNew` if it is beyond ours."""
+    version = check_readable(connection, path)
     for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
         connection.execute("BEGIN IMMEDIATE")
         try:

@@ -13,7 +13,7 @@ who was told of a capture can lose it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -35,28 +35,57 @@ from firmware_app.model import (
     Measurement,
     Position,
 )
-from firmware_app.records import files
+from firmware_app.progress import DISK_S, idle, working
+from firmware_app.records import history
 from firmware_app.records.captures import CaptureTable
 from firmware_app.records.commitments import CommitmentRecords, CommitmentTable
-from firmware_app.records.database import Database, open_database
+from firmware_app.records.contacts import ContactRecords, ContactTable
+from firmware_app.records.database import Database
 from firmware_app.records.disk_refusals import DiskRefusals
 from firmware_app.records.documents import ObjectRecord
-from firmware_app.records.errors import RecordConflict, StorageFault
+from firmware_app.records.errors import DatabaseDamaged, RecordConflict, StorageFault
 from firmware_app.records.exams import ExamTable
-from firmware_app.records.folders import EXAMS_FOLDER, ExamFolders
+from firmware_app.records.folders import ExamFolders
+from firmware_app.records.history import ExamSummary
 from firmware_app.records.instances import InstanceTable
 from firmware_app.records.mpps import MppsMessage, MppsQueue, MppsRecords
+from firmware_app.records.opening import DATABASE_NAME as DATABASE_NAME
+from firmware_app.records.opening import Notice, mark_damaged, open_state
 from firmware_app.records.print_jobs import PrintQueue, PrintRecords
 from firmware_app.records.queue import DeliveryQueue, Outgoing
-
-DATABASE_NAME = "records.sqlite3"
-LOCK_NAME = "lock"
+from firmware_app.records.removals import RemovalRecords, RemovalTable
+from firmware_app.records.soundness import Soundness
+from firmware_app.records.statistics import StatisticsRecords, StatisticsTable
+from firmware_app.records.steering import Steering, SteeringRecords
 
 T = TypeVar("T")
 
 
 def local_now() -> datetime:
     return datetime.now().astimezone()
+
+
+class Turn:
+    """Whether the one thread of the records is at work, and since when; for the health screen."""
+
+    def __init__(self, one_at_a_time: trio.CapacityLimiter, now_s: float) -> None:
+        self._one_at_a_time = one_at_a_time
+        self.working_since_s: float | None = None
+        self.idle_since_s = now_s
+        self.count = 0  # pieces of work that are done
+
+    @property
+    def waiting(self) -> int:
+        return self._one_at_a_time.statistics().tasks_waiting
+
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[None]:
+        self.working_since_s = trio.current_time()
+        try:
+            yield
+        finally:
+            self.working_since_s, self.idle_since_s = None, trio.current_time()
+            self.count += 1
 
 
 class Records:
@@ -68,9 +97,14 @@ class Records:
         database: Database,
         clock: Callable[[], datetime],
         one_at_a_time: trio.CapacityLimiter,
+        notices: tuple[Notice, ...] = (),
     ) -> None:
-        self._database = database
         self.disk = DiskRefusals(clock)
+        self.notices = notices  # what happened at opening
+        self.damage: DatabaseDamaged | None = None
+        self.is_damaged = trio.Event()  # the database: the records should be opened again, which rebuilds it
+        self._state_dir = state_dir
+        self._database = database
         self._folders = ExamFolders(state_dir, database)
         self._exams = ExamTable(self._folders, database)
         self._captures = CaptureTable(self._folders, database)
@@ -79,30 +113,57 @@ class Records:
         self.mpps = MppsRecords(self._call, MppsQueue(database), clock)
         self._clock = clock
         self._one_at_a_time = one_at_a_time
+        self._thread = trio.CapacityLimiter(1)  # always free for whoever has the turn
         self.commitments = CommitmentRecords(self._call, CommitmentTable(database), clock)
         self.print_jobs = PrintRecords(self._call, PrintQueue(database), clock)
+        self._removals = RemovalTable(self._folders, database)
+        self.removals = RemovalRecords(self._call, self._removals, clock)
+        steering = Steering(database, self._queue, self._instances.note_node)
+        self.steering = SteeringRecords(self._call, steering, clock)
+        self.statistics = StatisticsRecords(self._call, StatisticsTable(database))
+        self.contacts = ContactRecords(self._call, ContactTable(database))
+        self.soundness = Soundness(self._guarded, state_dir, database.path, clock)
+        self.turn = Turn(one_at_a_time, trio.current_time())
 
     async def _call(self, work: Callable[[], T]) -> T:
         def watched() -> tuple[T, bool]:
             before = self._database.changed_rows
             return work(), self._database.changed_rows != before
 
+        with idle("its turn at the records"):
+            await self._one_at_a_time.acquire()
         try:
-            result, has_written = await trio.to_thread.run_sync(watched, limiter=self._one_at_a_time)
+            with working("the disk", DISK_S), self.turn.taken():
+                in_thread = partial(trio.to_thread.run_sync, watched, limiter=self._thread)
+                result, has_written = await self._guarded(in_thread)
         except StorageFault as fault:
             self.disk.refused(fault)
             raise
+        finally:
+            self._one_at_a_time.release()
         if has_written:
             self.disk.taken()
         return result
+
+    async def _guarded(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Damage is noted before it is told: whoever hears of it may end, and the next opening rebuilds."""
+        try:
+            return await call()
+        except DatabaseDamaged as damage:
+            self.damage = damage
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(mark_damaged, self._state_dir, damage)
+            self.is_damaged.set()
+            raise
 
     def now(self) -> datetime:
         """The clock by which the queue is ordered in time."""
         return self._clock()
 
     async def recover(self) -> None:
-        """After opening: remove what a crash left half written, queue again what it left as sending."""
-        await self._call(self._folders.tidy)
+        """After opening: queue again what a crash left as sending, go on removing what it left of removed exams."""
+        with contextlib.suppress(StorageFault):  # what stays is tried again when room is made
+            await self._call(self._removals.finish)
         await self._call(partial(self._queue.requeue_interrupted, None, self._clock()))
         await self.mpps.requeue_interrupted()
         await self.print_jobs.settle_interrupted()
@@ -139,6 +200,10 @@ class Records:
     async def exams(self, limit: int = 100) -> list[Exam]:
         """Newest first."""
         return await self._call(partial(self._exams.newest, limit))
+
+    async def history(self, patient_id: str = "", limit: int = 20) -> list[ExamSummary]:
+        """Newest first, each with its captures and where its instances stand; of one patient or of all."""
+        return await self._call(partial(history.newest, self._database, patient_id, limit))
 
     async def unfinished_exams(self, limit: int = 20) -> list[Exam]:
         """Begun and never closed, newest first."""
@@ -188,8 +253,13 @@ class Records:
         return await self._call(partial(self._captures.of_exam, exam_id))
 
     async def load_frame(self, capture_id: str) -> Frame:
-        """The frame as captured; `FileDamaged` if its file no longer is what was written."""
-        return await self._call(partial(self._captures.load_frame, capture_id))
+        """The frame as captured; `FileDamaged` if its file no longer is what was written, or `ExamRemoved`."""
+
+        def load() -> Frame:
+            self._removals.check_present(self._captures.capture(capture_id).exam_id)
+            return self._captures.load_frame(capture_id)
+
+        return await self._call(load)
 
     async def save_measurement(self, capture_id: str, measurement: Measurement, edit: EditRecord | None = None) -> int:
         """Record a measurement beside the capture's earlier ones and return its revision, from 1.
@@ -219,13 +289,14 @@ class Records:
         sop_instance_uid: str,
         transfer_syntax_uid: str,
         data: bytes,
-        enqueue_for: str | None = None,
+        enqueue_for: str | Sequence[str] | None = None,
     ) -> ObjectRecord:
-        """Write a DICOM instance and, with a node named, queue it there: both or neither.
+        """Write a DICOM instance and, with nodes named, queue it there: all of it or nothing.
 
         The same bytes again are harmless; others under the same UID are a `RecordConflict`, never a second image.
         """
         now = self._clock()
+        nodes = (enqueue_for,) if isinstance(enqueue_for, str) else tuple(enqueue_for or ())
 
         def save() -> ObjectRecord:
             exam = self._exams.exam(exam_id)
@@ -239,7 +310,7 @@ class Records:
                 sop_instance_uid=sop_instance_uid,
                 transfer_syntax_uid=transfer_syntax_uid,
                 data=data,
-                node=enqueue_for,
+                nodes=nodes,
                 now=now,
             )
 
@@ -259,8 +330,14 @@ class Records:
     # ------------------------------------------------------------------------------------------- delivery
 
     async def enqueue(self, sop_instance_uid: str, node: str) -> None:
-        """Queue the instance for the node; if it already is or was, nothing changes."""
-        await self._call(partial(self._instances.enqueue, sop_instance_uid, node, now=self._clock()))
+        """Queue the instance for the node; if it already is or was, nothing changes. `ExamRemoved` if its file is."""
+        now = self._clock()
+
+        def enqueue() -> None:
+            self._removals.check_present(self._instances.record(sop_instance_uid).exam_id)
+            self._instances.enqueue(sop_instance_uid, node, now=now)
+
+        await self._call(enqueue)
 
     async def deliveries(
         self,
@@ -270,9 +347,11 @@ class Records:
         exam_id: str | None = None,
         newest_first: bool = False,
         limit: int = 1000,
+        standing: str | None = None,
     ) -> list[Delivery]:
-        """Where every instance stands at every node, in the order of sending."""
-        return await self._call(partial(self._queue.deliveries, state, node, exam_id, newest_first, limit))
+        """Where every instance stands at every node, in the order of sending; `standing`: only of this word."""
+        look = partial(self._queue.deliveries, state, node, exam_id, newest_first, limit, standing=standing)
+        return await self._call(look)
 
     async def delivery(self, sop_instance_uid: str, node: str) -> Delivery:
         return await self._call(partial(self._queue.delivery, sop_instance_uid, node))
@@ -289,6 +368,14 @@ class Records:
 
     async def mark_stored(self, sop_instance_uid: str, node: str, status: int, reason: str = "") -> Delivery:
         return await self._call(partial(self._queue.mark_stored, sop_instance_uid, node, status, reason, self._clock()))
+
+    async def mark_stored_and_next(
+        self, sop_instance_uid: str, following: str, node: str, status: int, reason: str = ""
+    ) -> tuple[Delivery, Delivery | None]:
+        """As `mark_stored`, and at once `mark_sending` for the following; None: it is no longer to be sent."""
+        now = self._clock()
+        work = partial(self._queue.mark_stored_and_next, sop_instance_uid, following, node, status, reason, now)
+        return await self._call(work)
 
     async def mark_retry(
         self,
@@ -314,13 +401,15 @@ class Records:
         """Queue again what a broken-off send of this node left behind; returns how many."""
         return await self._call(partial(self._queue.requeue_interrupted, node, self._clock()))
 
-    async def retry(self, sop_instance_uid: str, node: str | None = None) -> int:
-        """By hand: queue a failed instance again and end the waiting of its nodes; returns how many are now due."""
-        return await self._call(partial(self._queue.retry, sop_instance_uid, node, self._clock()))
+    async def retry(
+        self, sop_instance_uid: str | None = None, node: str | None = None, *, exam_id: str | None = None
+    ) -> int:
+        """By hand: queue failed instances again and end the waiting of their nodes; returns how many are now due."""
+        return await self._call(partial(self._queue.retry, sop_instance_uid, node, self._clock(), exam_id=exam_id))
 
     async def retry_all(self, node: str | None = None) -> int:
         """By hand: queue every failed instance again and end every waiting; returns how many are now due."""
-        return await self._call(partial(self._queue.retry, None, node, self._clock()))
+        return await self.retry(None, node)
 
 
 @contextlib.asynccontextmanager
@@ -328,26 +417,22 @@ async def open_records(
     state_dir: Path,
     *,
     clock: Callable[[], datetime] = local_now,
+    default_node: str = "",
+    progress: Callable[[str], None] = lambda text: None,
 ) -> AsyncIterator[Records]:
-    """Open the state folder, creating, checking and migrating what is needed; close it with the scope.
+    """Open the state folder, creating, checking, rebuilding and migrating what is needed; close it with the scope.
 
-    What a crash left as sending is queued again. Raises `StateLocked`, `SchemaTooNew`, `DatabaseDamaged` or
-    `StorageFault`.
+    What a crash left as sending is queued again. A damaged database is rebuilt, which `progress` is told step by step,
+    in a worker thread; `default_node` is where instances then go whose sidecars are too old to say it. Raises
+    `StateLocked`, `SchemaTooNew`, `StorageFault`, or `DatabaseDamaged` where rebuilding does not help.
     """
     one_at_a_time = trio.CapacityLimiter(1)
-    opened, database = await trio.to_thread.run_sync(_open, state_dir, limiter=one_at_a_time)
+    opening = partial(open_state, state_dir, clock(), default_node, progress)
+    opened = await trio.to_thread.run_sync(opening, limiter=one_at_a_time)
     try:
-        records = Records(state_dir, database, clock, one_at_a_time)
+        records = Records(state_dir, opened.database, clock, one_at_a_time, tuple(opened.notices))
         await records.recover()
         yield records
     finally:
         with trio.CancelScope(shield=True):
-            await trio.to_thread.run_sync(opened.close, limiter=one_at_a_time)
-
-
-def _open(state_dir: Path) -> tuple[contextlib.ExitStack, Database]:
-    with contextlib.ExitStack() as stack:
-        files.make_folder(state_dir / EXAMS_FOLDER)
-        stack.enter_context(files.folder_lock(state_dir / LOCK_NAME))
-        database = stack.enter_context(open_database(state_dir / DATABASE_NAME))
-        return stack.pop_all(), database
+            await trio.to_thread.run_sync(opened.stack.close, limiter=one_at_a_time)

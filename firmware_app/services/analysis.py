@@ -11,6 +11,7 @@ import trio
 from firmware_app.endothelium.history import NOT_EDITED, History
 from firmware_app.endothelium.measure import measure
 from firmware_app.model import CALCULATION_FAILURE, Event, Measurement, Quality, Refusal
+from firmware_app.progress import COMPUTE_S, idle, working
 from firmware_app.services.capture import Captured
 
 
@@ -30,7 +31,12 @@ async def run_analysis(
 ) -> None:
     """Measure every capture in order, until the channel closes."""
     async with captures, analysed:
-        async for captured in captures:
+        while True:
+            with idle("a capture to measure"):
+                try:
+                    captured = await captures.receive()
+                except trio.EndOfChannel:
+                    return
             capture = captured.capture
             publish(
                 Event(
@@ -39,8 +45,10 @@ async def run_analysis(
                     {"capture_id": capture.capture_id},
                 )
             )
-            measurement = await trio.to_thread.run_sync(_measure_timed, captured)
-            await analysed.send(Analysed(captured, measurement))
+            with working(f"measuring {capture.capture_id}", COMPUTE_S):
+                measurement = await trio.to_thread.run_sync(_measure_timed, captured)
+            with working("handing over what was measured", COMPUTE_S):
+                await analysed.send(Analysed(captured, measurement))
 
 
 def _measure_timed(captured: Captured) -> Measurement:

@@ -176,7 +176,7 @@ class CalibrationService:
             walks = [
                 await self._walk(axis, origin, frame, seen, target, farthest_um, progress) for axis in ("x_um", "y_um")
             ]
-            made = stage_check_of(walks, target, operator, stage.identity, self._now())
+            made = stage_check_of(walks, target, operator, stage.identity, camera.identity, self._now())
             await self.book.add(Entry(stage=made))
         text = f"stage checked: x {made.x_ratio:.4f}, y {made.y_ratio:.4f} um per um"
         self._publish(Event("calibration.stage", text))
@@ -283,7 +283,10 @@ def with_drift(made: Calibration, before: Calibration | None) -> Calibration:
     return made if before is None else replace(made, drift_percent=100 * (made.um_per_px / before.um_per_px - 1))
 
 
-def stage_check_of(walks: Sequence[Walk], target: Target, operator: str, stage: Identity, now: datetime) -> StageCheck:
+def stage_check_of(
+    walks: Sequence[Walk], target: Target, operator: str, stage: Identity, camera: Identity, now: datetime
+) -> StageCheck:
+    """What a simulated camera says of a real stage is no check of it."""
     x, y = walks
     return StageCheck(
         measured_at=now.isoformat(timespec="seconds"),
@@ -295,7 +298,7 @@ def stage_check_of(walks: Sequence[Walk], target: Target, operator: str, stage: 
         target=target.words,
         operator=operator,
         stage=f"{stage.label} ({stage.firmware})",
-        simulated=stage.simulated,
+        simulated=stage.simulated or camera.simulated,
     )
 
 

@@ -22,6 +22,7 @@ from firmware_app.services.alignment import Aligned, Aligner
 from firmware_app.services.burst import Kept as Kept
 from firmware_app.services.burst import sharpest as sharpest
 from firmware_app.services.contrast import scan_for_focus
+from firmware_app.services.crossing import go_over
 from firmware_app.services.eyepiece import Eyepiece, Progress, RunSync, hint
 from firmware_app.services.eyepiece import next_frames as next_frames
 from firmware_app.services.hardware import DeviceSlot
@@ -30,6 +31,7 @@ from firmware_app.services.photographer import Photograph, Photographer, ShowTar
 from firmware_app.services.scale import Scale, scale_of
 from hw.abc import Camera, Stage
 from hw.errors import Refused
+from hw.late import told_when_late
 
 # How far from its nominal place an eye is still that eye. Less than half of the smallest pupillary distance, 48 mm.
 EYE_REACH_UM = 15_000.0
@@ -97,8 +99,11 @@ class CaptureService:
         return self._busy
 
     async def home(self) -> Position:
-        with self._occupy("homing"):
+        with self._occupy("homing"), told_when_late(self._late):
             return await self._stage.require().home()
+
+    def _late(self, text: str) -> None:
+        self._publish(Event("stage.late", text, level="warning"))
 
     async def move_by(self, dx_um: float, dy_um: float, dz_um: float) -> Position:
         with self._occupy("moving"):
@@ -114,7 +119,7 @@ class CaptureService:
 
     async def go_to_eye(self, eye: Eye) -> Position:
         with self._occupy(f"going to the {eye.name.lower()} eye"):
-            return await self._stage.require().move_to(self.photographer.nominal(eye))
+            return await go_over(self._stage.require(), self.photographer.nominal(eye), self.photographer.retract_um)
 
     async def find_focus(self, progress: Progress) -> focus.FocusPoint:
         """Contrast autofocus around the eye's nominal plane. Raises `Refused` where no endothelium stands out."""
@@ -127,7 +132,7 @@ class CaptureService:
         """Centre the reflex of the eye in front and focus, from where the stage is; the thickness is measured too."""
         with self._occupy("aligning"):
             eyepiece = await self._calibrated_eyepiece()
-            return await self.photographer.align(eyepiece, progress, with_thickness=True)
+            return self._told(await self.photographer.align(eyepiece, progress, with_thickness=True))
 
     async def nudge(self, dx_um: float, dy_um: float, dz_um: float) -> str:
         """Move by hand and tell what the picture then says."""
@@ -168,7 +173,7 @@ class CaptureService:
         """From wherever the stage is to a capture on disk, without a hand. `Refused` with the reason why not."""
         with self._occupy(f"photographing the {eye.name.lower()} eye"):
             taken = await self.photographer.photograph(eye, progress, point)
-            thickness, gaze = taken.aligned.thickness, self._gaze(point)
+            thickness, gaze = self._told(taken.aligned).thickness, self._gaze(point)
             return await self._keep(exam, eye, taken.kept, taken.position, progress, thickness, gaze), taken
 
     async def series(
@@ -181,7 +186,7 @@ class CaptureService:
         with self._occupy(f"photographing the {eye.name.lower()} eye in {shots} places"):
             eyepiece = await self.photographer.go_to(eye, progress, point)
             central = point is FixationPoint.CENTRE
-            aligned = await self.photographer.align(eyepiece, progress, with_thickness=central)
+            aligned = self._told(await self.photographer.align(eyepiece, progress, with_thickness=central))
             middle = await eyepiece.stage.position()
             gaze = self._gaze(point)
             captures = []
@@ -196,6 +201,12 @@ class CaptureService:
                 thickness = aligned.thickness if not beside_um else None
                 captures.append(await self._keep(exam, eye, taken.kept, taken.position, progress, thickness, gaze))
             return captures
+
+    def _told(self, aligned: Aligned) -> Aligned:
+        """Two ways to measure the thickness that disagree are everybody's business."""
+        if aligned.doubt:
+            self._publish(Event("thickness.doubtful", aligned.doubt, level="warning"))
+        return aligned
 
     async def _keep(
         self,

@@ -10,6 +10,7 @@ import trio
 from firmware_app.config import Config
 from firmware_app.config.tls_files import expiry_findings
 from firmware_app.model import Event
+from firmware_app.progress import idle
 
 # A clinic's authority takes a week or two to issue a new one.
 NOTICE = timedelta(days=30)
@@ -20,4 +21,5 @@ async def watch_certificates(config: Config, now: Callable[[], datetime], publis
     while True:
         for finding in expiry_findings(config, now(), NOTICE):
             publish(Event("certificate.expiry", f"{finding.key}: {finding.text}", {"key": finding.key}, "warning"))
-        await trio.sleep(LOOK_S)
+        with idle("the next day"):
+            await trio.sleep(LOOK_S)

@@ -141,16 +141,13 @@ class Commands:
     def _delivery_commands(self) -> tuple[Command, ...]:
         return (
             Command(
-                "queue",
-                "where every instance stands: captured, queued, sending, stored, failed",
-                self._queue,
-                (Argument("--limit", "newest instances shown", whole_number(1, 10_000), default=50),),
-            ),
-            Command(
                 "send",
                 "queue the instances of a closed exam, or one instance, for the archive",
                 self._send,
-                (Argument("WHAT", "the ID of a closed exam, or a SOP Instance UID"),),
+                (
+                    Argument("WHAT", "the ID of a closed exam, or a SOP Instance UID"),
+                    Argument("--to", "a configured storage node; without it the archive, storage", default=""),
+                ),
             ),
             Command(
                 "retry",
@@ -259,11 +256,8 @@ class Commands:
 
     # ------------------------------------------------------------------------------------------- delivery
 
-    async def _queue(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
-        return screens.queue(await self.records.deliveries(newest_first=True, limit=arguments["limit"]))
-
     async def _send(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
-        return screens.sent(await self.exams.send(arguments["what"]))
+        return screens.sent(await self.exams.send(arguments["what"], arguments["to"]))
 
     async def _retry(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
         uid = arguments["uid"]

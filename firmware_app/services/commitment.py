@@ -21,13 +21,14 @@ import trio
 
 from firmware_app.dicom.commitment import Judgement, judge
 from firmware_app.dicom.statuses import INVALID_ARGUMENT_VALUE, PROCESSING_FAILURE, SUCCESS, describe_status
-from firmware_app.model import Event, EventLevel
+from firmware_app.model import CommitmentState, DeliveryState, Event, EventLevel
 from firmware_app.net.association import Association, ContextPair, associate
 from firmware_app.net.commitment import UnusableReport, read_report, request_commitment
 from firmware_app.net.errors import DimseFailure, NetworkError, is_worth_retrying
 from firmware_app.net.node import LocalApplicationEntity, Node
 from firmware_app.net.performer import EventReport
 from firmware_app.objects.identifiers import new_uid
+from firmware_app.progress import finished, idle
 from firmware_app.records.commitment_answers import Answer
 from firmware_app.records.commitment_states import REPORTABLE, TransactionEvent, TransactionState
 from firmware_app.records.commitments import Transaction
@@ -35,12 +36,22 @@ from firmware_app.records.errors import RecordsError, StorageFault
 from firmware_app.records.store import Records
 from firmware_app.services.backoff import BackoffPolicy
 from firmware_app.services.queue_task import IDLE_LOOK_S, DiskFaults, wake
+from firmware_app.services.standing import standing
 
 # Requests on one association, one after the other.
 BATCH = 16
 # In vain for the same instances so often: from then on a person should look at the node.
 ALERT_AFTER = 3
 INTERRUPTED = "broken off while asking"
+# Where the instances of an event stand from then on.
+STANDINGS = {
+    "requested": standing(DeliveryState.STORED, CommitmentState.REQUESTED),
+    "expired": standing(DeliveryState.STORED, CommitmentState.REQUESTED),
+    "asked_again": standing(DeliveryState.STORED, CommitmentState.REQUESTED),
+    "committed": standing(DeliveryState.STORED, CommitmentState.COMMITTED),
+    "refused": standing(DeliveryState.STORED, CommitmentState.REFUSED),
+    "stored_again": standing(DeliveryState.QUEUED),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +74,8 @@ class CommitmentService:
     """Without a `node` nothing is asked, and `why_not` says why; reports for what was asked earlier are still taken.
 
     `store_again` is called when instances were queued for storage once more: the node says that it has them not.
+    `committed` is called when the node has committed to some. `elsewhere` knows the service of another storage node:
+    all reports come to the same port, and each is taken by the service that asked.
     """
 
     def __init__(
@@ -77,9 +90,13 @@ class CommitmentService:
         store_again: Callable[[], None],
         why_not: str = "no commitment node is configured",
         *,
+        committed: Callable[[], None] = lambda: None,
+        elsewhere: Callable[[str], CommitmentService | None] = lambda stored_at: None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._records = records
+        self._committed = committed
+        self._elsewhere = elsewhere
         self._node = node
         self._local = local
         self._contexts = contexts
@@ -120,9 +137,10 @@ class CommitmentService:
     async def run(self) -> None:
         """Ask until cancelled. What was being asked then counts as asked in vain when the next run begins."""
         if self._node is None or self._local is None:
+            finished(self._why_not)
             return
         while True:
-            with trio.move_on_after(await self._work(self._node, self._local)):
+            with trio.move_on_after(await self._work(self._node, self._local)), idle("something to ask for"):
                 await self._woken.receive()
 
     # ------------------------------------------------------------------------------------------- asking
@@ -252,6 +270,7 @@ class CommitmentService:
             if transaction is None or transaction.state not in REPORTABLE:
                 why = f"transaction {said.transaction_uid} is none of ours"
                 raise UnusableReport(INVALID_ARGUMENT_VALUE, why)
+            asker = self._elsewhere(transaction.stored_at_node) or self
             judgement = judge(said, transaction.instances)
             answer = await self._records.commitments.record(
                 transaction.transaction_uid, who, judgement, self._again_at, new_uid
@@ -264,7 +283,7 @@ class CommitmentService:
             text = f"a commitment report of {who} could not be recorded, it is asked for again: {error}"
             self._publish(Event("commitment.report_failed", text, level="error"))
             return PROCESSING_FAILURE
-        self._reported(transaction, who, report, judgement, answer)
+        asker._reported(transaction, who, report, judgement, answer)
         return SUCCESS
 
     def _reported(
@@ -282,6 +301,7 @@ class CommitmentService:
             self._tell("remark", text, uid, (), "warning")
         if answer.committed:
             self._tell("committed", f"{who} committed to {len(answer.committed)} instances", uid, answer.committed)
+            self._committed()
         failures: tuple[tuple[str, EventLevel, dict[str, str]], ...] = (
             ("refused", "alert", answer.refused),
             ("stored_again", "warning", answer.stored_again),
@@ -298,6 +318,10 @@ class CommitmentService:
         self, kind: str, text: str, transaction_uid: str, instances: Sequence[str], level: EventLevel = "info"
     ) -> None:
         data: dict[str, object] = {"transaction_uid": transaction_uid, "instances": list(instances)}
+        if self._node is not None:
+            data["node"] = self._node.name
+        if instances and kind in STANDINGS:
+            data |= {"stored_at": self._stored_at, "standing": str(STANDINGS[kind])}
         self._publish(Event(f"commitment.{kind}", text, data, level))
 
 

@@ -15,7 +15,7 @@ from firmware_app.services.commitment import CommitmentService
 
 @dataclass(frozen=True, slots=True)
 class CommitmentCommands:
-    commitment: CommitmentService
+    commitments: tuple[CommitmentService, ...]  # of each storage node
     records: Records
 
     def table(self) -> tuple[Command, ...]:
@@ -36,13 +36,12 @@ class CommitmentCommands:
 
     async def _show(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
         reply = screens.commitments(await self.records.commitments.newest(arguments["limit"]))
-        return Reply(
-            f"{self.commitment.detail}\n{reply.text}", {"detail": self.commitment.detail, **(reply.data or {})}
-        )
+        detail = "; ".join(each.detail for each in self.commitments)
+        return Reply(f"{detail}\n{reply.text}", {"detail": detail, **(reply.data or {})})
 
     async def _retry(self, context: CommandContext, arguments: Mapping[str, Any]) -> Reply:
         uid = arguments["uid"]
-        count = await self.commitment.retry(None if uid == "all" else uid)
+        count = sum([await each.retry(None if uid == "all" else uid) for each in self.commitments])
         if not count and uid != "all":
             raise CommandFailed(f"instance {uid} was not refused and waits for no answer (queue)")
         return Reply(f"{count} asked again", {"asked_again": count})

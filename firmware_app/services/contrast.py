@@ -9,7 +9,7 @@ from hw.errors import Refused
 
 
 async def scan_for_focus(eyepiece: Eyepiece, range_um: float, progress: Progress) -> focus.FocusPoint:
-    """Around the nominal depth, +-`range_um`. Raises `Refused` where no endothelium stands out."""
+    """Around the nominal depth, +-`range_um`. Raises `Refused` where no endothelium stands out, or out of reach."""
     centre_um = eyepiece.nominal.z_um
     points = await _scan(eyepiece, focus.coarse_positions(centre_um, range_um))
     progress(f"coarse: best {focus.best(points).z_um - centre_um:+.0f} um from nominal")
@@ -35,7 +35,7 @@ async def _scan(eyepiece: Eyepiece, positions_um: list[float]) -> list[focus.Foc
 
 async def _move_z(eyepiece: Eyepiece, z_um: float) -> None:
     here = await eyepiece.stage.position()
-    await eyepiece.stage.move_to(Position(here.x_um, here.y_um, z_um))
+    await eyepiece.move_to(Position(here.x_um, here.y_um, z_um))
 
 
 async def _point_here(eyepiece: Eyepiece) -> focus.FocusPoint:

@@ -3,7 +3,8 @@
 The queue is in the records, never in memory; this task only decides when to try and what an answer means. An instance
 that has been sent but whose answer was lost is sent again under the same SOP Instance UID, so that the archive has it
 once. Refusals by status and broken connections are tried again without end; a permanent refusal parks the instance
-with its reason until somebody decides.
+with its reason until somebody decides. What somebody holds or sends elsewhere meanwhile is left out of what is under
+way: an instance is sent only if the queue still says, right before, that it is to be.
 """
 
 from __future__ import annotations
@@ -29,15 +30,18 @@ from firmware_app.net.storage import (
     proposal,
     store_in_order,
 )
-from firmware_app.records.errors import FileDamaged, StorageFault
+from firmware_app.progress import idle
+from firmware_app.records.errors import FileDamaged, StorageFault, UnknownRecord, WrongState
 from firmware_app.records.queue import Outgoing
 from firmware_app.records.store import Records
 from firmware_app.services.backoff import BackoffPolicy
 from firmware_app.services.queue_task import IDLE_LOOK_S, DiskFaults
+from firmware_app.services.standing import moved
 
 # Checksums of a batch are verified before its association is opened; 32 images are read in under 0.2 s, and an
 # archive that closes the study at the release of the association sees an exam in one piece.
 BATCH = 32
+NOTHING_TO_SEND = "something to send"
 
 # PS3.7 annex C.5.7. After an attempt whose answer was lost it is that answer: the archive has the instance.
 DUPLICATE_SOP_INSTANCE = 0x0111
@@ -108,7 +112,7 @@ async def run_delivery(
     delivery = NodeDelivery(records, node, local_ae, publish, policy, store, on_settled, chance)
     try:
         while True:
-            with trio.move_on_after(await delivery.deliver_due()):
+            with trio.move_on_after(await delivery.deliver_due()), idle(delivery.what_it_waits_for):
                 await wake.receive()
     except trio.EndOfChannel:
         return
@@ -141,6 +145,7 @@ class NodeDelivery:
         self._in_trouble = False
         self._disk_faults = DiskFaults("delivery.paused", publish, chance)
         self._broken_off: dict[str, int] = {}
+        self.what_it_waits_for = NOTHING_TO_SEND
 
     async def deliver_due(self) -> float:
         """Send what is due and return how long nothing will be."""
@@ -151,9 +156,11 @@ class NodeDelivery:
                 wait_s = self._wait_s(queue[0]) if queue else IDLE_LOOK_S
                 if wait_s > 0:
                     self._disk_faults.over()
+                    self.what_it_waits_for = NOTHING_TO_SEND if not queue else f"the next attempt at {self._node.name}"
                     return wait_s
                 await self._send(list(itertools.takewhile(lambda outgoing: self._wait_s(outgoing) == 0, queue)))
         except StorageFault as error:
+            self.what_it_waits_for = "the disk, which refuses"
             return self._disk_faults.pause_s(error, f"delivery to {self._node.name} waits", self._node, self._policy)
 
     def _wait_s(self, outgoing: Outgoing) -> float:
@@ -169,17 +176,16 @@ class NodeDelivery:
             if file is not None:
                 waiting.append(outgoing)
                 files.append(file)
-        if not waiting:
+        if not await self._mark_first_sending(waiting):
             return
-        await self._mark_first_sending(waiting)
+        self._begin(waiting)
         try:
             async with contextlib.aclosing(self._store(self._node, self._local_ae, files)) as results:
                 async for result in results:
                     # An answer that has arrived is recorded even if we are told to end now.
                     with trio.CancelScope(shield=True):
-                        if not await self._settle(waiting.popleft(), result):
+                        if not await self._settle(waiting.popleft(), result, waiting):
                             return
-                        await self._mark_first_sending(waiting)
             await self._records.requeue_interrupted(self._node.name)
         except InstanceUnreadable as error:
             await self._park(waiting[0], None, str(error), level="alert")
@@ -194,9 +200,24 @@ class NodeDelivery:
             await self._park(outgoing, None, str(error), level="alert")
             return None
 
-    async def _mark_first_sending(self, waiting: deque[Outgoing]) -> None:
-        if waiting:
-            await self._records.mark_sending(waiting[0].sop_instance_uid, self._node.name)
+    async def _mark_first_sending(self, waiting: deque[Outgoing]) -> bool:
+        """False where there is none, or somebody has held it or sent it elsewhere since we looked."""
+        if not waiting:
+            return False
+        try:
+            delivery = await self._records.mark_sending(waiting[0].sop_instance_uid, self._node.name)
+        except (WrongState, UnknownRecord):
+            return False
+        self._tell_sending(delivery)
+        return True
+
+    def _tell_sending(self, delivery: Delivery) -> None:
+        self._publish(moved("delivery.sending", delivery, "debug" if self._in_trouble else "info"))
+
+    def _begin(self, waiting: deque[Outgoing]) -> None:
+        uids = [outgoing.sop_instance_uid for outgoing in waiting]
+        text = f"{len(uids)} instances are going to {self._node.name}"
+        self._publish(Event("delivery.begun", text, {"node": self._node.name, "instances": uids}, "debug"))
 
     async def _send_failed(self, waiting: deque[Outgoing], error: SendFailed) -> None:
         if isinstance(error.cause, NoUsableContext):
@@ -207,8 +228,11 @@ class NodeDelivery:
 
     # ------------------------------------------------------------------------------------------- what answers mean
 
-    async def _settle(self, outgoing: Outgoing, result: StoreResult) -> bool:
-        """Record one answer; False where the association should end, because its like would follow."""
+    async def _settle(self, outgoing: Outgoing, result: StoreResult, waiting: deque[Outgoing]) -> bool:
+        """Record one answer and that the first of `waiting` is being sent now, if any.
+
+        False where the association should end: because the like would follow, or that one is no longer to be sent.
+        """
         category = result.category
         if result.status == DUPLICATE_SOP_INSTANCE and outgoing.attempts > 0:
             category = "warning"
@@ -218,14 +242,23 @@ class NodeDelivery:
         self._recovered()
         if category == "permanent":
             await self._park(outgoing, result.status, result.reason, level="error")
-            return True
+            return not waiting or await self._mark_first_sending(waiting)
         self._broken_off.pop(outgoing.sop_instance_uid, None)
-        status = 0 if result.status is None else result.status
-        delivery = await self._records.mark_stored(outgoing.sop_instance_uid, self._node.name, status, result.reason)
-        level: EventLevel = "info" if category == "stored" else "warning"
-        self._tell("delivery.stored", f"stored at {self._node.name}", delivery, level)
+        delivery, following = await self._stored(outgoing, result, waiting[0].sop_instance_uid if waiting else "")
+        self._publish(moved("delivery.stored", delivery, "info" if category == "stored" else "warning"))
+        if following is not None:
+            self._tell_sending(following)
         self._on_settled()
-        return True
+        return not waiting or following is not None
+
+    async def _stored(
+        self, outgoing: Outgoing, result: StoreResult, following: str
+    ) -> tuple[Delivery, Delivery | None]:
+        uid, node = outgoing.sop_instance_uid, self._node.name
+        status = 0 if result.status is None else result.status
+        if following:
+            return await self._records.mark_stored_and_next(uid, following, node, status, result.reason)
+        return await self._records.mark_stored(uid, node, status, result.reason), None
 
     async def _put_off(self, outgoing: Outgoing, status: int | None, reason: str, *, in_transfer: bool) -> None:
         uid = outgoing.sop_instance_uid
@@ -239,14 +272,15 @@ class NodeDelivery:
         delivery = await self._records.mark_retry(uid, self._node.name, status, reason, due, step_aside=step_aside)
         level: EventLevel = "debug" if self._in_trouble else "warning"
         self._in_trouble = True
-        text = f"not stored at {self._node.name}, next attempt in {delay_s:.0f} s"
-        self._tell("delivery.retry", text, delivery, level, reason if status is None else "")
+        self._publish(moved("delivery.retry", delivery, level))
 
     async def _park(self, outgoing: Outgoing, status: int | None, reason: str, *, level: EventLevel) -> None:
         self._broken_off.pop(outgoing.sop_instance_uid, None)
-        delivery = await self._records.mark_failed(outgoing.sop_instance_uid, self._node.name, status, reason)
-        text = f"will not be stored at {self._node.name} until somebody decides"
-        self._tell("delivery.failed", text, delivery, level, reason if status is None else "")
+        try:
+            delivery = await self._records.mark_failed(outgoing.sop_instance_uid, self._node.name, status, reason)
+        except (WrongState, UnknownRecord):  # somebody has held it or sent it elsewhere since we looked
+            return
+        self._publish(moved("delivery.failed", delivery, level))
         self._on_settled()
 
     def _recovered(self) -> None:
@@ -254,17 +288,3 @@ class NodeDelivery:
             self._in_trouble = False
             text = f"{self._node.name} answers again"
             self._publish(Event("delivery.recovered", text, {"node": self._node.name}))
-
-    def _tell(self, kind: str, text: str, delivery: Delivery, level: EventLevel, reason: str = "") -> None:
-        """`reason` is ours only: an archive's own comment may name the patient, and is shown but never logged."""
-        if delivery.status is not None:
-            reason = f"status {delivery.status:04X}"
-        data: dict[str, object] = {
-            "sop_instance_uid": delivery.sop_instance_uid,
-            "node": delivery.node,
-            "status": delivery.status,
-            "attempts": delivery.attempts,
-            "next_attempt_at": delivery.next_attempt_at,
-        }
-        text = f"{delivery.sop_instance_uid} {text}" + (f": {reason}" if reason else "")
-        self._publish(Event(kind, text, data, level))

@@ -29,23 +29,31 @@ from hw.serial_camera.camera import open_serial_camera
 from hw.v4l2.camera import V4l2Settings, open_v4l2
 
 SettingsT = TypeVar("SettingsT", GrblSettings, SangaboardSettings, AsiSettings)
-Restore = Callable[[Stage], Awaitable[None]]
+WithStage = Callable[[Stage], Awaitable[None]]
 
 
-async def nothing_to_restore(stage: Stage) -> None:
-    """Of a stage that is only looked at."""
+async def nothing(stage: Stage) -> None:
+    """To be done with a stage that is only looked at."""
 
 
 @asynccontextmanager
-async def open_stage(config: StageConfig, restore: Restore = nothing_to_restore) -> AsyncIterator[Stage]:
-    """Find, open, identify, `restore` its lamps; what is configured of its settings is compared, never written."""
+async def open_stage(
+    config: StageConfig, restore: WithStage = nothing, put_out: WithStage = nothing
+) -> AsyncIterator[Stage]:
+    """Find, open, identify, `restore` its lamps; what is configured of its settings is compared, never written.
+
+    `put_out` is called before the stage is let go, lost or not: a board keeps its lamps lit when nobody is there.
+    """
     opening_step(Step.FINDING)
     port = await find_port(config.port, serial_ports)
     opening_step(Step.OPENING)
     async with _stage_driver(config, port) as stage:
         opening_step(Step.APPLYING)
-        await restore(stage)
-        yield stage
+        try:
+            await restore(stage)
+            yield stage
+        finally:
+            await put_out(stage)
 
 
 @asynccontextmanager
@@ -61,11 +69,11 @@ async def open_camera(config: CameraConfig) -> AsyncIterator[Camera]:
 def _stage_driver(config: StageConfig, port: str) -> AbstractAsyncContextManager[Stage]:
     match config:
         case GrblConfig():
-            return open_grbl(port, _settings(GrblSettings, config), simulated=config.simulated)
+            return open_grbl(port, stage_settings(GrblSettings, config), simulated=config.simulated)
         case SangaboardConfig():
-            return open_sangaboard(port, _settings(SangaboardSettings, config), simulated=config.simulated)
+            return open_sangaboard(port, stage_settings(SangaboardSettings, config), simulated=config.simulated)
         case AsiConfig():
-            return open_asi(port, _settings(AsiSettings, config), simulated=config.simulated)
+            return open_asi(port, stage_settings(AsiSettings, config), simulated=config.simulated)
     raise Refused(f"stage.kind: no driver for {config.kind}")
 
 
@@ -74,10 +82,9 @@ def _camera_driver(config: CameraConfig, port: str) -> AbstractAsyncContextManag
         case SerialCameraConfig():
             return _serial_camera(config, port)
         case V4l2Config():
-            return open_v4l2(port, _v4l2(config), simulated=config.simulated)
+            return open_v4l2(port, v4l2_settings(config), simulated=config.simulated)
         case FolderCameraConfig():
-            settings = FolderSettings(frames_per_s=config.frames_per_s, bits_stored=config.bits_stored)
-            return open_folder_camera(port, settings, simulated=config.simulated)
+            return open_folder_camera(port, folder_settings(config), simulated=config.simulated)
     raise Refused(f"camera.kind: no driver for {config.kind}")
 
 
@@ -89,13 +96,13 @@ async def _serial_camera(config: SerialCameraConfig, port: str) -> AsyncIterator
         yield camera
 
 
-def _settings(kind: type[SettingsT], config: StageConfig) -> SettingsT:
+def stage_settings(kind: type[SettingsT], config: StageConfig) -> SettingsT:
     """A driver's settings have the names of the configuration's keys; what has no key stays the driver's own."""
     names = {field.name for field in fields(kind)}
     return kind(**{key: getattr(config, key) for key in config.__struct_fields__ if key in names})
 
 
-def _v4l2(config: V4l2Config) -> V4l2Settings:
+def v4l2_settings(config: V4l2Config) -> V4l2Settings:
     return V4l2Settings(
         bits_stored=config.bits_stored,
         width_px=config.width_px,
@@ -106,3 +113,7 @@ def _v4l2(config: V4l2Config) -> V4l2Settings:
         gain=None if config.gain < 0 else config.gain,
         controls=config.controls,
     )
+
+
+def folder_settings(config: FolderCameraConfig) -> FolderSettings:
+    return FolderSettings(frames_per_s=config.frames_per_s, bits_stored=config.bits_stored)

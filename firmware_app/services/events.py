@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import trio
 
 from firmware_app.model import Event
+from firmware_app.progress import idle
 
 # Half a minute of a busy exam; a subscriber that is behind by more is not watching.
 EVENTS_PER_SUBSCRIBER = 256
@@ -20,7 +22,8 @@ class Subscription:
     One task receives. `take_missed()` right after `receive()` says how many were lost just before that event.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, patient_data: bool) -> None:
+        self._patient_data = patient_data
         self._events: deque[Event] = deque(maxlen=capacity)
         self._missed = 0
         self._arrived = trio.Event()
@@ -28,7 +31,7 @@ class Subscription:
     def put(self, event: Event) -> None:
         if len(self._events) == self._events.maxlen:
             self._missed += 1
-        self._events.append(event)
+        self._events.append(event if self._patient_data or not event.patient else replace(event, patient={}))
         self._arrived.set()
 
     async def receive(self) -> Event:
@@ -36,8 +39,13 @@ class Subscription:
         await trio.lowlevel.checkpoint()
         while not self._events:
             self._arrived = trio.Event()
-            await self._arrived.wait()
+            with idle("events"):
+                await self._arrived.wait()
         return self._events.popleft()
+
+    def take_at_once(self) -> Event | None:
+        """What has come already, without waiting."""
+        return self._events.popleft() if self._events else None
 
     def take_missed(self) -> int:
         missed, self._missed = self._missed, 0
@@ -63,9 +71,9 @@ class EventBus:
             subscription.put(event)
 
     @contextmanager
-    def subscribe(self) -> Iterator[Subscription]:
-        """Every event published from now on until the scope is left."""
-        subscription = Subscription(self._capacity)
+    def subscribe(self, capacity: int = 0, *, patient_data: bool = False) -> Iterator[Subscription]:
+        """Every event published from now on until the scope is left; `Event.patient` only for whoever says so."""
+        subscription = Subscription(capacity or self._capacity, patient_data)
         self._subscriptions.add(subscription)
         try:
             yield subscription

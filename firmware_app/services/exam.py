@@ -7,7 +7,7 @@ transaction that opens or closes the exam: no crash can leave one without the ot
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,6 +21,7 @@ from firmware_app.endothelium.history import History
 from firmware_app.model import (
     Code,
     Delivery,
+    DeliveryState,
     Event,
     Exam,
     Eye,
@@ -40,7 +41,7 @@ from firmware_app.services.capture import Captured, CaptureService
 from firmware_app.services.exam_requests import check_group, study_of
 from firmware_app.services.eyepiece import Progress
 from firmware_app.services.photographer import Photograph
-from firmware_app.services.queue_task import wake
+from firmware_app.services.standing import moved
 from firmware_app.services.step_reports import StepReports
 from hw.errors import Refused
 
@@ -66,29 +67,37 @@ class ExamService:
         capture: CaptureService,
         build: Callable[[Exam, dict[Eye, Analysed], datetime], tuple[tuple[Deliverable, ...], Drawn]],
         storage_node: str,
-        wake_delivery: trio.MemorySendChannel[None],
+        wake_delivery: Callable[[], None],
         now: Callable[[], datetime],
         publish: Callable[[Event], None],
         *,
         steps: StepReports | None = None,
         send_automatically: bool = True,
+        other_nodes: Mapping[str, bool] | None = None,
         print_accepted: Callable[[str], Awaitable[Sequence[object]]] | None = None,
         closed: Callable[[], None] = lambda: None,
         opened: Callable[[], None] = lambda: None,
+        require_room: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
     ) -> None:
         """`print_accepted` queues the films of an exam whose images are accepted; asked again, only missing ones.
 
         `opened` tells that an exam is open, `closed` that it is closed: then commitment is asked for its instances.
+        `other_nodes`: further storage nodes, and whether what is finished goes there too by itself.
+        `require_room` raises `Refused` where the disk has too little left to begin one.
         """
         self._state_dir = state_dir
         self._records = records
         self._capture = capture
         self._build = build
         self._storage_node = storage_node
-        self._queue_for = storage_node if send_automatically else ""
+        others = other_nodes or {}
+        self._nodes = tuple(filter(None, (storage_node, *others)))
+        by_themselves = [storage_node] if send_automatically and storage_node else []
+        self._queue_for = (*by_themselves, *(node for node, automatic in others.items() if automatic))
         self._print_accepted = print_accepted
         self._closed = closed
         self._opened = opened
+        self._require_room = require_room
         self._steps = steps or StepReports(None, lambda: None, publish)
         self._wake_delivery = wake_delivery
         self._now = now
@@ -132,12 +141,14 @@ class ExamService:
     async def _begin(self, new: Exam, text: str) -> Exam:
         with self._change("opened"):
             self._require_none()
+            await self._require_room()
             message = await self._steps.begun(new)
             exam = new if message is not None else replace(new, mpps_sop_instance_uid="")
             await self._records.begin_exam(exam, message)
             self._open(exam)
         self._steps.recorded()
-        self._publish(Event("exam.started", text, {"exam_id": exam.exam_id}))
+        patient: dict[str, object] = {"name": exam.patient.name, "patient_id": exam.patient.patient_id}
+        self._publish(Event("exam.started", text, {"exam_id": exam.exam_id}, patient=patient))
         return exam
 
     def _new(self, items: tuple[WorklistItem, ...], patient: Patient, study_instance_uid: str, operator: str) -> Exam:
@@ -249,8 +260,9 @@ class ExamService:
         self._steps.recorded()
         self._closed()
         if self._queue_for:
-            wake(self._wake_delivery)
-        where = f"queued for {self._queue_for}" if self._queue_for else "kept"
+            self._wake_delivery()
+        queued_for = " and ".join(self._queue_for)
+        where = f"queued for {queued_for}" if queued_for else "kept"
         where += f", {len(films)} films queued" if films else ""
         self._publish(
             Event(
@@ -260,7 +272,7 @@ class ExamService:
             )
         )
         return FinishedExam(
-            exam, deliverables, tuple(files), tuple(pictures), self._queue_for, storage_node=self._storage_node
+            exam, deliverables, tuple(files), tuple(pictures), queued_for, storage_node=self._storage_node
         )
 
     async def _save(self, exam: Exam, deliverable: Deliverable) -> str:
@@ -272,8 +284,10 @@ class ExamService:
             sop_instance_uid=deliverable.sop_instance_uid,
             transfer_syntax_uid=deliverable.transfer_syntax_uid,
             data=deliverable.data,
-            enqueue_for=self._queue_for or None,
+            enqueue_for=self._queue_for,
         )
+        for node in self._queue_for or ("",):
+            self._publish(moved("delivery.queued", await self._records.delivery(record.sop_instance_uid, node)))
         for problem in deliverable.problems:
             # Only the attribute's name: the rest of the sentence may quote the patient.
             text = f"{deliverable.kind}: {problem.partition(':')[0]} could not be sent as it was"
@@ -301,18 +315,28 @@ class ExamService:
         self._publish(Event("exam.abandoned", text, {"exam_id": exam.exam_id, "reason": reason.value}))
         return exam
 
-    async def send(self, what: str) -> tuple[Delivery, ...]:
-        """Queue an exam's instances, or one instance, for the archive by hand; what is stored there stays as it is."""
-        if not self._storage_node:
+    async def send(self, what: str, to: str = "") -> tuple[Delivery, ...]:
+        """Queue an exam's instances, or one instance, by hand; what is stored there stays as it is.
+
+        `to` is one of the configured storage nodes; without one the archive.
+        """
+        node = to or self._storage_node
+        if not node:
             raise Refused("no storage node is configured: storage.ip_address, storage.port and storage.ae_title")
+        if node not in self._nodes:
+            raise Refused(f"{node} is no configured storage node ({', '.join(self._nodes)})")
         uids = tuple(record.sop_instance_uid for record in await self._records.objects(what))
         if not uids:
             uids = ((await self._records.object(what)).sop_instance_uid,)
         for uid in uids:
-            await self._records.enqueue(uid, self._storage_node)
-            await self._records.retry(uid, self._storage_node)
-        wake(self._wake_delivery)
-        return tuple([await self._records.delivery(uid, self._storage_node) for uid in uids])
+            await self._records.enqueue(uid, node)
+            await self._records.retry(uid, node)
+        deliveries = tuple([await self._records.delivery(uid, node) for uid in uids])
+        for delivery in deliveries:
+            if delivery.state is DeliveryState.QUEUED:
+                self._publish(moved("delivery.queued", delivery))
+        self._wake_delivery()
+        return deliveries
 
     async def interrupted(self) -> tuple[str, ...]:
         """Exams that were open when the service ended without closing them; `resume` opens one again."""
@@ -392,27 +416,3 @@ class ExamService:
         self.exam = None
         self._accepted.clear()
         self._measurements.clear()
-
-
-async def run_recorder(
-    analysed: trio.MemoryReceiveChannel[Analysed],
-    records: Records,
-    exams: ExamService,
-    publish: Callable[[Event], None],
-) -> None:
-    """Keep every measurement, then tell the numbers."""
-    async with analysed:
-        async for item in analysed:
-            capture, measurement = item.captured.capture, item.measurement
-            try:
-                await records.save_measurement(capture.capture_id, measurement)
-            except RecordsError as error:
-                # The capture is safe and can be measured again; whoever waits for the numbers must not wait for ever.
-                publish(Event("records.failed", f"the measurement was not kept: {error}", level="error"))
-            exams.measured(item)
-            data: dict[str, object] = {"capture_id": capture.capture_id, "seconds": round(measurement.seconds, 3)}
-            eye = capture.eye.name.lower()
-            if measurement.refusal is not None:
-                publish(Event("analysis.refused", f"{eye} eye: {measurement.refusal.reason}", data, "warning"))
-            elif measurement.morphometry is not None:
-                publish(Event("analysis.measured", f"{eye} eye: {measurement.morphometry.n} cells measured", data))

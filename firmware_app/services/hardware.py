@@ -16,7 +16,9 @@ from typing import Generic, Protocol, TypeVar
 
 import trio
 
+from firmware_app import progress
 from firmware_app.model import Event, EventLevel
+from firmware_app.progress import idle
 from firmware_app.services.causes import in_one_line
 from hw.abc import Identity
 from hw.errors import DeviceError, Refused
@@ -125,7 +127,7 @@ class DeviceSlot(Generic[DeviceT]):
         """Until the next try. Returns whether it was a new device that ended the waiting."""
         self._retry_at_s = trio.current_time() + delay_s
         self._set(None, DeviceState.LOST, self._reason)
-        with trio.move_on_after(delay_s):
+        with trio.move_on_after(delay_s), idle(f"the {self.name} to come"):
             await self._woken.wait()
             await trio.sleep_until(began_s + WAKE_GAP_S)
             return True
@@ -142,7 +144,8 @@ class DeviceSlot(Generic[DeviceT]):
                 async with open_device() as device:
                     was_ready = True
                     self._welcome(device, publish)
-                    reason = await device.wait_lost()
+                    with idle(f"the {self.name} to be used or lost"):
+                        reason = await device.wait_lost()
         except* DeviceError as group:
             reason = reason or in_one_line(group)  # what the device said first is the cause
         self._reason = reason
@@ -153,6 +156,7 @@ class DeviceSlot(Generic[DeviceT]):
         """An attempt goes on with this step; the reason why the last one failed stays in sight."""
         if self._device is not None:
             return
+        progress.step()
         self._set(None, DeviceState(step), f"after: {self._reason}" if self._reason else "")
         if step not in self._told:
             self._told.add(step)

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from firmware_app.model import Event
+from firmware_app.progress import finished, idle
 from firmware_app.services.hardware import REOPEN_MAX_S
 from hw.hotplug import NoHotplug, watch_devices
 from hw.uevent import Uevent
@@ -32,10 +33,12 @@ class HotplugService:
         """Until cancelled, or until nobody tells us of devices: then the slots' own looking has to do."""
         self.detail = f"kernel events, and a look every {REOPEN_MAX_S:g} s at the latest"
         try:
-            await watch(self._on_event)
+            with idle("devices to come"):
+                await watch(self._on_event)
         except NoHotplug as error:
             self.detail = f"no kernel events ({error}): only a look every {REOPEN_MAX_S:g} s at the latest"
             self._publish(Event("hotplug.missing", f"hotplug: {self.detail}", level="warning"))
+            finished(self.detail)
 
     def _on_event(self, event: Uevent | None) -> None:
         """None: the kernel told more than could be taken in, so a device may have come."""

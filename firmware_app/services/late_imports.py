@@ -11,6 +11,8 @@ from importlib import import_module
 
 import trio
 
+from firmware_app.progress import COMPUTE_S, finished, idle, working
+
 MODULES = (
     "firmware_app.net.worklist",
     "firmware_app.net.patient_query",
@@ -21,6 +23,7 @@ MODULES = (
     "firmware_app.services.deliverables",
     "firmware_app.services.film_pages",
     "firmware_app.services.panorama",
+    "firmware_app.services.service_bundle",
     # Pillow imports these itself, all of them, when the first picture is written or read.
     "PIL.BmpImagePlugin",
     "PIL.GifImagePlugin",
@@ -37,12 +40,15 @@ class LateImports:
     async def run(self) -> None:
         """Import everything, then let those who wait go on."""
         for name in MODULES:
-            await trio.to_thread.run_sync(import_module, name)
+            with working(f"importing {name}", COMPUTE_S):
+                await trio.to_thread.run_sync(import_module, name)
         self._there.set()
+        finished("everything is imported")
 
     async def then(self, service: Callable[[], Awaitable[object]]) -> None:
         """Run a service as soon as everything is there."""
-        await self._there.wait()
+        with idle("late imports"):
+            await self._there.wait()
         await service()
 
     async def wait(self) -> None:

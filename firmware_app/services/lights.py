@@ -9,7 +9,7 @@ to look.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import trio
@@ -17,6 +17,7 @@ import trio
 from firmware_app.config.light import LightConfig
 from firmware_app.gaze import FIXATION_TARGETS, Gaze, gaze_at
 from firmware_app.model import Event
+from firmware_app.progress import COMPUTE_S, finished, idle, working
 from firmware_app.services.causes import in_one_line
 from firmware_app.services.hardware import DeviceSlot
 from hw.abc import Stage
@@ -129,8 +130,9 @@ class LightService:
         if FLASH not in self._outputs:
             yield
             return
-        await self._set_now(FLASH, self._configured_level(FLASH))
         try:
+            # Inside: a board that is left while it answers has lit the lamp already.
+            await self._set_now(FLASH, self._configured_level(FLASH))
             yield
         finally:
             with trio.CancelScope(shield=True):
@@ -164,15 +166,26 @@ class LightService:
         if self._trouble:
             self._changed.set()
 
+    async def put_out(self, stage: Stage) -> None:
+        """Before a board is let go: nobody could switch off what is left lit. What is wanted stays wanted."""
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + OFF_DEADLINE_S):
+            for lamp in sorted(self._maybe_lit):
+                with suppress(DeviceError):  # it is lost, or in alarm and has put them out itself
+                    await self._tell(stage, lamp, 0.0)
+
     async def run(self) -> None:
         """Bring the lamps to what is wanted, again and again where the board refuses, until cancelled."""
         while self._outputs:
-            with trio.move_on_after(AGAIN_S):
+            with trio.move_on_after(AGAIN_S), idle("a lamp to change"):
                 await self._changed.wait()
             self._changed = trio.Event()
-            stage = await self._stage.wait_ready()
-            async with self._turn:
-                await self._settle(stage)
+            with idle("the stage, whose board switches the lamps"):
+                await self._stage.wait_ready()
+            with working("switching lamps", COMPUTE_S):  # the board answers after the motion that it makes
+                async with self._turn:
+                    if self._stage.is_ready:  # it may be another one by now, or none
+                        await self._settle(self._stage.require())
+        finished(self.detail)
 
     async def _settle(self, stage: Stage) -> None:
         """A board in alarm takes no line: that a dark lamp cannot be told to be dark is not worth a warning."""

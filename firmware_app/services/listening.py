@@ -21,6 +21,7 @@ from firmware_app.net.node import LocalApplicationEntity
 from firmware_app.net.performer import EventHandler, expect_no_report
 from firmware_app.net.tls import ListenerTls
 from firmware_app.profiles import Profile
+from firmware_app.progress import finished, idle
 from firmware_app.services.causes import in_one_line
 from firmware_app.services.peers import declared
 
@@ -81,6 +82,7 @@ class ListenerService:
     async def run(self) -> None:
         local = self._local
         if local is None or not self._port:
+            finished(self.detail)
             return
         told = ""
         while True:
@@ -96,27 +98,31 @@ class ListenerService:
                 if self.detail != told:
                     self._publish(Event("listener.lost", self.detail, {"port": self._port}, "warning"))
                 told = self.detail
-            await trio.sleep(RETRY_S)
+            with idle("the port to become free"):
+                await trio.sleep(RETRY_S)
 
     def _doing(self) -> str:
         offered = {offer.abstract_syntax for offer in self._offers}
         return " and ".join(words for uid, words in DOING if uid in offered) or "accepts nothing"
 
     async def _listen(self, local: LocalApplicationEntity, *, task_status: trio.TaskStatus[int]) -> None:
-        await serve(
-            local,
-            self._port,
-            limits=limits_of(local),
-            rules=self._rules,
-            offers=self._offers,
-            on_event=self._on_event,
-            tls=self._tls,
-            observe=self._tell,
-            task_status=task_status,
-        )
+        with idle("associations"):
+            await serve(
+                local,
+                self._port,
+                limits=limits_of(local),
+                rules=self._rules,
+                offers=self._offers,
+                on_event=self._on_event,
+                tls=self._tls,
+                observe=self._tell,
+                task_status=task_status,
+            )
 
     def _tell(self, ended: InboundAssociation) -> None:
         who = f"{ended.calling_ae_title or 'somebody'} from {ended.peer_address}"
         data: dict[str, object] = {"peer_address": ended.peer_address, "calling_ae_title": ended.calling_ae_title}
         done = f"{ended.echoes} C-ECHO" + (f", {ended.reports} N-EVENT-REPORT" if ended.reports else "")
         self._publish(Event("listener.association", f"{who}: {done}, {ended.outcome}", data))
+        if ended.is_refused:
+            self._publish(Event("listener.refused", f"{who} was refused: {ended.outcome}", data, "warning"))

@@ -22,6 +22,7 @@ from firmware_app.net.attributes import AttributesUnreadable, kept_attributes
 from firmware_app.net.errors import NetworkError, NoUsableContext
 from firmware_app.net.mpps import MPPS_CONTEXTS, StepAnswer, send_step
 from firmware_app.net.node import LocalApplicationEntity, Node
+from firmware_app.progress import finished, idle
 from firmware_app.records.errors import StorageFault
 from firmware_app.records.mpps import MessageState, MppsDelivery, OutgoingMpps
 from firmware_app.records.store import Records
@@ -91,11 +92,12 @@ class MppsService:
     async def run(self) -> None:
         """Send until cancelled. What was being sent is then queued again, with its outcome in doubt."""
         if self._node is None or self._local is None:
+            finished(self.status.doing)
             return
         sender = self._node, self._local
         try:
             while True:
-                with trio.move_on_after(await self._send_due(*sender)):
+                with trio.move_on_after(await self._send_due(*sender)), idle(self.status.doing):
                     await self._woken.receive()
         finally:
             # A refusing disk is no reason to hide why we end: opening the records does the same again.

@@ -110,11 +110,15 @@ class PatientQueryService:
             raise Refused(self._refusal)
         from firmware_app.net.patient_query import PatientQuery
 
+        query = PatientQuery(patient_name=patient_name, patient_id=patient_id)
+        asked: dict[str, object] = {"keys": query.values()}
         try:
-            found = await self._find(self._settings, PatientQuery(patient_name=patient_name, patient_id=patient_id))
+            found = await self._find(self._settings, query)
         except NetworkError as error:
             node = self._settings.node.name
-            self._publish(Event("patients.failed", f"patient query: {log_text(error)}", {"node": node}, "warning"))
+            self._publish(
+                Event("patients.failed", f"patient query: {log_text(error)}", {"node": node}, "warning", asked)
+            )
             raise
         has_more = len(found) > MAX_PATIENTS
         patients = tuple(found[:MAX_PATIENTS])
@@ -123,8 +127,12 @@ class PatientQueryService:
             (each.specific_character_set for each in patients if any(each.specific_character_set)), ()
         )
         more = " and more" if has_more else ""
-        data: dict[str, object] = {"patients": len(patients), "has_more": has_more}
-        self._publish(Event("patients.found", f"patient query: {len(patients)} patients{more}", data))
+        data: dict[str, object] = {
+            "patients": len(patients),
+            "has_more": has_more,
+            "node": self._settings.node.name,
+        }
+        self._publish(Event("patients.found", f"patient query: {len(patients)} patients{more}", data, patient=asked))
         return answer
 
     async def _find(self, settings: PatientQuerySettings, query: PatientQuery) -> list[FoundPatient]:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
-from firmware_app.config import Config, ListenerTlsConfig, NodeConfig, NodeTlsConfig
+from firmware_app.config import Config, ListenerTlsConfig, NodeConfig, NodeTlsConfig, StoringConfig
 from firmware_app.config.fields import AE_TITLE_WORDS, AeTitle
+from firmware_app.config.schema import SyslogConfig
 from firmware_app.net.association import ContextPair
 from firmware_app.net.node import LocalApplicationEntity, Node, Timeouts
+from firmware_app.net.pace import Pace
 from firmware_app.net.tls import ClientTls, ListenerTls
 from firmware_app.profiles import Profile
 from firmware_app.profiles.profile import ApplicationEntity, EntityName
@@ -56,7 +58,16 @@ def node_of(name: str, table: NodeConfig) -> Node:
         response_s=waits.response_s,
         release_s=waits.release_s,
     )
-    return Node(name, table.host, table.port, table.ae_title, timeouts, client_tls(table.tls))
+    rate = table.max_bytes_per_s if isinstance(table, StoringConfig) else 0
+    pace = Pace(rate) if rate else None
+    return Node(name, table.host, table.port, table.ae_title, timeouts, client_tls(table.tls), pace)
+
+
+def syslog_node(table: SyslogConfig) -> Node:
+    """The receiver of the audit trail. It has no AE title; `SYSLOG` stands there in messages."""
+    waits = table.timeouts
+    timeouts = Timeouts(connect_s=waits.connect_s, write_s=waits.write_s)
+    return Node("audit", table.host_name, table.port, "SYSLOG", timeouts, client_tls(table.tls))
 
 
 def client_tls(table: NodeTlsConfig | None) -> ClientTls | None:

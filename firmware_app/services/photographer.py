@@ -18,6 +18,7 @@ from firmware_app.model import Eye, FixationPoint, Position
 from firmware_app.services.alignment import Aligned, Aligner, NotFocused
 from firmware_app.services.burst import Kept, sharpest
 from firmware_app.services.contrast import scan_for_focus
+from firmware_app.services.crossing import go_over
 from firmware_app.services.eyepiece import Eyepiece, Progress, RunSync, next_frames
 from firmware_app.services.hardware import DeviceSlot
 from hw.abc import Camera, Stage
@@ -94,6 +95,11 @@ class Photographer:
         x_um, y_um, z_um = self._config.stage.right_eye_um if eye is Eye.RIGHT else self._config.stage.left_eye_um
         return Position(x_um, y_um, z_um)
 
+    @property
+    def retract_um(self) -> float:
+        """How far back the stage goes on its way from eye to eye."""
+        return self._config.stage.retract_um if self._config.stage else 0.0
+
     def eyepiece(self, eye: Eye) -> Eyepiece:
         stage, _ = self._stage.require(), self._camera.require()
         return Eyepiece(stage, self._camera.require, self.geometry, eye, self.nominal(eye), self._run_sync)
@@ -114,7 +120,7 @@ class Photographer:
             raise Refused("the stage is not homed, so nobody knows where the eyes are: home it first")
         await self._show(point, progress)
         progress(f"driving to the {eyepiece.name}")
-        await eyepiece.stage.move_to(eyepiece.nominal)
+        await go_over(eyepiece.stage, eyepiece.nominal, self.retract_um)
         return eyepiece
 
     async def align(self, eyepiece: Eyepiece, progress: Progress, *, with_thickness: bool) -> Aligned:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import partial
@@ -29,6 +29,7 @@ from firmware_app.objects.errors import ObjectError
 from firmware_app.objects.film_settings import BadFilm, FilmSettings, film_settings
 from firmware_app.objects.identifiers import new_uid
 from firmware_app.profiles.profile import PrintTables
+from firmware_app.progress import COMPUTE_S, finished, idle, working
 from firmware_app.records.errors import FileDamaged, StorageFault, UnknownRecord, WrongState
 from firmware_app.records.print_jobs import PrintJob, PrintState
 from firmware_app.records.store import Records
@@ -95,6 +96,15 @@ class PrintService:
             doing = f"film {self._job_id} on its way to {self._printer.node.name}"
         return doing + (f"; {self._failed} films failed (print-jobs)" if self._failed else "")
 
+    @contextlib.asynccontextmanager
+    async def _association_turn(self) -> AsyncIterator[None]:
+        with idle("the printer's only association"):
+            await self._one_association.acquire()
+        try:
+            yield
+        finally:
+            self._one_association.release()
+
     def require(self) -> Printer:
         if self._printer is None:
             raise Refused(self._why_not)
@@ -103,7 +113,7 @@ class PrintService:
     async def printer(self) -> tuple[PrinterStatus, tuple[PrinterNews, ...]]:
         """How the printer is now, after the film that is on its way. Raises `Refused` or NetworkError."""
         printer = self.require()
-        async with self._one_association:
+        async with self._association_turn():
             return await ask_printer(printer.node, printer.local, printer.contexts)
 
     async def print_pictures(
@@ -161,10 +171,11 @@ class PrintService:
     async def run(self) -> None:
         """Print until cancelled. What was on its way is then queued again, or failed where it may be on film."""
         if self._printer is None:
+            finished(self._why_not)
             return
         try:
             while True:
-                with trio.move_on_after(await self.print_due(self._printer)):
+                with trio.move_on_after(await self.print_due(self._printer)), idle("a film to print"):
                     await self._woken.receive()
         finally:
             # A refusing disk is no reason to hide why we end: opening the records does the same again.
@@ -264,10 +275,11 @@ class PrintService:
             settings = FilmSettings(**job.film)
             pictures = [await self._picture(image, printer.caption) for image in job.images]
             compose = partial(compose_film, printer.tables, settings, pictures)
-            film = await trio.to_thread.run_sync(compose)
+            with working("composing a film", COMPUTE_S):
+                film = await trio.to_thread.run_sync(compose)
             attributes = film_session_attributes(printer.tables, settings)
             async with (
-                self._one_association,
+                self._association_turn(),
                 film_session(
                     printer.node, printer.local, printer.contexts, attributes, new_uid, self._tell_news
                 ) as session,

@@ -11,10 +11,8 @@ from firmware_app.console.protocol import Reply
 from firmware_app.console.text import format_table
 from firmware_app.model import (
     Code,
-    CommitmentState,
     CornealThickness,
     Delivery,
-    DeliveryState,
     Exam,
     Eye,
     FixationPoint,
@@ -23,12 +21,14 @@ from firmware_app.model import (
     Method,
     Morphometry,
     Position,
+    ThicknessWay,
     WorklistItem,
 )
 from firmware_app.profiles import QueryKey
 from firmware_app.services.alignment import Aligned
 from firmware_app.services.capture import Captured
 from firmware_app.services.focus import FocusPoint
+from firmware_app.services.health_screen import health_lines
 from firmware_app.services.photographer import Photograph
 from firmware_app.services.query_columns import worklist_columns
 
@@ -106,14 +106,16 @@ def focus(point: FocusPoint) -> Reply:
 
 def aligned(found: Aligned) -> Reply:
     thickness = thickness_text(found.thickness) if found.thickness else f"thickness not measured: {found.why_none}"
+    doubt = f"; DOUBTFUL: {found.doubt}" if found.doubt else ""
     return Reply(
-        f"aligned and in focus after {found.looks} looks; {thickness}",
-        {"looks": found.looks, "thickness": found.thickness and asdict(found.thickness)},
+        f"aligned and in focus after {found.looks} looks; {thickness}{doubt}",
+        {"looks": found.looks, "thickness": found.thickness and asdict(found.thickness), "doubt": found.doubt},
     )
 
 
 def thickness_text(thickness: CornealThickness) -> str:
-    return f"central thickness {thickness.thickness_um:.0f} um, +-{thickness.uncertainty_um:.0f}"
+    way = "" if thickness.way is ThicknessWay.ONE_PICTURE else ", by the stage"
+    return f"central thickness {thickness.thickness_um:.0f} um, +-{thickness.uncertainty_um:.0f}{way}"
 
 
 def photographed(taken: Captured, photograph: Photograph) -> Reply:
@@ -123,8 +125,10 @@ def photographed(taken: Captured, photograph: Photograph) -> Reply:
     frames = f"; rejected {', '.join(f'{count} {why}' for why, count in rejected.items())}" if rejected else ""
     why_none = photograph.aligned.why_none
     missing = f"; thickness not measured: {why_none}" if taken.capture.thickness is None and why_none else ""
-    data = {"looks": photograph.aligned.looks, "bursts": photograph.bursts, "rejected": rejected}
-    doubt = "" if photograph.kept.score.is_usable else f"; DOUBTFUL: {photograph.kept.score.reason}"
+    aligned = photograph.aligned
+    data = {"looks": aligned.looks, "bursts": photograph.bursts, "rejected": rejected, "doubt": aligned.doubt}
+    doubts = [aligned.doubt, "" if photograph.kept.score.is_usable else photograph.kept.score.reason]
+    doubt = "".join(f"; DOUBTFUL: {each}" for each in doubts if each)
     return Reply(f"{reply.text}{missing}{frames}{doubt}", {**(reply.data or {}), **data})
 
 
@@ -226,14 +230,6 @@ def sent(deliveries: Sequence[Delivery]) -> Reply:
     return Reply(f"for {deliveries[0].node}: {counted}", {"deliveries": [asdict(each) for each in deliveries]})
 
 
-def delivery_words(delivery: Delivery) -> str:
-    """One word more than the state where a node was asked to commit to what it has stored."""
-    if delivery.state is not DeliveryState.STORED or delivery.commitment is CommitmentState.NONE:
-        return str(delivery.state)
-    asked = delivery.commitment in (CommitmentState.REQUESTED, CommitmentState.REFUSED)
-    return f"commitment {delivery.commitment}" if asked else str(delivery.commitment)
-
-
 def commitments(transactions: Sequence[Transaction]) -> Reply:
     rows = [
         (
@@ -254,25 +250,6 @@ def commitments(transactions: Sequence[Transaction]) -> Reply:
     return Reply(text, {"transactions": [asdict(each) for each in transactions]})
 
 
-def queue(deliveries: Sequence[Delivery]) -> Reply:
-    rows = [
-        (
-            delivery_words(each),
-            each.node,
-            each.kind,
-            str(each.attempts),
-            f"{each.status:04X}" if each.status is not None else "",
-            each.next_attempt_at,
-            each.sop_instance_uid,
-            "; ".join(reason for reason in (each.reason, each.commitment_reason) if reason),
-        )
-        for each in deliveries
-    ]
-    head = ("state", "node", "kind", "tries", "status", "next", "SOP Instance UID", "reason")
-    text = format_table(head, rows) if rows else "nothing was captured yet"
-    return Reply(text, {"deliveries": [asdict(each) for each in deliveries]})
-
-
 def status(now: InstrumentStatus) -> Reply:
     lines = [f"specular {now.version}, profile {now.profile}, on {now.address}, up {now.up_s:.0f} s"]
     lines += [f"{each.name}: {each.words}" for each in now.devices]
@@ -288,4 +265,5 @@ def status(now: InstrumentStatus) -> Reply:
     lines.append(
         f"event loop: worst lag {now.loop_lag_ms:.1f} ms, in the last half minute {now.recent_loop_lag_ms:.1f} ms"
     )
+    lines += health_lines(now.health)
     return Reply("\n".join(lines), asdict(now))

@@ -23,6 +23,7 @@ from typing import Any, Literal, Protocol
 import trio
 
 from firmware_app.config import Config, NodeConfig
+from firmware_app.config.schema import SERVICE_OF_TABLE, service_of
 from firmware_app.config.tls_files import expiry_findings, tls_findings
 from firmware_app.console.protocol import Failure
 from firmware_app.net.errors import NetworkError, NoUsableContext
@@ -31,11 +32,14 @@ from firmware_app.net.node import ANY_ADDRESS, Node, Timeouts
 from firmware_app.net.transport import connect
 from firmware_app.net.verification import echo
 from firmware_app.profiles import Profile
+from firmware_app.records.errors import StorageFault
+from firmware_app.records.rebuild_report import unacknowledged
 from firmware_app.services.calibration import Calibrations
 from firmware_app.services.causes import in_one_line
 from firmware_app.services.devices import open_camera, open_stage
 from firmware_app.services.kernel_clock import is_synchronised
 from firmware_app.services.peers import contexts_of, local_entity, node_of
+from firmware_app.services.records_keeping import NOT_ACKNOWLEDGED
 from firmware_app.services.running_service import NoService, ask_service
 from firmware_app.services.scale import scale_of
 from hw.abc import Identity
@@ -131,9 +135,11 @@ def checks_of(config: Config, profile: Profile) -> tuple[Check, ...]:
     """The table: the service first, because later checks ask it."""
     return (
         Check("service", check_service),
+        Check("health", check_health),
         Check("profile", check_profile),
         Check("clock", check_clock),
         Check("disk", check_disk),
+        Check("records", check_records),
         Check("interface", check_interface),
         Check("port", check_port),
         Check("tls", check_tls),
@@ -144,7 +150,7 @@ def checks_of(config: Config, profile: Profile) -> tuple[Check, ...]:
         *(
             Check(f"node.{name}", partial(check_node, name, table))
             for name, table in config.node_tables().items()
-            if name in profile.application_entity
+            if service_of(name) in profile.application_entity and (table.host or name not in SERVICE_OF_TABLE)
         ),
     )
 
@@ -166,6 +172,17 @@ async def check_service(bench: Bench) -> Outcome:
     if said != ours:
         return failed(f"the running service has the profile {said}, this configuration {ours}")
     return passed(f"specular {bench.service.get('version')} runs on {bench.service.get('address')}")
+
+
+async def check_health(bench: Bench) -> Outcome:
+    """What the running service says of its own parts."""
+    if bench.service is None:
+        return skipped("no service runs")
+    health = bench.service.get("health") or {}
+    if not health.get("well"):
+        return failed(str(health.get("watchdog_withheld") or "the service does not tell its health"))
+    lag_ms = health.get("recent_loop_lag_ms", 0.0)
+    return passed(f"all {len(health.get('parts', ()))} parts get on; worst loop lag lately {lag_ms:.1f} ms")
 
 
 async def check_profile(bench: Bench) -> Outcome:
@@ -208,6 +225,18 @@ def _write_and_measure(folder: Path, surroundings: Surroundings) -> int:
         file.flush()
         os.fsync(file.fileno())
     return surroundings.free_bytes(folder)
+
+
+async def check_records(bench: Bench) -> Outcome:
+    """Whether the database had to be rebuilt and nobody has said that he knows; read beside a running service."""
+    folder = Path(bench.config.paths.state)
+    try:
+        reports = await trio.to_thread.run_sync(unacknowledged, folder, abandon_on_cancel=True)
+    except StorageFault as error:
+        return failed(str(error))
+    if reports:
+        return failed("; ".join(f"{report.short}; {NOT_ACKNOWLEDGED}" for report in reports))
+    return passed("no rebuild of the database is waiting to be acknowledged")
 
 
 async def check_interface(bench: Bench) -> Outcome:

@@ -13,6 +13,7 @@ from firmware_app.services.capture import CaptureService
 from firmware_app.services.exam import ExamService
 from firmware_app.services.hardware import DeviceStatus
 from firmware_app.services.health import LoopLag
+from firmware_app.services.health_report import Health, HealthService
 from firmware_app.services.listening import ListenerService
 from firmware_app.services.worklist import WorklistService
 
@@ -35,6 +36,7 @@ class InstrumentStatus:
     deliveries: dict[str, int]  # state -> instances
     loop_lag_ms: float
     recent_loop_lag_ms: float
+    health: Health
 
 
 class StatusService:
@@ -50,6 +52,7 @@ class StatusService:
         records: Records,
         lag: LoopLag,
         services: Mapping[str, Callable[[], str]],
+        health: HealthService,
     ) -> None:
         self._profile = profile
         self._address = address
@@ -61,6 +64,7 @@ class StatusService:
         self._records = records
         self._lag = lag
         self._services = services
+        self._health = health
         self._started_s = trio.current_time()
 
     async def read(self) -> InstrumentStatus:
@@ -83,4 +87,5 @@ class StatusService:
             deliveries={str(state): count for state, count in (await self._records.counts()).items()},
             loop_lag_ms=round(self._lag.worst_s * 1e3, 2),
             recent_loop_lag_ms=round(self._lag.recent_worst_s() * 1e3, 2),
+            health=await self._health.read(),
         )

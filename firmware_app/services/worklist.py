@@ -21,11 +21,13 @@ from firmware_app.net.errors import NetworkError, log_text
 from firmware_app.net.node import LocalApplicationEntity, Node
 from firmware_app.profiles import QueryKey
 from firmware_app.profiles.profile import CharacterSets
+from firmware_app.progress import finished, idle
 from hw.errors import Refused
 
 if TYPE_CHECKING:
     from firmware_app.net.worklist import WorklistQuery
 
+NO_NODE = "no worklist node is configured: worklist.ip_address, worklist.port and worklist.ae_title"
 UNICODE = CharacterSets(accepted=(), fallback=("ISO_IR 192",))
 
 
@@ -34,6 +36,7 @@ class WorklistStatus:
     items: tuple[WorklistItem, ...] = ()
     refreshed_at: str = ""  # ISO 8601; empty: never
     error: str = ""  # why the last refresh failed, in words
+    error_for_log: str = ""  # the same without a peer's own comment, which may name a patient
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ class WorklistService:
     async def refresh(self, query: WorklistQuery) -> WorklistStatus:
         """Ask now. Raises `Refused` without a node, `NetworkError` never: the reason is in the status."""
         if self._node is None:
-            raise Refused("no worklist node is configured: worklist.ip_address, worklist.port and worklist.ae_title")
+            raise Refused(NO_NODE)
         send, receive = trio.open_memory_channel[WorklistStatus](1)
         with send, receive:
             await self._request.send(WorklistRequest(query, send.clone()))
@@ -123,11 +126,12 @@ class WorklistService:
 
     async def run(self) -> None:
         if self._node is None:
+            finished(NO_NODE)
             return
         interval_s = self._refresh_interval_s or float("inf")
         with self._requests:
             while True:
-                with trio.move_on_after(interval_s) as due:
+                with trio.move_on_after(interval_s) as due, idle("a request, or the next refresh"):
                     request = await self._requests.receive()
                 if due.cancelled_caught:
                     await self._query_by_itself(self._node)
@@ -148,9 +152,11 @@ class WorklistService:
             return
         await self._query(node, query)
 
-    def _fail(self, node: Node, error: Exception) -> None:
-        self.status = WorklistStatus(self.status.items, self.status.refreshed_at, str(error))
-        self._publish(Event("worklist.failed", f"worklist: {log_text(error)}", {"node": node.name}, "warning"))
+    def _fail(self, node: Node, error: Exception, asked: dict[str, str] | None = None) -> None:
+        self.status = WorklistStatus(self.status.items, self.status.refreshed_at, str(error), log_text(error))
+        patient: dict[str, object] = {"keys": asked or {}, "said": str(error)}
+        text = f"worklist: {log_text(error)}"
+        self._publish(Event("worklist.failed", text, {"node": node.name}, "warning", patient))
 
     async def _query(self, node: Node, query: WorklistQuery) -> None:
         from firmware_app.net.worklist import find_worklist
@@ -168,10 +174,12 @@ class WorklistService:
             async with aclosing(found) as arriving:
                 items = [item async for item in arriving]
         except NetworkError as error:
-            self._fail(node, error)
+            self._fail(node, error, query.values())
             return
         self.status = WorklistStatus(tuple(items), self._now().isoformat(timespec="seconds"))
-        self._publish(Event("worklist.refreshed", f"worklist: {len(items)} items", {"items": len(items)}))
+        data: dict[str, object] = {"items": len(items), "node": node.name}
+        asked: dict[str, object] = {"keys": query.values()}
+        self._publish(Event("worklist.refreshed", f"worklist: {len(items)} items", data, patient=asked))
 
 
 def most_used_character_set(items: Sequence[WorklistItem]) -> tuple[str, ...]:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from firmware_app.model import Position
 from hw.abc import StageLimits
 from hw.asi.codec import UNITS_PER_MM
+from hw.asi.described import AsiSettings as AsiSettings
+from hw.asi.described import Vector as Vector
 from hw.errors import Refused
-
-Vector = tuple[float, float, float]
-End = Literal["low", "high"]
 
 # 9600 is what an MS-2000 leaves the factory with; its DIP switches choose, a Tiger has 115200 only.
 BAUDS: Final = (9600, 19200, 28800, 115200)
@@ -21,26 +19,10 @@ BAUDS: Final = (9600, 19200, 28800, 115200)
 RELATIVE_TOLERANCE: Final = 0.01
 # Printed with three decimals or more.
 MM_TOLERANCE: Final = 0.0006
+LIMITS_ADVICE: Final = "they follow its count: after a stuck motor, switch the controller off and on and home it again"
 # A limit of the firmware stops an axis as a switch does; so far beyond the home switch it cannot have been that.
 BEYOND_SWITCH_MM: Final = 0.1
 SEARCH_FACTOR: Final = 1.1  # homing goes this much further than the travel before it gives up
-
-
-@dataclass(frozen=True, slots=True)
-class AsiSettings:
-    """The stage as the configuration describes it. Vectors are x, y, z."""
-
-    baud: int = 115200
-    axes: str = "XYZ"  # the controller's letters for them
-    speed_mm_per_s: Vector = (5.0, 5.0, 1.0)  # S
-    ramp_ms: Vector = (100.0, 100.0, 100.0)  # AC: from rest to full speed
-    board_backlash_mm: Vector = (0.0, 0.0, 0.0)  # B: the controller's own anti-backlash move
-    backlash_um: Vector = (0.0, 0.0, 0.0)  # ours, for axes where the controller has none
-    travel_mm: Vector = (100.0, 40.0, 40.0)
-    home_ends: tuple[End, End, End] = ("high", "high", "high")  # where the controller's own HOME goes, too
-    pull_off_mm: float = 1.0
-    tolerance_um: float = 5.0
-    settle_s: float = 0.05
 
 
 def require_sound(settings: AsiSettings, label: str) -> None:
@@ -108,7 +90,9 @@ def require_limits_outside(
             have = f"SL {firmware_mm['SL', letter]:g} to SU {firmware_mm['SU', letter]:g} mm"
             short.append(f"{letter}: {have}, needed {low_mm:g} to {high_mm:g}")
     if short:
-        raise Refused(f"{label}: the controller's limits cut the configured travel short: {'; '.join(short)}")
+        raise Refused(
+            f"{label}: the controller's limits cut the configured travel short: {'; '.join(short)}; {LIMITS_ADVICE}"
+        )
 
 
 def homed_um(settings: AsiSettings, axis: int) -> float:

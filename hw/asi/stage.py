@@ -23,8 +23,8 @@ from hw.approach import UNSEATED, Seats, legs
 from hw.asi import codec
 from hw.asi.controller import Controller, firmware_limits_mm, identify, require_set_up
 from hw.asi.link import AsiLink
-from hw.asi.settings import AsiSettings as AsiSettings
 from hw.asi.settings import (
+    LIMITS_ADVICE,
     Vector,
     as_vector,
     homed_um,
@@ -34,6 +34,7 @@ from hw.asi.settings import (
     require_sound,
     search_um,
 )
+from hw.asi.settings import AsiSettings as AsiSettings
 from hw.errors import Deadline, DeviceFault, ProtocolError, Refused
 from hw.lamp_levels import require_level
 from hw.motion_guard import MotionGuard
@@ -62,7 +63,6 @@ class AsiStage:
         self._identity = identity
         self._controller = controller
         self._limits = reachable_box(settings)
-        self._turn = trio.Lock()
         self._guard = MotionGuard(link.label, self._halt, self._lose_frame)
         self._homed_since: int | None = None
         self._seated_um: Vector | None = None  # where the last move came to from below
@@ -120,9 +120,9 @@ class AsiStage:
 
     async def home(self) -> Position:
         """z first, then x and y together. Also the way out of every fault."""
-        async with self._turn:
+        async with self._guard.motion_turn() as stops:
             self._homed_since = None
-            stops, restarts = self._guard.stops, self._link.restarts
+            restarts = self._link.restarts
             await require_set_up(self._link, self._settings)
             async with self._guard.home(stops):
                 for axes in ((2,), (0, 1)):
@@ -134,16 +134,16 @@ class AsiStage:
             self._link.require_not_restarted(restarts)
             self._guard.require_not_stopped(stops)
             self._homed_since, self._seated_um = restarts, None
-            return await self._move(at) if any(self._settings.backlash_um) else at
+            return await self._move(at, stops) if any(self._settings.backlash_um) else at
 
     async def move_to(self, target: Position) -> Position:
-        async with self._turn:
-            return await self._move(target)
+        async with self._guard.motion_turn() as stops:
+            return await self._move(target, stops)
 
     async def move_by(self, dx_um: float = 0.0, dy_um: float = 0.0, dz_um: float = 0.0) -> Position:
-        async with self._turn:
+        async with self._guard.motion_turn() as stops:
             at = await self.position()
-            return await self._move(Position(at.x_um + dx_um, at.y_um + dy_um, at.z_um + dz_um))
+            return await self._move(Position(at.x_um + dx_um, at.y_um + dy_um, at.z_um + dz_um), stops)
 
     async def stop(self) -> Position:
         """Stops whoever moves it; that caller gets a `DeviceFault("stopped", ...)`."""
@@ -156,8 +156,8 @@ class AsiStage:
             await self._guard.halt_whatever_happens()
         await self._link.port.aclose()
 
-    async def _move(self, target: Position) -> Position:
-        stops, restarts = self._guard.stops, self._link.restarts
+    async def _move(self, target: Position, stops: int) -> Position:
+        restarts = self._link.restarts
         require_reachable(self.identity.label, self.homed, self.limits, target)
         await self._require_same_power()
         target_um, at_um = as_vector(target), await self._at_um()
@@ -257,10 +257,11 @@ class AsiStage:
                 continue
             limits_mm = await firmware_limits_mm(self._link, self._settings)
             how = "did not reach" if pressed else "did not get off"
+            span = f"SL {limits_mm['SL', letter]:g} to SU {limits_mm['SU', letter]:g} mm"
             raise DeviceFault(
                 "homing",
                 f"{self.identity.label}: axis {letter} {how} its limit switch at the {end} end"
-                f" (firmware limits SL {limits_mm['SL', letter]:g} to SU {limits_mm['SU', letter]:g} mm)",
+                f" (firmware limits {span}; {LIMITS_ADVICE})",
             )
 
     async def _mark_power(self) -> None:

@@ -251,6 +251,11 @@ class Decoder:
     def __init__(self) -> None:
         self._lines = LineSplitter(MAX_RECEIVED_LINE)
 
+    @property
+    def unfinished(self) -> bytes:
+        """What came since the last line's end."""
+        return self._lines.unfinished
+
     def feed(self, data: bytes) -> Iterator[Event]:
         """The events that `data` completes. The iterator must be used up before the next call."""
         for line, overlong in self._lines.feed(data):

@@ -13,6 +13,7 @@ from hw.errors import Deadline, DeviceError, DeviceFault, ProtocolError
 from hw.grbl import codec
 from hw.grbl.codec import Alarm, Banner, Error, Event, State, Status, Unrecognised
 from hw.grbl.dialogue import Dialogue, Outcome, Phase
+from hw.late import late
 from hw.port_owner import PortOwner
 from hw.tty import Tty
 
@@ -21,6 +22,8 @@ BANNER_S: Final = 1.0  # recorded: 0.04 s after a reset, 0.5 s after an alarm
 RESET_TRIES: Final = 4  # a board that restarts because its port was opened is deaf to the first ones
 ALARM_PAUSE_S: Final = 0.6  # a reset within half a second of alarm 1 or 2 is swallowed
 COLLECTED_EVENTS: Final = 100  # `$$` has 35
+HOMING_POLL_S: Final = 1.0
+HOMING_ENDED: Final = 2  # reports that it no longer homes, and no answer: the first may have overtaken the line
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class GrblLink:
         self._asking = trio.Lock()
         self._status: Status | None = None
         self._statuses = 0
+        self._report_due = False  # asked for, and not there yet
         self._banners = 0
         self._collected: deque[Event] = deque(maxlen=COLLECTED_EVENTS)
         self._fault: DeviceFault | None = None
@@ -60,6 +64,7 @@ class GrblLink:
     def _take(self, event: Event) -> None:
         outcome = self._dialogue.received(event)
         self._banners += isinstance(event, Banner)
+        self._report_due = self._report_due and not isinstance(event, Status | Banner)
         self.blackouts += isinstance(event, Banner | Alarm)
         match event:
             case Status():
@@ -92,6 +97,57 @@ class GrblLink:
 
     async def command(self, line: bytes, timeout_s: float = REPLY_S) -> list[Event]:
         """Send a line, wait for its `ok`; returns what came before that. An error or alarm is a `DeviceFault`."""
+        name = await self._send(line)
+        await self._until(lambda: self.phase is not Phase.WAITING, timeout_s, f"answer to {name!r}")
+        self._require_accepted(name)
+        return list(self._collected)
+
+    async def home(self, due_s: float, timeout_s: float) -> None:
+        """As `command`, for `$H`. Asked meanwhile, Grbl is silent until it has homed, others say that they still home.
+
+        Whatever says that it no longer homes and owes the answer has lost it: that is told within some seconds, not at
+        the deadline. What is still waited for is told after `due_s`, when homing should be over.
+        """
+        began_s = trio.current_time()
+        name = await self._send(codec.HOME)
+        heard, ended, due = self.unrecognised, 0, False
+        while trio.current_time() < began_s + timeout_s:
+            seen = self._statuses
+            with trio.move_on_after(HOMING_POLL_S):
+                while self.phase is Phase.WAITING:
+                    await self.port.change()
+                self._require_accepted(name)
+                return
+            if self._statuses != seen and self._status is not None and self._status.state is not State.HOME:
+                ended += 1
+            if ended >= HOMING_ENDED and self._status is not None:
+                raise DeviceFault(
+                    "unanswered",
+                    f"{self.label} is no longer homing ({self._status.state}) and has not said how it ended: "
+                    f"the answer was lost{self._misheard(heard)}; home it again",
+                )
+            if not due and trio.current_time() >= began_s + due_s:
+                due = True
+                late(self._homing_is_late(began_s, timeout_s, heard))
+            await self.write(codec.STATUS_QUERY)
+        raise self._overdue(f"answer to {name!r}", timeout_s, heard)
+
+    def _homing_is_late(self, began_s: float, timeout_s: float, heard: int) -> str:
+        left_s = began_s + timeout_s - trio.current_time()
+        return (
+            f"{self.label} should have homed by now and has not answered{self._misheard(heard)}: a Grbl board is "
+            f"silent until it has homed, so it may be slow or gone; given up in {left_s:.0f} s"
+        )
+
+    def _misheard(self, heard: int) -> str:
+        """What came since then that was no whole answer."""
+        part = self._decoder.unfinished[-80:]
+        if part:
+            return f", half a line came: {part!r}"
+        return f", this came: {self._last_unrecognised[:80]!r}" if self.unrecognised != heard else ""
+
+    async def _send(self, line: bytes) -> str:
+        """Returns the line's name for people."""
         name = line.decode("ascii").strip()
         await self._get_in_step()
         self._require_ready(name)
@@ -101,37 +157,50 @@ class GrblLink:
         self._dialogue.sent()
         self._collected.clear()
         self._fault = None
-        await self._until(lambda: self.phase is not Phase.WAITING, timeout_s, f"answer to {name!r}")
+        return name
+
+    def _require_accepted(self, name: str) -> None:
         if self._fault is not None:
             raise self._told(self._fault, f"in answer to {name!r}")
-        return list(self._collected)
 
     async def answered(self) -> None:
         """Wait until no line is out."""
         await self._until(lambda: self.phase is not Phase.WAITING, REPLY_S, "answer to the line before")
 
     async def status(self) -> Status:
-        """Asks, and hears the answer even when cancelled, so that nobody takes an old answer for a new one."""
+        """Asks, once the report is there that a cancelled caller has asked for: it is not taken for this one's.
+
+        Who is cancelled does not wait for it: there may be a motion to be stopped.
+        """
         async with self._asking:
-            with trio.CancelScope(shield=True):
-                if self.phase is Phase.LOCKED and self._fault is not None:
-                    raise self._told(self._fault, "silent until it is homed")
-                seen = self._statuses
-                while self._statuses == seen:
-                    await self._ask_status()
+            with trio.move_on_after(REPLY_S):
+                while self._report_due and self.phase is not Phase.LOCKED:
+                    await self.port.change()
+            if self.phase is Phase.LOCKED and self._fault is not None:
+                raise self._told(self._fault, "silent until it is homed")
+            seen = self._statuses
+            while self._statuses == seen:
+                await self._ask_status()
         assert self._status is not None
         return self._status
 
     async def _ask_status(self) -> None:
         """Until the report, or a banner: a board that has just started has forgotten the question."""
         seen, banners, incidents = self._statuses, self._banners, self.incidents
-        await self.write(codec.STATUS_QUERY)
-        await self._until(
-            lambda: (self._statuses, self._banners, self.incidents) != (seen, banners, incidents),
-            REPLY_S,
-            "status report",
-        )
+        await self.port.hand_over(codec.STATUS_QUERY, self._expect_report)
+        try:
+            await self._until(
+                lambda: (self._statuses, self._banners, self.incidents) != (seen, banners, incidents),
+                REPLY_S,
+                "status report",
+            )
+        except DeviceError:
+            self._report_due = False  # it was lost, and is not waited for a second time
+            raise
         self.require_none_since(incidents)
+
+    def _expect_report(self) -> None:
+        self._report_due = True
 
     async def pause(self, seconds: float, since: Incidents, ended: Callable[[], bool] = lambda: False) -> None:
         """Sleep, but not through an alarm, a restart or the loss of the port; `ended` is asked when the board spoke."""

@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Final
 
 from firmware_app.model import Position
 from hw.abc import StageLimits
 from hw.errors import Refused
 from hw.grbl.codec import Vector
+from hw.grbl.described import GrblSettings as GrblSettings
 
 AXES: Final = "xyz"
 STATUS_REPORT: Final = 10
 PULL_OFF: Final = 27
 HOMING_DIRECTION: Final = 23
 MAX_RATE: Final = 110
+ACCELERATION: Final = 120
 TRAVEL: Final = 130
 MACHINE_POSITION_BIT: Final = 1
+LATE_S: Final = 2.0  # a slow line, a busy host
 # How Grbl prints them: three decimals.
 SETTING_TOLERANCE: Final = 0.0006
-
-
-@dataclass(frozen=True, slots=True)
-class GrblSettings:
-    """The stage as the configuration describes it."""
-
-    baud: int = 115200
-    steps_per_mm: Vector = (800.0, 800.0, 800.0)
-    max_rate_mm_per_min: Vector = (3000.0, 3000.0, 1200.0)
-    acceleration_mm_per_s2: Vector = (200.0, 200.0, 100.0)
-    travel_mm: Vector = (100.0, 40.0, 40.0)
-    hard_limits: bool = True  # the only limit on the patient's side that does not depend on counting steps
-    tolerance_um: float = 5.0
-    settle_s: float = 0.05
-    backlash_um: Vector = (0.0, 0.0, 0.0)  # the play of each axis: it is always come to from below
 
 
 def require_settings(device: dict[int, float], settings: GrblSettings, label: str) -> None:
@@ -101,16 +88,30 @@ def motion_seconds(settings: GrblSettings, start_mm: Vector, end_mm: Vector) -> 
     return length_mm / speed + speed / acceleration
 
 
-def homing_seconds(device: dict[int, float]) -> float:
-    """Long enough for the worst start: twice the way that Grbl itself searches, with its pauses and ramps.
+def homing_due_seconds(device: dict[int, float]) -> float:
+    """What homing takes at most where all is well: each axis after the other through its whole travel, with its ramps.
 
     No axis homes faster than its $110 to $112 allows, whatever $24 and $25 say.
     """
-    slowest = min(device.get(MAX_RATE + axis, math.inf) for axis in range(3))
-    seek, locate, pull_off = min(device[25], slowest) / 60, min(device[24], slowest) / 60, device[PULL_OFF]
+    seek, locate, pull_off = _homing_speeds(device)
+    reach = sum(device[TRAVEL + axis] for axis in range(3))
+    slowest = min(device.get(ACCELERATION + axis, math.inf) for axis in range(3))
+    cycle_s = 2 * pull_off / seek + 5 * pull_off / locate + 4 * device.get(26, 250.0) / 1000 + 6 * seek / slowest
+    return LATE_S + reach / seek + 3 * cycle_s
+
+
+def homing_seconds(device: dict[int, float]) -> float:
+    """After which nothing can come any more: twice the way that Grbl itself searches, with its pauses and ramps."""
+    seek, locate, pull_off = _homing_speeds(device)
     reach = sum(device[TRAVEL + axis] for axis in range(3))
     cycle_s = 2 * pull_off / seek + 5 * pull_off / locate + 4 * device.get(26, 250.0) / 1000
     return 10.0 + 2 * (1.5 * reach / seek + 2 * cycle_s)
+
+
+def _homing_speeds(device: dict[int, float]) -> tuple[float, float, float]:
+    """mm/s of the search and of the second approach, and the pull-off in mm."""
+    slowest = min(device.get(MAX_RATE + axis, math.inf) for axis in range(3))
+    return min(device[25], slowest) / 60, min(device[24], slowest) / 60, device[PULL_OFF]
 
 
 def _along(per_axis: Vector, start_mm: Vector, end_mm: Vector) -> float:

@@ -25,7 +25,14 @@ from hw.grbl.dialogue import Phase
 from hw.grbl.lamps import GrblLamps
 from hw.grbl.link import GrblLink, Incidents
 from hw.grbl.settings import GrblSettings as GrblSettings
-from hw.grbl.settings import homing_seconds, motion_seconds, reachable_box, require_settings, top_speed
+from hw.grbl.settings import (
+    homing_due_seconds,
+    homing_seconds,
+    motion_seconds,
+    reachable_box,
+    require_settings,
+    top_speed,
+)
 from hw.lamp_levels import require_level
 from hw.motion_guard import MotionGuard
 from hw.opening import Step, opening_step
@@ -37,7 +44,7 @@ from hw.tty import Tty
 POLL_S: Final = (0.01, 0.02, 0.04)  # after the planned end of a motion; then Grbl's limit of 10 Hz
 SLOW_POLL_S: Final = 0.1
 LATE_S: Final = 2.0  # how much later than planned a motion may end
-HALT_S: Final = 1.0  # the configured axes stop in a fraction of it
+HALT_S: Final = 2.5  # the configured axes stop in a fraction of it; two reports that are lost take 2 s
 CANCEL_AGAIN_S: Final = 0.2  # a cancel that overtook its jog in the buffer did nothing; the next one does
 
 
@@ -58,7 +65,6 @@ class GrblStage:
         self._identity = identity
         self._device = device
         self._limits = reachable_box(device, settings.backlash_um)
-        self._turn = trio.Lock()
         self._guard = MotionGuard(link.label, self._halt, self._lose_frame)
         self._homed_since: Incidents | None = None
         self._seated: Seats = UNSEATED
@@ -106,35 +112,38 @@ class GrblStage:
     async def set_output(self, name: str, level: float) -> None:
         """Waits for a motion under way: a jogging Grbl takes no other line. A reset and an alarm put all out."""
         require_level(self.identity.label, self.outputs, name, level)
-        async with self._turn:
+        async with self._guard.turn:
             await self._lamps.set(name, level)
 
     # ------------------------------------------------------------------------------------------ motion
 
     async def home(self) -> Position:
         """Also the way out of every alarm."""
-        async with self._turn:
+        async with self._guard.motion_turn() as stops:
             self._homed_since = None
-            stops = self._guard.stops
             await self._link.ready()
+            if (await self._link.status()).state not in (State.IDLE, State.ALARM):
+                await self._link.reset()  # a hold, an open door, a sleep: `$H` would wait for its end
             incidents = self._link.incidents
             async with self._guard.home(stops):
-                await self._link.command(codec.HOME, homing_seconds(self._device))
+                await self._link.home(homing_due_seconds(self._device), homing_seconds(self._device))
             await self._link.command(codec.MILLIMETRES_ABSOLUTE)
             at_mm = await self._idle_mm()
             self._homed_since, self._seated = incidents, UNSEATED
             if not any(self._settings.backlash_um):
                 return _position(at_mm)
-            return await self._move(_position(at_mm))  # the pull-off came from above
+            # The pull-off came from above, or, homed to the low end, has left no room to come from below.
+            low = _um(self._limits.low)
+            return await self._move(Position(*map(max, _um(_position(at_mm)), low)), stops)
 
     async def move_to(self, target: Position) -> Position:
-        async with self._turn:
-            return await self._move(target)
+        async with self._guard.motion_turn() as stops:
+            return await self._move(target, stops)
 
     async def move_by(self, dx_um: float = 0.0, dy_um: float = 0.0, dz_um: float = 0.0) -> Position:
-        async with self._turn:
+        async with self._guard.motion_turn() as stops:
             at = await self.position()
-            return await self._move(Position(at.x_um + dx_um, at.y_um + dy_um, at.z_um + dz_um))
+            return await self._move(Position(at.x_um + dx_um, at.y_um + dy_um, at.z_um + dz_um), stops)
 
     async def stop(self) -> Position:
         """Stops whoever moves it; that caller gets a `DeviceFault("stopped", ...)`."""
@@ -147,8 +156,8 @@ class GrblStage:
             await self._guard.halt_whatever_happens()
         await self._link.port.aclose()
 
-    async def _move(self, target: Position) -> Position:
-        stops, incidents = self._guard.stops, self._link.incidents
+    async def _move(self, target: Position, stops: int) -> Position:
+        incidents = self._link.incidents
         require_reachable(self.identity.label, self.homed, self.limits, target)
         at_mm = await self._idle_mm()
         start_um = _um(_position(at_mm))
@@ -189,9 +198,12 @@ class GrblStage:
         """At rest when it returns. Keeps the position of a jog; a reset, which does not, is the last resort."""
         if self._link.phase in (Phase.ALARMED, Phase.LOCKED):
             return  # an alarm has stopped the motors already
-        if not self._guard.homing:
-            with trio.move_on_after(HALT_S):
-                await self._cancel_jog()
+        with trio.move_on_after(HALT_S):
+            while not self._guard.homing:
+                try:
+                    await self._cancel_jog()
+                except (Deadline, ProtocolError):
+                    continue  # the byte that cancels may be lost as well as the report: both again
                 return
         self._homed_since = None
         await self._link.reset()

@@ -1,8 +1,8 @@
 """The conversation with a Sangaboard: sends a line, waits for its answer, tells pushes from answers.
 
 The board answers in the order in which it was asked, and nothing in an answer says what it answers. So one question is
-out at a time, it is heard to its end even when its asker is cancelled, and after one that was not answered in time the
-next begins with a question whose answer cannot be mistaken (`dt?`): what comes before that answer is old.
+out at a time. The answer to one whose asker was cancelled is waited for by the next. After one that was not answered in
+time the next begins with a question whose answer cannot be mistaken (`dt?`): what comes before that answer is old.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import trio
 
@@ -35,6 +35,7 @@ from hw.tty import Tty
 
 REPLY_S: Final = 1.0  # recorded: a few ms; a v0.x board first writes its position to EEPROM, 3.3 ms a byte
 BOOT_TRIES: Final = 5  # a board that restarts because its port was opened is deaf for up to two seconds
+STEP_TRIES: Final = 3
 QUIET_S: Final = 0.1
 QUIET_TRIES: Final = 20
 WAITING_EVENTS: Final = 64
@@ -64,6 +65,7 @@ class SangaboardLink:
         self._answers: deque[Event] = deque(maxlen=WAITING_EVENTS)
         self._heard = 0
         self._in_step = True
+        self._due: type[Any] | None = None  # the kind of answer that a cancelled asker has left behind
         self._last_unrecognised = b""
 
     # ------------------------------------------------------------------------------------------ what it says
@@ -125,9 +127,12 @@ class SangaboardLink:
     async def tell(self, line: bytes) -> None:
         """A line that gets no answer."""
         async with self._asking:
-            with trio.CancelScope(shield=True):
-                await self._in_step_again()
-                await self.port.hand_over(line)
+            await self._in_step_again()
+            await self.port.hand_over(line)
+
+    async def interrupt(self, line: bytes) -> None:
+        """At once, whoever waits for an answer now; the answer to this is no answer to anything that is asked."""
+        await self.port.hand_over(line)
 
     async def count(self) -> codec.Steps:
         """The position in steps, as the board counts it."""
@@ -144,14 +149,17 @@ class SangaboardLink:
     async def _asked(self, line: bytes, kind: type[object], timeout_s: float) -> list[Event]:
         name = line.decode("ascii").strip()
         async with self._asking:
-            with trio.CancelScope(shield=True):
-                await self._in_step_again()
-                self._answers.clear()
-                heard = self.unrecognised
-                await self.port.hand_over(line)
+            await self._in_step_again()
+            self._answers.clear()
+            heard = self.unrecognised
+            await self.port.hand_over(line)
+            try:
                 with trio.move_on_after(timeout_s):
                     return await self._collected(kind, name)
-                self._in_step = False
+            except trio.Cancelled:
+                self._due = kind  # not waited for: there may be a motion to be stopped
+                raise
+            self._in_step = False
         raise self._overdue(f"answer to {name!r}", timeout_s, heard)
 
     async def _collected(self, kind: type[object], name: str) -> list[Event]:
@@ -183,17 +191,35 @@ class SangaboardLink:
             await self.port.change()
 
     async def _in_step_again(self) -> None:
+        """An answer that was cut short spoils the one after it, which is the answer to this question: asked again."""
+        if self._due is not None:
+            with trio.move_on_after(REPLY_S) as waiting:
+                await self._answered_by(self._due)
+            self._due, self._in_step = None, self._in_step and not waiting.cancelled_caught
         if self._in_step:
             return
         heard = self.unrecognised
-        await self.port.hand_over(codec.STEP_DELAY)
         with trio.move_on_after(REPLY_S):
-            await self._answered_by(StepDelay)
-            self._in_step = True
+            for _ in range(STEP_TRIES):
+                spoiled = self.unrecognised
+                await self.port.hand_over(codec.STEP_DELAY)
+                self._in_step = await self._is_answered(spoiled)
+                if self._in_step:
+                    break
         if self._in_step:
             await self._quiet()
             return
         raise self._overdue("answer to 'dt?' after one that did not come", REPLY_S, heard)
+
+    async def _is_answered(self, unrecognised: int) -> bool:
+        """Whether the step delay was told, or else something that no board says."""
+        while True:
+            while self._answers:
+                if isinstance(self._answers.popleft(), StepDelay):
+                    return True
+            if self.unrecognised != unrecognised:
+                return False
+            await self.port.change()
 
     async def _quiet(self) -> None:
         """Until nothing has come for a moment: an earlier host's answers, or our own late ones, are not for us."""

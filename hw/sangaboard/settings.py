@@ -6,15 +6,15 @@ The board knows steps and the time between them, nothing else: no um, no travel,
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, Literal
+from typing import Final
 
 from firmware_app.model import Position
 from hw.abc import StageLimits
 from hw.approach import Vector
 from hw.errors import Refused
 from hw.sangaboard.codec import MAX_STEPS, Steps
+from hw.sangaboard.described import SangaboardSettings as SangaboardSettings
 
 AXES: Final = "xyz"
 FIRMWARES: Final = ((0, 4), (0, 5), (1, 0))
@@ -22,29 +22,6 @@ FIRMWARES: Final = ((0, 4), (0, 5), (1, 0))
 SLICE_S: Final = 0.08
 # The two ramps of a slice take as long as one ramp time more than its steps; some of the slice must be left for them.
 LONGEST_RAMP_S: Final = SLICE_S / 2
-
-Frame = Literal["endstops", "by_hand"]
-
-
-@dataclass(frozen=True, slots=True)
-class SangaboardSettings:
-    """The stage as the configuration describes it.
-
-    `um_per_step` is negative where the board counts up while the axis goes down. `low_um` and `high_um` are the reach,
-    in um from the origin. `frame` says what the origin is: with "endstops" the min switches, towards which counts
-    fall; with "by_hand" the place where a person has put the stage before the first `home`.
-    """
-
-    baud: int = 115200
-    um_per_step: Vector = (0.1, 0.1, 0.05)
-    min_step_delay_us: int = 1000
-    ramp_time_us: int = 0
-    frame: Frame = "by_hand"
-    low_um: Vector = (-2000.0, -2000.0, -2000.0)
-    high_um: Vector = (2000.0, 2000.0, 2000.0)
-    backlash_um: Vector = (0.0, 0.0, 0.0)
-    tolerance_um: float = 5.0
-    settle_s: float = 0.05
 
 
 def require_sound(settings: SangaboardSettings) -> None:
@@ -72,14 +49,16 @@ def _scale_problem(settings: SangaboardSettings, index: int) -> str:
 
 def _reach_problem(settings: SangaboardSettings, index: int) -> str:
     low, high, scale = settings.low_um[index], settings.high_um[index], settings.um_per_step[index]
-    if not low + settings.backlash_um[index] < high:
+    play = settings.backlash_um[index]
+    if not low + play < high:
         return f"{low:g} to {high:g} leave no room"
     if scale == 0 or max(abs(low), abs(high)) / abs(scale) > MAX_STEPS:
         return f"{low:g} to {high:g} are more steps than the board can count"
     if settings.frame == "by_hand":
-        return "" if low <= 0 <= high else f"{low:g} to {high:g} do not hold the origin"
+        room = f" and the backlash of {play:g} below it" if play else ""
+        return "" if low + play <= 0 <= high else f"{low:g} to {high:g} do not hold the origin{room}"
     nearest = high if scale < 0 else low
-    return "" if nearest / scale > 0 else f"{low:g} to {high:g} reach into the min switch at 0"
+    return "" if round(nearest / scale) > 0 else f"{low:g} to {high:g} reach into the min switch at 0"
 
 
 def require_board(problems: list[str], label: str) -> None:
@@ -140,10 +119,16 @@ def reachable_box(settings: SangaboardSettings) -> StageLimits:
 
 
 def origin_steps(settings: SangaboardSettings) -> Steps:
-    """Where `home` leaves the stage: at the reach's end next to the min switches, or at the origin set by hand."""
+    """Where `home` leaves the stage: at the limit next to the min switches, or at the origin set by hand.
+
+    Where counts and um rise together that limit is the lower one, with the play left free below it.
+    """
     if settings.frame == "by_hand":
         return (0, 0, 0)
-    return reach_steps(settings)[0]
+    box = reachable_box(settings)
+    lows, highs = (to_steps(settings, (end.x_um, end.y_um, end.z_um)) for end in (box.low, box.high))
+    x, y, z = (min(ends) for ends in zip(lows, highs, strict=True))
+    return (x, y, z)
 
 
 def to_steps(settings: SangaboardSettings, place: Vector) -> Steps:

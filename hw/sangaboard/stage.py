@@ -32,7 +32,7 @@ from hw.port_owner import running
 from hw.position_stream import position_stream
 from hw.sangaboard import codec
 from hw.sangaboard.board import Board, identify, require_setup
-from hw.sangaboard.codec import Done, MoveAborted, Moving, PositionReset, Steps
+from hw.sangaboard.codec import Done, Moving, PositionReset, Steps
 from hw.sangaboard.homing import home_by_board, home_in_slices
 from hw.sangaboard.lamps import set_lamp
 from hw.sangaboard.link import Incidents, SangaboardLink
@@ -64,7 +64,6 @@ class SangaboardStage:
         self._link = link
         self._settings = settings
         self._board = board
-        self._turn = trio.Lock()
         how = "" if board.stoppable else f" (at the end of a slice of {SLICE_S:g} s: it has no stop command)"
         self._guard = MotionGuard(link.label, self._halt, self._lose_frame, how)
         self._homed_since: Incidents | None = None
@@ -124,8 +123,7 @@ class SangaboardStage:
         stage has been put to its origin, and sends `zero`; later ones drive back to it. Once that origin is lost they
         are `Refused`: only a person can put the stage back, and say so by opening it anew.
         """
-        async with self._turn:
-            stops = self._guard.stops
+        async with self._guard.motion_turn() as stops:
             if self._settings.frame == "by_hand":
                 await self._set_or_seek_origin()
             else:
@@ -155,13 +153,13 @@ class SangaboardStage:
             self._homed_since = self._link.incidents
 
     async def move_to(self, target: Position) -> Position:
-        async with self._turn:
-            return await self._move(target)
+        async with self._guard.motion_turn() as stops:
+            return await self._move(target, stops)
 
     async def move_by(self, dx_um: float = 0.0, dy_um: float = 0.0, dz_um: float = 0.0) -> Position:
-        async with self._turn:
+        async with self._guard.motion_turn() as stops:
             at = await self.position()
-            return await self._move(Position(at.x_um + dx_um, at.y_um + dy_um, at.z_um + dz_um))
+            return await self._move(Position(at.x_um + dx_um, at.y_um + dy_um, at.z_um + dz_um), stops)
 
     async def stop(self) -> Position:
         """Stops whoever moves it; that caller gets a `DeviceFault("stopped", ...)`.
@@ -178,8 +176,7 @@ class SangaboardStage:
             await self._guard.halt_whatever_happens()
         await self._link.port.aclose()
 
-    async def _move(self, target: Position) -> Position:
-        stops = self._guard.stops
+    async def _move(self, target: Position, stops: int) -> Position:
         require_reachable(self.identity.label, self.homed, self.limits, target)
         wanted = to_steps(self._settings, (target.x_um, target.y_um, target.z_um))
         end = await self._travel(wanted, stops)
@@ -265,7 +262,7 @@ class SangaboardStage:
             await self._link.count()  # answered when the slice under way has ended; nobody sends another
             return
         for _ in range(HALT_TRIES):
-            await self._link.ask(codec.STOP, MoveAborted)
+            await self._link.interrupt(codec.STOP)
             if not (await self._link.ask(codec.IS_MOVING, Moving)).moving:
                 return
         raise DeviceFault("stop", f"{self.identity.label} still moves after {HALT_TRIES} times `stop`")

@@ -15,6 +15,7 @@ import trio
 from firmware_app.model import Frame
 from hw.abc import Identity
 from hw.errors import Deadline, DeviceError, DeviceFault, DeviceLost, Refused
+from hw.frame_numbers import missing_between
 from hw.opening import Step, opening_step
 from hw.serial_camera.codec import (
     Accepted,
@@ -58,7 +59,7 @@ class SerialCamera:
         self._starting: int | None = None  # the number of a START on its way
         self._waiting = 0  # consumers that wait for a frame just now
         self._asked_s = trio.current_time()  # when the last of them had one
-        self._exposure_s = 0.0
+        self._configured = (0, 0)  # bits and exposure in us, 0 as the camera has it
         self._latest: tuple[int, int, Frame | None] = (0, 0, None)  # its arrival number and its ordinal
         self._begun_at_start = 0  # the ordinal of the last frame of an earlier stream
         self._last_sequence: int | None = None
@@ -83,9 +84,10 @@ class SerialCamera:
         """In force for every `frames()` called afterwards. `DeviceFault` with the camera's own words if it refuses."""
         if bits_stored < 1 or (exposure_us is not None and exposure_us < 1):
             raise Refused(f"{self._port}: no camera has {bits_stored} bits and an exposure of {exposure_us} us")
-        await self._ask(Kind.CONFIGURE, bits_stored=bits_stored, exposure_us=exposure_us or 0)
-        if exposure_us is not None:
-            self._exposure_s = exposure_us / 1e6
+        async with self._command:
+            await self._ask_locked(Kind.CONFIGURE, bits_stored, exposure_us or 0)
+            _, exposure_before_us = self._configured
+            self._configured = bits_stored, exposure_us or exposure_before_us
 
     def frames(self) -> AsyncGenerator[Frame, None]:
         """The newest frame each time, of those whose exposure began after this call.
@@ -108,7 +110,7 @@ class SerialCamera:
         """The latest frame as soon as it arrived after `seen` and began after `ordinal`."""
         await trio.lowlevel.checkpoint()
         self._waiting += 1
-        limit_s = FRAME_S + self._exposure_s
+        limit_s = FRAME_S + self._configured[1] / 1e6
         try:
             with trio.move_on_after(limit_s):
                 while True:
@@ -163,12 +165,15 @@ class SerialCamera:
 
     async def _start(self) -> None:
         async with self._command:
-            if not self._streaming:
-                await self._ask_locked(Kind.START)
+            if self._streaming:
+                return
+            if any(self._configured):  # a camera that was reset behind its plug has forgotten that, too
+                await self._ask_locked(Kind.CONFIGURE, *self._configured)
+            await self._ask_locked(Kind.START)
 
-    async def _ask(self, kind: Kind, *, bits_stored: int = 0, exposure_us: int = 0) -> Reply:
+    async def _ask(self, kind: Kind) -> Reply:
         async with self._command:
-            return await self._ask_locked(kind, bits_stored, exposure_us)
+            return await self._ask_locked(kind)
 
     async def _ask_locked(self, kind: Kind, bits_stored: int = 0, exposure_us: int = 0) -> Reply:
         """Send a command and wait for its reply. `Deadline` names the command, `DeviceFault` has the camera's words."""
@@ -178,7 +183,7 @@ class SerialCamera:
             command = Command(kind, self._sequence, bits_stored, exposure_us)
             self._starting = self._sequence if kind is Kind.START else None
             self._replies.clear()
-            await self._tty.send_all(encode_command(command), timeout_s=REPLY_S)
+            await self._send(command)
             with trio.move_on_after(REPLY_S):
                 while self._sequence not in self._replies:
                     await self._changed.wait()
@@ -193,6 +198,13 @@ class SerialCamera:
             if reply is not None:
                 return reply
         raise Deadline(f"{self._port}: no reply to {kind.name} within {REPLY_S:g} s, {ATTEMPTS} times")
+
+    async def _send(self, command: Command) -> None:
+        try:
+            await self._tty.send_all(encode_command(command), timeout_s=REPLY_S)
+        except trio.ClosedResourceError:  # while the camera took nothing
+            self._check_open()
+            raise
 
     # ------------------------------------------------------------------------------------------ the reading task
 
@@ -240,7 +252,7 @@ class SerialCamera:
 
     def _take_frame(self, event: FrameReceived) -> None:
         if self._last_sequence is not None and self._streaming:
-            missing = (event.sequence - self._last_sequence - 1) & 0xFFFFFFFF
+            missing = missing_between(self._last_sequence, event.sequence)
             self._dropped += max(0, missing - self._corrupt_since_frame)
         self._last_sequence, self._corrupt_since_frame = event.sequence, 0
         frame = Frame(event.pixels, event.bits_stored, event.sequence, time.monotonic_ns())

@@ -236,7 +236,8 @@ def _read_refused(packet: Packet, ordinal: int) -> Event:
     header = packet.header
     (code,) = REFUSED.unpack_from(packet.body)
     text = packet.body[REFUSED.size : header.length].decode(errors="replace")
-    return Rejected(header.sequence, header.device_time_us, code, text)
+    shown = "".join(letter if letter.isprintable() else "?" for letter in text)  # it ends on somebody's terminal
+    return Rejected(header.sequence, header.device_time_us, code, shown)
 
 
 def _read_frame(packet: Packet, ordinal: int) -> Event:

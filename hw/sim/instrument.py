@@ -54,7 +54,7 @@ class SimulatedInstrument:
         self._line = Line()
         self._wait = trio.CancelScope()
         self._chance = random.Random(settings.seed)
-        self._head = _head(settings) if settings.camera else None
+        self._head = _head(settings.seed, settings.restless, settings.guttae_percent) if settings.camera else None
         self._camera_faults = _camera_faults() if settings.camera else None
         self._camera_state: CameraState | None = None
         folder = settings.link_dir
@@ -241,12 +241,12 @@ async def run_instrument(
 
 
 @lru_cache(maxsize=1)  # a head is a function of its seed and condition, and takes seconds to grow
-def _head(settings: SimSettings) -> SimulatedHead:
+def _head(seed: int, restless: bool, guttae_percent: float) -> SimulatedHead:
     from hw.sim.behaviour import CALM, RESTLESS  # with numpy, see above
     from hw.sim.eye import SimulatedHead
 
-    condition = replace(RESTLESS if settings.restless else CALM, guttae_percent=settings.guttae_percent)
-    return SimulatedHead(settings.seed, condition)
+    condition = replace(RESTLESS if restless else CALM, guttae_percent=guttae_percent)
+    return SimulatedHead(seed, condition)
 
 
 def _camera_faults() -> CameraFaults:

@@ -155,9 +155,11 @@ class V4l2Camera:
         await self._call(self._session.start)
         try:
             while self._latest.idle_s() <= IDLE_S:
-                with trio.move_on_after(IDLE_S):
+                with trio.move_on_after(IDLE_S + self._session.exposure_us / 1e6) as waiting:
                     await trio.lowlevel.wait_readable(self._device.fd)
                     await self._take_ready()
+                if waiting.cancelled_caught:
+                    return  # a camera that stands still often goes on when it is started anew
         finally:
             with trio.CancelScope(shield=True):
                 await self._call(self._device.stop)
@@ -166,7 +168,8 @@ class V4l2Camera:
         """All filled buffers go back to the driver; the newest that is whole is shown."""
         newest: Buffer | None = None
         taken = 0
-        while (buffer := self._device.dequeue()) is not None:
+        # Each buffer once: a driver that fills them as fast as they come back must not hold the event loop.
+        while taken < self._device.buffers and (buffer := self._device.dequeue()) is not None:
             taken += 1
             if self._counter.count(buffer):
                 self._passed_over += newest is not None

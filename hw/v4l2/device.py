@@ -189,6 +189,11 @@ class VideoDevice:
         if mapped:
             self._request(0)
 
+    @property
+    def buffers(self) -> int:
+        """How many are mapped while it streams."""
+        return len(self._maps)
+
     def queue(self, index: int) -> None:
         """Give a buffer back to the driver, to be filled."""
         self._ioctl(abi.QBUF, abi.write_buffer(index), "QBUF")

@@ -6,9 +6,9 @@ end of a frame with CLOCK_MONOTONIC; UVC cameras its start; vivid is ahead by up
 
 from __future__ import annotations
 
+from hw.frame_numbers import missing_between
 from hw.v4l2.abi import Buffer, BufferFlag
 
-MAX_GAP = 1000  # more frames than that are never lost in one piece: the driver began to count anew
 AHEAD_NS = 500_000_000
 LATE_NS = 5_000_000_000
 UNKNOWN_INTERVAL_NS = 100_000_000
@@ -29,9 +29,7 @@ class FrameCounter:
 
     def count(self, buffer: Buffer) -> bool:
         """Take a dequeued buffer into account; False where the driver says that it is damaged."""
-        gap = 0 if self._last is None else (buffer.sequence - self._last - 1) & 0xFFFFFFFF
-        if gap > MAX_GAP:
-            gap = 0
+        gap = 0 if self._last is None else missing_between(self._last, buffer.sequence)
         self._last = buffer.sequence
         self.missing += gap
         self.sequence += gap + 1

@@ -211,6 +211,26 @@ async def check_stop(make: Make) -> None:
         assert await stage.stop() == rest, "a stage at rest stays where it is"
 
 
+async def check_stop_also_ends_what_waits_for_its_turn(make: Make) -> None:
+    """Who presses stop does not want the next move, which was asked for before, to begin."""
+    async with make() as rig, rig.open() as stage:
+        await stage.home()
+        start, target = await stage.move_to(at_share(stage, 1.0)), at_share(stage, 0.0)
+        told: list[DeviceError] = []
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(move_and_tell, stage, target, told)
+            await until_under_way(stage, start)
+            nursery.start_soon(move_and_tell, stage, at_share(stage, 0.5), told)
+            for _ in range(4):
+                await trio.lowlevel.checkpoint()
+            await stage.stop()
+        assert [error.code for error in told if isinstance(error, DeviceFault)] == ["stopped"] * 2
+        rest = await stage.position()
+        assert distance_um(rest, target) > 100.0
+        await require_at(rig, stage, rest, cut_short=True)
+        assert stage.homed
+
+
 async def check_one_motion_at_a_time(make: Make) -> None:
     async with make() as rig, rig.open() as stage:
         await stage.home()
@@ -417,6 +437,19 @@ async def check_the_same_place_is_the_same_place_from_wherever_it_is_come_to(mak
         await require_at(rig, stage, at)
 
 
+async def check_a_small_move_after_a_stop_arrives_from_below(make: Make) -> None:
+    """A way that was cut short on the way down leaves the play above: a few um upwards do not take it up."""
+    async with make() as rig, rig.open() as stage:
+        await stage.home()
+        start = await stage.move_to(at_share(stage, 1.0))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stage.move_to, at_share(stage, 0.0))
+            await until_under_way(stage, start)
+            nursery.cancel_scope.cancel()
+        at = await stage.move_by(dx_um=10.0, dy_um=10.0, dz_um=10.0)
+        await require_at(rig, stage, at)
+
+
 CHECKS: tuple[Check, ...] = (
     check_identity,
     check_not_homed_refuses_to_move,
@@ -428,6 +461,7 @@ CHECKS: tuple[Check, ...] = (
     check_cancelling_everything_stops,
     check_cancelling_before_the_first_step_moves_nothing_afterwards,
     check_stop,
+    check_stop_also_ends_what_waits_for_its_turn,
     check_one_motion_at_a_time,
     check_an_alarm_is_told_and_homing_recovers,
     check_unplugged_is_lost_and_replugged_can_be_opened,
@@ -438,6 +472,7 @@ CHECKS: tuple[Check, ...] = (
     check_outputs_that_the_board_put_out_are_counted,
     check_outputs_that_are_not_there_are_refused,
     check_the_same_place_is_the_same_place_from_wherever_it_is_come_to,
+    check_a_small_move_after_a_stop_arrives_from_below,
 )
 
 

@@ -73,6 +73,18 @@ def test_what_is_no_target_gives_no_scale(name: str) -> None:
         measure_target(picture, 25.0, pattern, nominal)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("pattern", ["lines", "grid"])
+@pytest.mark.parametrize("shape", [(64, 1000), (64, 3000), (1000, 64)])
+def test_a_strip_in_which_one_row_of_patches_fits_tells_no_slope_across_it(
+    shape: tuple[int, int], pattern: Pattern
+) -> None:
+    """And no uncertainty: the fit was singular, or nearly, which gave a scale with nan or 100,000 percent."""
+    waves = [np.cos(2 * np.pi * np.arange(side) / 8.0) for side in shape]
+    picture = (100 + 50 * waves[0][:, None] + 50 * waves[1][None, :]).astype(np.uint8)
+    with pytest.raises(NoTarget, match="take a finer target"):
+        measure_target(picture, 10.0, pattern)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_an_endothelium_is_no_target(seed: int) -> None:
     """Cells are nearly periodic, and a hexagon is no square."""

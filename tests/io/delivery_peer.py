@@ -107,6 +107,9 @@ class Watch:
         self._arrived = trio.Event()
 
     def publish(self, event: Event) -> None:
+        """That instances are about to be sent is for the audit trail; nothing here asks for it."""
+        if event.kind == "delivery.begun":
+            return
         self.events.append(event)
         self._arrived.set()
         self._arrived = trio.Event()
@@ -116,7 +119,11 @@ class Watch:
             await self._arrived.wait()
 
     def kinds(self) -> list[str]:
-        return [event.kind.removeprefix("delivery.") for event in self.events]
+        return [event.kind.removeprefix("delivery.") for event in self.outcomes()]
 
     def levels(self) -> list[object]:
-        return [event.level for event in self.events]
+        return [event.level for event in self.outcomes()]
+
+    def outcomes(self) -> list[Event]:
+        """What came of it: that something is being sent is told too, and most do not ask."""
+        return [event for event in self.events if event.kind != "delivery.sending"]

@@ -23,9 +23,10 @@ from firmware_app.profiles import load_profile
 from firmware_app.records.store import Records, local_now, open_records
 from firmware_app.services.analysis import Analysed, run_analysis
 from firmware_app.services.capture import Captured, CaptureService
-from firmware_app.services.exam import ExamService, FinishedExam, run_recorder
+from firmware_app.services.exam import ExamService, FinishedExam
 from firmware_app.services.hardware import DeviceSlot
 from firmware_app.services.mpps import MppsService
+from firmware_app.services.recorder import run_recorder
 from firmware_app.services.step_reports import StepReports, step_composer
 
 
@@ -60,16 +61,15 @@ def configuration(**tables: Any) -> Config:
 
 @asynccontextmanager
 async def exam_bench(
-    state_dir: Path, node: Node | None, config: Config | None = None, *, compose: Any = None
+    state_dir: Path, node: Node | None, config: Config | None = None, *, compose: Any = None, **more: Any
 ) -> AsyncIterator[ExamBench]:
-    """With `node` None no MPPS is kept; `compose` stands in for what makes the messages."""
+    """With `node` None no MPPS is kept; `compose` stands in for what makes the messages; `more` is the exams'."""
     used = config or configuration()
     profile = load_profile(used.profile)
     watch = Watch()
     closed: list[str] = []
     captures_in, captures_out = trio.open_memory_channel[Captured](2)
     analysed_in, analysed_out = trio.open_memory_channel[Analysed](0)
-    wake_delivery, _delivery_wake = trio.open_memory_channel[None](1)
     async with open_records(state_dir) as records, trio.open_nursery() as nursery:
         slots = [DeviceSlot[Any](name, local_now) for name in ("stage", "camera")]
         mpps = MppsService(records, node, LOCAL, watch.publish, POLICY)
@@ -80,12 +80,13 @@ async def exam_bench(
             CaptureService(used, *slots, records, captures_in, watch.publish),
             partial(write_deliverables, used, profile),
             "storage" if used.storage.host else "",
-            wake_delivery,
+            lambda: None,
             local_now,
             watch.publish,
             steps=StepReports(composer, mpps.wake, watch.publish),
             send_automatically=used.storage.automatic,
             closed=lambda: closed.append("closed"),
+            **more,
         )
         nursery.start_soon(run_analysis, captures_out, analysed_in, watch.publish)
         nursery.start_soon(run_recorder, analysed_out, records, exams, watch.publish)

@@ -306,10 +306,11 @@ async def test_the_stream_of_positions_goes_on_in_a_move(settings: SimSettings) 
 
 
 async def test_while_homing_there_is_no_position() -> None:
-    async with simulated() as (_, stage):
+    async with simulated() as (instrument, stage):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(stage.home)
-            await trio.sleep(0.1)
+            while not instrument.moving:
+                await trio.lowlevel.checkpoint()
             with pytest.raises(Refused, match="is homing"):
                 await stage.position()
             async with aclosing(stage.positions()) as positions:

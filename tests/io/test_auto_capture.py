@@ -7,15 +7,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 import trio.testing
 from auto_run import photograph, summary
-from direct_instrument import DirectInstrument, at_once, direct_instrument
+from direct_instrument import DirectInstrument, DirectStage, at_once, direct_instrument
 from records_material import exam_of
 
-from firmware_app.model import Event, Exam, Eye, FixationPoint, Position
+from firmware_app.model import Event, Exam, Eye, FixationPoint, Position, ThicknessWay
 from firmware_app.records.store import Records, open_records
+from firmware_app.services import screens
 from firmware_app.services.capture import Captured, CaptureService
 from firmware_app.services.photographer import Photographer
 from hw.errors import DeviceError, Refused
@@ -132,8 +134,6 @@ def test_an_instrument_that_is_not_calibrated_or_not_homed_says_so(calm: Simulat
 
 
 def _without_scale(instrument: DirectInstrument) -> object:
-    import msgspec
-
     config = instrument.config
     return msgspec.structs.replace(config, camera=msgspec.structs.replace(config.camera, um_per_px=0.0))
 
@@ -159,6 +159,7 @@ def test_cancelled_at_any_step_the_stage_stands_at_once(calm: SimulatedHead, aft
 
 @dataclass
 class Rig:
+    stage: DirectStage
     records: Records
     capture: CaptureService
     exam: Exam
@@ -167,8 +168,13 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(state_dir: Path, head: SimulatedHead, look: Callable[[FixationPoint], None]) -> AsyncIterator[Rig]:
+async def rig(
+    state_dir: Path, head: SimulatedHead, look: Callable[[FixationPoint], None], **reflex: float
+) -> AsyncIterator[Rig]:
+    """`reflex` is what the configuration says of the optics beside its defaults."""
     instrument = direct_instrument(head)
+    table = msgspec.structs.replace(instrument.config.reflex, **reflex)
+    instrument.config = msgspec.structs.replace(instrument.config, reflex=table)
     shown: list[FixationPoint] = []
     events: list[Event] = []
 
@@ -191,7 +197,7 @@ async def rig(state_dir: Path, head: SimulatedHead, look: Callable[[FixationPoin
             show_target=show,
             run_sync=at_once,
         )
-        yield Rig(records, service, exam, shown, events)
+        yield Rig(instrument.stage, records, service, exam, shown, events)
 
 
 async def test_thickness_and_fixation_point_are_recorded(
@@ -206,6 +212,32 @@ async def test_thickness_and_fixation_point_are_recorded(
         assert recorded.thickness == taken.aligned.thickness
         assert recorded.point is FixationPoint.CENTRE and bench.shown == [FixationPoint.CENTRE]
         assert [event.kind for event in bench.events] == ["capture.captured"]
+
+
+async def test_a_thickness_by_the_stage_is_recorded_and_told_as_such(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with rig(tmp_path, head_of(3, thickness_um=770.0), lambda point: None) as bench:
+        captured, taken = await bench.capture.auto(bench.exam, Eye.RIGHT, lambda text: None)
+        (recorded,) = await bench.records.captures(bench.exam.exam_id)
+        assert recorded.thickness is not None and recorded.thickness == taken.aligned.thickness
+        assert recorded.thickness.way is ThicknessWay.TWO_POSITIONS
+        assert recorded.thickness.thickness_um == pytest.approx(770.0, abs=5)
+        assert ", by the stage" in screens.photographed(captured, taken).text
+        assert [event.kind for event in bench.events] == ["capture.captured"]
+
+
+async def test_two_ways_to_the_thickness_that_disagree_are_an_event_and_on_the_screen(
+    tmp_path: Path, calm: SimulatedHead, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with rig(tmp_path, calm, lambda point: None, slit_width_um=375.0) as bench:
+        captured, taken = await bench.capture.auto(bench.exam, Eye.RIGHT, lambda text: None)
+        assert [event.kind for event in bench.events] == ["thickness.doubtful", "capture.captured"]
+        assert bench.events[0].level == "warning" and "check [reflex]" in bench.events[0].text
+        assert "DOUBTFUL: the thickness by one picture" in screens.photographed(captured, taken).text
+        recorded = captured.capture.thickness
+        assert recorded is not None
+        assert abs(recorded.thickness_um - calm.thickness_um(Eye.RIGHT)) < recorded.uncertainty_um + 5
 
 
 async def test_a_peripheral_point_shows_its_target_and_finds_the_moved_reflex(
@@ -256,6 +288,32 @@ async def test_hints_say_where_to_go_and_nudges_go_there(
         found = await bench.capture.align(told.append)
         assert found.thickness is not None
         assert bench.capture.busy == ""
+
+
+@pytest.mark.parametrize("by_itself", [False, True], ids=["goto", "auto"])
+async def test_from_eye_to_eye_it_goes_behind_the_face(
+    tmp_path: Path, calm: SimulatedHead, autojump_clock: trio.testing.MockClock, by_itself: bool
+) -> None:
+    seen: list[Position] = []
+
+    async def look(stage: DirectStage) -> None:
+        while True:
+            seen.append(stage.at(trio.current_time()))
+            await trio.sleep(0.02)
+
+    async with rig(tmp_path, calm, lambda point: None) as bench:
+        await bench.capture.go_to_eye(Eye.LEFT)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(look, bench.stage)
+            if by_itself:
+                await bench.capture.auto(bench.exam, Eye.RIGHT, lambda text: None)
+            else:
+                await bench.capture.go_to_eye(Eye.RIGHT)
+            nursery.cancel_scope.cancel()
+    eyes = [bench.capture.photographer.nominal(eye) for eye in Eye]
+    between = [each for each in seen if min(abs(each.x_um - eye.x_um) for eye in eyes) > 6000.0]
+    assert len(between) > 10
+    assert max(each.z_um for each in between) <= eyes[0].z_um - 7999.0
 
 
 @pytest.mark.parametrize("away_um", [-350.0, 300.0])

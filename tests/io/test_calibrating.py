@@ -177,6 +177,15 @@ async def test_a_good_stage_is_not_warned_of(tmp_path: Path) -> None:
         assert "stage x 1.00" in made.service.book.detail
 
 
+async def test_what_a_simulated_camera_saw_is_no_check_of_a_real_stage(tmp_path: Path) -> None:
+    async with bench(tmp_path, target()) as made:
+        seen = cast(CameraOnTarget, made.service._camera.require())
+        seen.identity = Identity("sim+serial:/dev/camera", "SPECULAR-SIM", True)
+        made_check = await made.service.check_stage(GRID, 40.0, "Otto", made.said.append)
+        assert made_check.simulated
+        assert made.service.book.latest_stage() is None
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [

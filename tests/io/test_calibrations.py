@@ -46,6 +46,24 @@ def test_a_line_that_a_power_cut_tore_costs_itself_alone(tmp_path: Path) -> None
         assert [problem.partition(":")[0] for problem in journal.problems] == [f"{JOURNAL_NAME} line 2"] * torn
 
 
+def test_a_scale_with_one_changed_digit_is_told_and_passed_over(tmp_path: Path) -> None:
+    append(tmp_path, Entry(camera=CALIBRATION))
+    path = tmp_path / JOURNAL_NAME
+    scale = b'"um_per_px":%.2f' % CALIBRATION.um_per_px
+    assert scale in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(scale, b'"um_per_px":0.95'))
+    journal = read_journal(tmp_path)
+    assert journal.cameras == ()
+    assert journal.problems == (f"{JOURNAL_NAME} line 1: is not what was written: the checksum differs",)
+
+
+def test_a_line_of_the_first_releases_had_no_checksum(tmp_path: Path) -> None:
+    append(tmp_path, Entry(camera=CALIBRATION))
+    path = tmp_path / JOURNAL_NAME
+    path.write_bytes(path.read_bytes().partition(b',"sha256":')[0] + b"}\n")
+    assert read_journal(tmp_path).cameras == (CALIBRATION,)
+
+
 @pytest.mark.parametrize("line", ['{"format":"other/1"}', "[]", "nonsense", '{"camera":{"um_per_px":0.8}}'])
 def test_a_line_that_is_no_calibration_is_told_and_passed_over(tmp_path: Path, line: str) -> None:
     (tmp_path / JOURNAL_NAME).write_text(line + "\n")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from commitment_bench import BRISK, SAME, Bench, bench, unused_port
+from commitment_bench import BRISK, SAME, STORAGE, Bench, bench, unused_port
 from commitment_peer import Archive, Asked, archive, report_on
 from failing_sqlite import make_sqlite_fail
 from pydicom.dataset import Dataset
@@ -23,7 +23,7 @@ from firmware_app.net.listener import ListenerRules
 from firmware_app.net.node import Timeouts
 from firmware_app.records.commitment_answers import MAX_STORED_AGAIN
 from firmware_app.records.commitment_states import TransactionState
-from firmware_app.services import screens
+from firmware_app.services import queue_screen
 from firmware_app.services.commitment_commands import CommitmentCommands
 
 NONE, REQUESTED, COMMITTED, REFUSED = CommitmentState
@@ -69,13 +69,19 @@ async def test_on_a_new_association(tmp_path: Path, peer: Archive) -> None:
         assert await there.commitments(1, 2) == [COMMITTED, COMMITTED]
         (asked,) = peer.asked
         assert asked.references == [(SC_CLASS, uid_of(1)), (SC_CLASS, uid_of(2))]
-        assert event.data == {"transaction_uid": asked.transaction_uid, "instances": [uid_of(1), uid_of(2)]}
+        assert event.data == {
+            "transaction_uid": asked.transaction_uid,
+            "instances": [uid_of(1), uid_of(2)],
+            "node": "commitment",
+            "stored_at": STORAGE,
+            "standing": "committed",
+        }
         assert peer.statuses == [0x0000] and peer.associations == 1
         (transaction,) = await there.records.commitments.newest()
         assert transaction.state is TransactionState.ANSWERED
         assert transaction.answered_by == "ARCHIVE at 127.0.0.1"
-        assert [row["commitment"] for row in (screens.queue([await there.delivery(1)]).data or {})["deliveries"]]
-        assert "committed" in screens.queue([await there.delivery(1)]).text
+        assert [row["commitment"] for row in (queue_screen.queue([await there.delivery(1)]).data or {})["deliveries"]]
+        assert "committed" in queue_screen.queue([await there.delivery(1)]).text
 
 
 async def test_on_the_same_association(tmp_path: Path, peer: Archive) -> None:
@@ -345,7 +351,7 @@ async def test_failures_that_stay_are_refused_and_somebody_is_called(
         delivery = await there.delivery(1)
         assert (delivery.state, delivery.commitment) == (DeliveryState.STORED, REFUSED)
         assert delivery.commitment_reason == words
-        assert "commitment refused" in screens.queue([delivery]).text
+        assert "commitment refused" in queue_screen.queue([delivery]).text
         await there.later(10_000)
         await there.store(2, exam=2)
         await there.until("requested", 2)
@@ -546,7 +552,7 @@ async def test_an_answer_that_takes_too_long_is_none_and_what_is_reported_counts
 
 async def test_what_waits_for_its_report_can_be_asked_again_by_hand(tmp_path: Path, peer: Archive) -> None:
     async with bench(tmp_path, peer) as there:
-        table = CommandTable(CommitmentCommands(there.service, there.records).table())
+        table = CommandTable(CommitmentCommands((there.service,), there.records).table())
         await there.store(1)
         await there.until("requested")
         assert "requested" in (await said(table, "commitment")).text
@@ -683,7 +689,7 @@ async def test_without_a_node_nothing_is_asked_and_the_words_stay_stored(tmp_pat
     async with bench(tmp_path, None) as there:
         await there.store(1)
         await there.service.run()  # nothing to run
-        text = screens.queue([await there.delivery(1)]).text
+        text = queue_screen.queue([await there.delivery(1)]).text
         assert "stored" in text and "commit" not in text
         assert there.service.detail == "not asked for: no commitment node is configured"
         assert await there.records.commitments.newest() == []

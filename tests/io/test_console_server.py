@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 import socket
 import stat
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from firmware_app.console import server
 from firmware_app.console.commands import Argument, Command, CommandBusy, CommandContext, CommandFailed, CommandTable
 from firmware_app.console.listening import ConsoleUnavailable
 from firmware_app.console.protocol import REQUEST_LINE_MAX_BYTES, Reply
-from firmware_app.console.server import serve_console
+from firmware_app.console.server import ConsoleUser, serve_console
 from firmware_app.model import Event
 from firmware_app.services.events import EventBus
 from hw.errors import DeviceLost
@@ -106,6 +109,7 @@ class Console:
         self.path = path
         self.instrument = Instrument()
         self.bus = EventBus(capacity=4)
+        self.used: list[tuple[bool, ConsoleUser]] = []
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Client]:
@@ -117,7 +121,8 @@ class Console:
 async def served(path: Path) -> AsyncIterator[Console]:
     console = Console(path)
     async with trio.open_nursery() as nursery:
-        await nursery.start(serve_console, path, console.instrument.table, console.bus.subscribe, (DeviceLost,))
+        serve = partial(serve_console, observe=lambda comes, user: console.used.append((comes, user)))
+        await nursery.start(serve, path, console.instrument.table, console.bus.subscribe, (DeviceLost,))
         yield console
         nursery.cancel_scope.cancel()
 
@@ -367,3 +372,20 @@ async def test_places_where_no_console_can_be(tmp_path: Path) -> None:
         await refusal(shared / "console.sock") == f"{shared}: must belong to this user and be writable by nobody else"
     )
     assert "too long" in await refusal(tmp_path / ("x" * 200) / "console.sock")
+
+
+async def test_who_comes_and_goes_is_told_by_the_kernel(console: Console) -> None:
+    async with console.client() as client:
+        await client.ask("say hello")
+    await trio.testing.wait_all_tasks_blocked(0.05)
+    us = ConsoleUser(os.getuid(), pwd.getpwuid(os.getuid()).pw_name, os.getpid())
+    assert console.used == [(True, us), (False, us)]
+
+
+async def test_an_event_never_carries_patient_data_to_a_console(console: Console) -> None:
+    async with console.client() as client:
+        await client.send(subscribe=True)
+        await client.ask("say hello")
+        console.bus.publish(Event("exam.started", "exam 1", patient={"name": "Doe^Jane"}))
+        message = await client.receive()
+    assert message == {"event": {"kind": "exam.started", "text": "exam 1", "data": {}, "level": "info"}}

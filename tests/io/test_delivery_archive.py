@@ -296,7 +296,7 @@ async def test_events_hold_no_patient_data(tmp_path: Path, archive: Archive) -> 
         await running.until("failed", 1)
         await running.until("stored", 1)
     for event in running.watch.events:
-        assert set(event.data) <= {"sop_instance_uid", "node", "status", "attempts", "next_attempt_at"}
+        assert set(event.data) <= {"sop_instance_uid", "node", "standing", "status", "attempts", "next_attempt_at"}
         for secret in ("Yamada", "ID-1", "Test^"):
             assert secret not in event.text
     assert SC_CLASS not in str(running.watch.events)

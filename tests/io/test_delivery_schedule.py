@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from inspect import isawaitable
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from firmware_app.net.instance_file import InstanceFile, InstanceUnreadable
 from firmware_app.net.node import LocalApplicationEntity, Node
 from firmware_app.net.storage import StoreResult
 from firmware_app.records.queue import INTERRUPTED
+from firmware_app.records.steering import Chosen
 from firmware_app.records.store import Records, open_records
 from firmware_app.services.backoff import BackoffPolicy
 from firmware_app.services.delivery import SendFailed, run_delivery
@@ -56,7 +58,9 @@ class Script:
             if line == "silence":
                 await trio.sleep_forever()
             if callable(line):
-                line()
+                done = line()
+                if isawaitable(done):
+                    await done
             yield StoreResult(file.sop_instance_uid, 0x0000, "stored", "")
             if line == "one":
                 return
@@ -261,7 +265,7 @@ async def test_a_disk_that_refuses_pauses_and_then_the_same_uid_is_sent_again(
     async with delivering(tmp_path, script, 2) as running:
         await running.until("paused", 1)
         assert running.watch.levels() == ["warning"]
-        assert "said SQLite" in running.watch.events[0].text
+        assert "said SQLite" in running.watch.outcomes()[0].text
         fail("BEGIN", sqlite3.SQLITE_READONLY)
         await running.until("paused", 3)
         assert running.watch.levels() == ["warning", "debug", "debug"]
@@ -269,3 +273,78 @@ async def test_a_disk_that_refuses_pauses_and_then_the_same_uid_is_sent_again(
         await running.until("stored", 2)
         assert await running.states() == ["stored", "stored"]
     assert script.asked == [uid_of(1), uid_of(1), uid_of(2)]
+
+
+@pytest.mark.parametrize("what", ["the instance", "the node"])
+async def test_what_is_held_while_an_association_is_open_is_not_sent(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, what: str
+) -> None:
+    script = Script()
+    async with delivering(tmp_path, script, 0) as running:
+        steering = running.records.steering
+
+        async def hold() -> None:
+            if what == "the node":
+                await steering.hold_node("archive")
+            else:
+                await steering.hold(Chosen(sop_instance_uid=uid_of(2)))
+
+        script.lines.append(hold)
+        for number in (1, 2, 3):
+            made = instance(number, data=dicom_instance(number))
+            await running.records.save_object("exam-1", None, **made, enqueue_for="archive")
+        running.wake.send_nowait(None)
+        await running.until("stored", 1 if what == "the node" else 2)
+        await trio.testing.wait_all_tasks_blocked()
+        expected = [uid_of(1)] if what == "the node" else [uid_of(1), uid_of(3)]
+        assert script.asked == expected
+        left = ["queued", "queued"] if what == "the node" else ["held", "stored"]
+        assert await running.states() == ["stored", *left]
+        await steering.release_node("archive")
+        await steering.release(Chosen())
+        running.wake.send_nowait(None)
+        await running.until("stored", 3)
+    assert len(script.asked) == 3
+
+
+async def test_what_is_sent_elsewhere_while_an_association_is_open_is_not_sent_here(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    script = Script()
+    async with delivering(tmp_path, script, 0) as running:
+
+        async def redirect() -> None:
+            await running.records.steering.redirect(Chosen(sop_instance_uid=uid_of(2)), "backup")
+
+        script.lines.append(redirect)
+        for number in (1, 2):
+            made = instance(number, data=dicom_instance(number))
+            await running.records.save_object("exam-1", None, **made, enqueue_for="archive")
+        running.wake.send_nowait(None)
+        await running.until("stored", 1)
+        await trio.testing.wait_all_tasks_blocked()
+        rows = await running.records.deliveries()
+    assert script.asked == [uid_of(1)]
+    assert [(row.node, row.state.value) for row in rows] == [("archive", "stored"), ("backup", "queued")]
+
+
+async def test_what_is_held_before_its_file_turns_out_damaged_stays_held(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = Script()
+    async with delivering(tmp_path, script, 0) as running:
+        held = await running.records.save_object(
+            "exam-1", None, **instance(1, data=dicom_instance(1)), enqueue_for="archive"
+        )
+        (tmp_path / held.file).write_bytes(b"damaged")
+        verify = running.records.verify_object
+
+        async def hold_then_verify(uid: str) -> None:
+            await running.records.steering.hold(Chosen())
+            await verify(uid)
+
+        monkeypatch.setattr(running.records, "verify_object", hold_then_verify)
+        running.wake.send_nowait(None)
+        await trio.testing.wait_all_tasks_blocked(0.1)
+        assert await running.states() == ["held"]
+    assert script.asked == []

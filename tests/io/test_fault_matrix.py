@@ -5,12 +5,14 @@ And what a stop takes of a board: it brakes at once, and whoever is stopped is t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import trio
-from fault_bench import fault_bench
-from fault_matrix import FAULTS, STEPS, diagonal, matrix, run_exam
+from fault_bench import Hospital, fault_bench, hospital
+from fault_cells import FAULTS, KINDS, STEPS, diagonal, matrix
+from fault_matrix import run_exam
 
 from firmware_app.config.light import LightConfig
 from firmware_app.model import Eye
@@ -25,18 +27,29 @@ SLOW_MM_PER_MIN = 600.0  # 10 mm/s
 def test_every_fault_of_the_simulator_is_in_the_matrix() -> None:
     verbs = {command.split()[0] for command in COMMANDS.split(", ")} - {"replug", "gaze"}
     assert {fault.inflict.split()[0] for fault in FAULTS} == verbs
-    assert len({(fault.name, step) for exam in matrix() for step, fault in exam.items()}) == len(FAULTS) * len(STEPS)
-    cells = [(fault.name, step) for exam in diagonal() for step, fault in exam.items()]
-    assert sorted(name for name, _ in cells) == sorted(fault.name for fault in FAULTS)
-    assert {step for _, step in cells} == set(STEPS)
+    for name, kind in KINDS.items():
+        cells = {(fault.name, step) for exam in matrix(name) for step, fault in exam.items()}
+        assert cells == {(fault.name, step) for fault in kind.faults for step in STEPS}
+    short = [(kind, step, fault.name) for kind, exam in diagonal() for step, fault in exam.items()]
+    assert {kind for kind, _, _ in short} == set(KINDS)
+    assert {step for _, step, _ in short} == set(STEPS)
+    assert {name for _, _, name in short} == {fault.name for fault in FAULTS}
 
 
-async def test_every_fault_and_every_step(tmp_path: Path) -> None:
-    async with fault_bench(tmp_path, SimSettings(seed=3, link_dir=tmp_path / "ports")) as bench:
-        for number, faults in enumerate(diagonal()):
-            outcomes = await run_exam(bench, faults, number)
-            assert [each.step for each in outcomes] == [step for step in STEPS if step in faults]
-            assert not [each.line for each in outcomes if each.problem]
+@pytest.fixture(scope="module")
+def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
+    with hospital(tmp_path_factory.mktemp("h")) as built:
+        yield built
+
+
+@pytest.mark.parametrize("number", range(len(diagonal())), ids=[kind for kind, _ in diagonal()])
+async def test_every_fault_every_step_and_every_kind(number: int, tmp_path: Path, peer: Hospital) -> None:
+    kind, faults = diagonal()[number]
+    settings = SimSettings(seed=3, stage=kind, link_dir=tmp_path / "ports")
+    async with fault_bench(tmp_path, settings, KINDS[kind].lamps, peer) as bench:
+        outcomes = await run_exam(bench, faults, number)
+        assert [each.step for each in outcomes] == [step for step in STEPS if step in faults]
+        assert not [each.line for each in outcomes if each.problem]
 
 
 @pytest.mark.parametrize("kind", ["grbl", "asi-tiger"])

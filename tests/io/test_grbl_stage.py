@@ -18,6 +18,7 @@ from hw.errors import Deadline, DeviceError, DeviceFault, DeviceLost, ProtocolEr
 from hw.grbl import link as grbl_link
 from hw.grbl import stage as grbl_stage
 from hw.grbl.stage import GrblSettings, GrblStage, open_grbl
+from hw.late import told_when_late
 from hw.sim.instrument import SimSettings, SimulatedInstrument, stage_config
 
 QUICK = SimSettings(
@@ -372,26 +373,164 @@ async def test_a_board_that_falls_silent_is_a_deadline_and_not_a_hang(monkeypatc
         assert (await stage.home()) == Position(-1000.0, -1000.0, -1000.0)
 
 
-async def test_a_cancelled_question_is_heard_to_its_end() -> None:
-    """Otherwise its late answer would be taken for the answer to the next one."""
+async def test_the_report_of_a_cancelled_caller_is_not_taken_for_the_next_ones() -> None:
     async with real_stage({}) as (board, stage):
         board.answers[b"?"] = b""
-        asking, ended = trio.CancelScope(), trio.Event()
+        told: list[Position] = []
 
         async def ask() -> None:
-            with asking:
-                await stage.position()
-            ended.set()
+            told.append(await stage.position())
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ask)
             await trio.testing.wait_all_tasks_blocked(0.005)
-            asking.cancel()
+            nursery.cancel_scope.cancel()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
             await trio.testing.wait_all_tasks_blocked(0.005)
-            assert not ended.is_set()
+            board.answers |= report(b"Idle")
             os.write(board.fd, b"<Idle|MPos:-9.000,-9.000,-9.000|FS:0,0>\r\n")
-        board.answers |= report(b"Idle")
-        assert (await stage.position()).x_um == -1050.0
+        assert [each.x_um for each in told] == [-1050.0]
+
+
+async def test_a_cancel_does_not_wait_for_a_report_before_it_stops_the_motion(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grbl_link, "REPLY_S", 60.0)
+    monkeypatch.setattr(grbl_stage, "HALT_S", 60.0)
+    async with real_stage({}) as (board, stage):
+        await stage.home()
+        board.after = {JOG_TO_1100: {b"?": b""}}
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                moving = await nursery.start(move_in_a_scope, stage)
+                while board.heard[-2:] != [JOG_TO_1100, b"?"]:
+                    await trio.testing.wait_all_tasks_blocked(0.005)
+                moving.cancel()
+                while board.heard[-1] != b"\x85":
+                    await trio.testing.wait_all_tasks_blocked(0.005)
+                board.answers |= report(b"Idle")
+                os.write(board.fd, report(b"Jog")[b"?"])
+        assert stage.homed
+
+
+async def move_in_a_scope(stage: GrblStage, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
+    with trio.CancelScope() as scope:
+        task_status.started(scope)
+        await stage.move_to(Position(-1100.0, -1000.0, -1000.0))
+
+
+async def test_a_report_that_is_lost_while_stopping_does_not_cost_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grbl_link, "REPLY_S", 0.05)
+    async with real_stage({}) as (board, stage):
+        await stage.home()
+        board.answers[b"?"] = b""
+        board.after = {b"\x85": {b"\x85": b""} | {b"?": report(b"Idle")[b"?"]}}
+        board.after = {b"?": report(b"Idle")}
+        await stage.stop()
+        assert board.heard[-5:] == [b"\x85", b"?", b"\x85", b"?", b"?"]
+        assert stage.homed
+
+
+async def test_a_board_that_reports_nothing_while_it_is_stopped_is_reset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grbl_link, "REPLY_S", 0.02)
+    monkeypatch.setattr(grbl_stage, "HALT_S", 0.1)
+    async with real_stage({}) as (board, stage):
+        await stage.home()
+        board.answers[b"?"] = b""
+        board.after = {b"\x18": report(b"Idle")}
+        assert (await stage.stop()).x_um == -1050.0
+        assert b"\x18" in board.heard[1:]
+        assert not stage.homed
+
+
+async def test_homed_to_the_low_end_with_play_it_goes_to_where_every_place_can_be_come_to_from_below() -> None:
+    """Grbl then leaves it at the pull-off from -travel, which is less than the play inside."""
+    low_end = b"<Idle|MPos:-99.000,-39.000,-39.000|FS:0,0>\r\n"
+    off_it = b"$J=G53G21G90X-98.940Y-38.940Z-38.940F2078.5\n"
+    lines = SETTING_LINES.replace(b"$23=0.000", b"$23=7.000")
+    settings = replace(SETTINGS, backlash_um=(60.0, 60.0, 60.0))
+    async with scripted({b"$$\n": lines + b"ok\r\n", b"?": low_end}) as board:
+        board.after = {off_it: {b"?": b"<Idle|MPos:-98.940,-38.940,-38.940|FS:0,0>\r\n"}}
+        async with open_grbl(board.port, settings, simulated=False) as stage:
+            assert await stage.home() == stage.limits.low == Position(-98_940.0, -38_940.0, -38_940.0)
+            assert off_it in board.heard
+
+
+@pytest.mark.parametrize("state", [b"Hold:0", b"Door:0", b"Sleep", b"Check"])
+async def test_homing_is_the_way_out_of_every_state(state: bytes) -> None:
+    async with real_stage({}) as (board, stage):
+        board.answers |= report(state)
+        board.after = {b"\x18": report(b"Idle")}
+        await stage.home()
+        assert board.heard.index(b"$H\n") > board.heard.index(b"\x18", 1)
+        assert stage.homed
+
+
+SILENT_HOMING = {b"$H\n": b"", b"?": b""}
+
+
+async def homing_fails(board: ScriptedBoard, stage: GrblStage, late: list[str]) -> DeviceError:
+    with told_when_late(late.append), pytest.raises(DeviceError) as caught:
+        await stage.home()
+    assert not stage.homed
+    return caught.value
+
+
+@pytest.mark.parametrize("lost", [b"", b"o"])
+async def test_a_lost_answer_to_homing_is_told_when_the_board_says_that_it_homes_no_longer(
+    lost: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grbl_link, "HOMING_POLL_S", 0.01)
+    async with real_stage({b"$H\n": lost}) as (board, stage):
+        late: list[str] = []
+        error = await homing_fails(board, stage, late)
+        assert isinstance(error, DeviceFault) and error.code == "unanswered"
+        assert "no longer homing (Idle)" in str(error) and "home it again" in str(error)
+        assert ("this came: b'o<Idle" in str(error)) == bool(lost)
+        assert late == []
+        board.answers[b"$H\n"] = b"ok\r\n"
+        await stage.home()
+        assert stage.homed
+
+
+async def test_a_board_that_is_silent_while_it_homes_is_told_of_before_it_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(grbl_link, "HOMING_POLL_S", 0.01)
+    monkeypatch.setattr(grbl_stage, "homing_due_seconds", lambda device: 0.05)
+    monkeypatch.setattr(grbl_stage, "homing_seconds", lambda device: 0.2)
+    async with real_stage({}) as (board, stage):
+        board.answers |= SILENT_HOMING
+        board.after[b"\x18"] = {b"?": b"<Idle|MPos:-1.000,-1.000,-1.000|FS:0,0>\r\n"}
+        late: list[str] = []
+        assert isinstance(await homing_fails(board, stage, late), Deadline)
+        (text,) = late
+        assert "should have homed by now" in text and "given up in 0 s" in text
+
+
+async def test_half_a_line_while_homing_is_told_with_the_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grbl_link, "HOMING_POLL_S", 0.01)
+    monkeypatch.setattr(grbl_stage, "homing_due_seconds", lambda device: 0.05)
+    monkeypatch.setattr(grbl_stage, "homing_seconds", lambda device: 0.2)
+    async with real_stage({}) as (board, stage):
+        board.answers |= {b"$H\n": b"ALAR", b"?": b""}
+        board.after[b"\x18"] = {b"?": b"<Idle|MPos:-1.000,-1.000,-1.000|FS:0,0>\r\n"}
+        late: list[str] = []
+        await homing_fails(board, stage, late)
+        assert "half a line came: b'ALAR'" in late[0]
+
+
+async def test_who_says_that_it_homes_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FluidNC and grblHAL answer `?` meanwhile, Grbl 1.1 once when it has ended."""
+    monkeypatch.setattr(grbl_link, "HOMING_POLL_S", 0.01)
+    async with real_stage({b"$H\n": b""}) as (board, stage):
+        board.answers |= {b"?": b"<Home|MPos:-1.000,-1.000,-1.000|FS:0,0>\r\n"}
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stage.home)
+            while board.heard.count(b"?") < 8:
+                await trio.testing.wait_all_tasks_blocked(0.005)
+            board.answers |= {b"?": b"<Idle|MPos:-1.000,-1.000,-1.000|FS:0,0>\r\n"}
+            os.write(board.fd, b"ok\r\n")
+        assert stage.homed
 
 
 async def test_homing_after_an_alarm_waits_for_the_banner_that_comes_by_itself() -> None:

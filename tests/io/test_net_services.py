@@ -15,7 +15,8 @@ from dicom_acceptor import HANG_UP, STALL, Acceptor, Answer, run_acceptor
 from trio.testing import MockClock
 
 from firmware_app.dicom import pdu
-from firmware_app.dicom.command import CommandField
+from firmware_app.dicom.command import NO_DATA_SET, Command, CommandField
+from firmware_app.dicom.message import Message
 from firmware_app.dicom.uids import IMPLICIT_VR_LITTLE_ENDIAN, SECONDARY_CAPTURE_STORAGE
 from firmware_app.net import find
 from firmware_app.net.association import associate
@@ -429,3 +430,22 @@ async def test_a_source_address_that_is_not_there() -> None:
 def test_no_wait_is_endless(seconds: float) -> None:
     with pytest.raises(ValueError, match="connect_s"):
         Timeouts(connect_s=seconds)
+
+
+async def test_the_reason_of_a_refusal_names_status_comment_and_offending_elements(files: list[InstanceFile]) -> None:
+    def refuse(message: Message) -> Iterable[Answer]:
+        response = Command(
+            command_field=CommandField.C_STORE_RSP,
+            message_id_being_responded_to=message.command.message_id,
+            status=0xA900,
+            error_comment="no study",
+            offending_elements=(0x0020000D, 0x00100020),
+            data_set_type=NO_DATA_SET,
+        )
+        return [Message(message.context_id, response, None)]
+
+    async with run_acceptor(refuse) as acceptor:
+        (result,) = await store_all(acceptor, files[:1])
+    assert (result.status, result.category) == (0xA900, "permanent")
+    words = "A900H data set does not match SOP class ('no study'), because of (0020,000D), (0010,0020)"
+    assert result.reason == f"{acceptor.node.label}: {words}"

@@ -90,7 +90,10 @@ async def test_a_list_with_numbers_birth_dates_and_sex(told: list[Event], exams:
     assert again == reply and len(acceptor.messages) == 1
     assert acceptor.messages[0].data_set is not None and b"DOE*" in acceptor.messages[0].data_set
     (event,) = told
-    assert (event.kind, event.data) == ("patients.found", {"patients": 2, "has_more": False})
+    assert (event.kind, event.data) == (
+        "patients.found",
+        {"patients": 2, "has_more": False, "node": "patient_query"},
+    )
     assert "DOE" not in event.text  # nothing of a patient goes into the log
     assert (reply.data or {})["patients"][1]["undecoded"] == (("PatientName", "444F455E4A4F484EE9"),)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from failing_sqlite import make_sqlite_fail
-from records_material import CAPTURED, NODE, exam_of, frame_of, instance
+from records_material import CAPTURED, NODE, exam_of, frame_of, instance, uid_of
 
 from firmware_app.model import CALCULATION_FAILURE, DeliveryState, Measurement, Quality, Refusal
 from firmware_app.records.database import open_database
@@ -149,7 +149,7 @@ SQLITE_FAULTS = [
     ("BEGIN", sqlite3.SQLITE_BUSY, StorageFault, False),
     ("INSERT", sqlite3.SQLITE_READONLY, StorageFault, False),
     ("INSERT", sqlite3.SQLITE_IOERR_READ, StorageFault, False),
-    ("INSERT", sqlite3.SQLITE_CORRUPT_INDEX, DatabaseDamaged, False),
+    ("INSERT", sqlite3.SQLITE_CORRUPT_INDEX, DatabaseDamaged, True),
     ("INSERT", sqlite3.SQLITE_MISUSE, sqlite3.OperationalError, False),
     ("COMMIT", sqlite3.SQLITE_FULL, StorageFault, False),
     ("COMMIT", sqlite3.SQLITE_IOERR_FSYNC, CommitUncertain, True),
@@ -178,6 +178,24 @@ async def test_what_sqlite_says_and_what_it_means(
         assert (files_below(tmp_path) == files_before) is not files_stay
         await records.save_object("exam-1", None, **instance(1), enqueue_for=NODE)
         assert (await records.counts())[DeliveryState.QUEUED] == 1
+        assert (tmp_path / "exams" / "exam-1" / f"{uid_of(1)}.dcm").exists()
+
+
+async def test_files_of_an_uncertain_commit_stay_until_the_next_commit_has_succeeded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing_sqlite = make_sqlite_fail(monkeypatch)
+    async with open_records(tmp_path) as records:
+        await records.begin_exam(exam_of())
+        files_before = files_below(tmp_path)
+        failing_sqlite("COMMIT", sqlite3.SQLITE_IOERR_FSYNC)
+        for _ in range(2):
+            with pytest.raises(CommitUncertain):
+                await new_capture(records)
+        assert len(files_below(tmp_path) - files_before) == 4
+        failing_sqlite("", 0)
+        capture = await records.save_capture(exam_of(), frame_of(7), **CAPTURED)
+        assert {path.stem for path in files_below(tmp_path) - files_before} == {capture.capture_id}
 
 
 async def test_a_read_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,3 +278,26 @@ async def test_a_refusing_disk_is_told_once_and_its_end_too(tmp_path: Path, monk
         await new_capture(records)
         assert told == [first, None]
         assert records.disk.detail == "takes what is recorded"
+
+
+async def test_what_a_dead_disk_does_not_let_us_remove_goes_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    async with open_records(tmp_path) as records:
+        await records.begin_exam(exam_of())
+        before = files_below(tmp_path)
+        with monkeypatch.context() as patch:
+            FailingDisk(patch, 3, errno.EROFS)
+            patch.setattr(Path, "unlink", refuse)
+            with pytest.raises(StorageFault):
+                await new_capture(records)
+            with pytest.raises(StorageFault):
+                FailingDisk(patch, 5, errno.EROFS)  # behind the making of the folder
+                await records.save_picture("exam-1", "report.png", b"png")
+        assert len(files_below(tmp_path) - before) == 2
+        capture = await records.save_capture(exam_of(), frame_of(7), **CAPTURED)
+        names = {path.name for path in files_below(tmp_path) - before}
+        assert names == {f"{capture.capture_id}.png", f"{capture.capture_id}.json"}

@@ -28,7 +28,6 @@ from firmware_app.model import (
 )
 from firmware_app.records import schema
 from firmware_app.records.errors import (
-    DatabaseDamaged,
     FileDamaged,
     RecordConflict,
     SchemaTooNew,
@@ -301,36 +300,21 @@ async def test_two_services_cannot_open_one_state_folder(tmp_path: Path) -> None
         pass
 
 
-async def test_a_database_of_a_later_release_is_refused_untouched(tmp_path: Path) -> None:
+@pytest.mark.parametrize("oldest_reader", ["UPDATE schema_compatibility SET oldest_reader = 99", "DROP TABLE {}"])
+async def test_a_database_of_a_later_release_is_refused_untouched(tmp_path: Path, oldest_reader: str) -> None:
     async with open_records(tmp_path):
         pass
     database = sqlite3.connect(tmp_path / DATABASE_NAME)
     database.execute("PRAGMA user_version = 99")
+    database.execute(oldest_reader.format("schema_compatibility"))
+    database.commit()
     database.close()
     before = (tmp_path / DATABASE_NAME).read_bytes()
     with pytest.raises(SchemaTooNew, match=r"records\.sqlite3: written by a later release \(schema 99"):
         async with open_records(tmp_path):
             pass
     assert (tmp_path / DATABASE_NAME).read_bytes() == before
-
-
-async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
-    (tmp_path / DATABASE_NAME).write_bytes(b"not a database, but long enough to be looked at " * 100)
-    with pytest.raises(DatabaseDamaged, match=r"records\.sqlite3: the database is damaged"):
-        async with open_records(tmp_path):
-            pass
-
-
-async def test_a_damaged_page_is_found_at_the_start(tmp_path: Path) -> None:
-    async with open_records(tmp_path) as records:
-        for number in range(60):
-            await records.begin_exam(exam_of(number))
-    data = bytearray((tmp_path / DATABASE_NAME).read_bytes())
-    data[4096 + 8 : 4096 + 300] = os.urandom(292)
-    (tmp_path / DATABASE_NAME).write_bytes(data)
-    with pytest.raises(DatabaseDamaged, match=r"records\.sqlite3"):
-        async with open_records(tmp_path):
-            pass
+    assert not (tmp_path / "set-aside").exists()
 
 
 async def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path) -> None:

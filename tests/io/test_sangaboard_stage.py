@@ -103,7 +103,7 @@ V10 = V04 | {
     b"stop": b"Move aborted\r\n",
     b"mr 100 0 0": b"done.\r\n",
 }
-SETTINGS = SangaboardSettings(um_per_step=(1.0, 1.0, 1.0), settle_s=0.0)
+SETTINGS = SangaboardSettings(um_per_step=(1.0, 1.0, 1.0), low_um=(-2000.0,) * 3, high_um=(2000.0,) * 3, settle_s=0.0)
 X_100 = Position(100.0, 0.0, 0.0)
 
 
@@ -241,6 +241,17 @@ async def test_a_move_that_ends_elsewhere_costs_the_frame() -> None:
         await stage.home()
         with pytest.raises(DeviceFault, match=r"ended at 0\.0, 0\.0, 0\.0 um instead of 100\.0, 0\.0, 0\.0 um"):
             await stage.move_to(X_100)
+        assert not stage.homed
+
+
+async def test_a_slice_that_ends_elsewhere_is_the_last_and_costs_the_frame() -> None:
+    """v0.x: 100 steps are two slices of 50."""
+    async with real_stage(V04 | {b"mr 50 0 0": b"done.\r\n"}) as (board, stage):
+        await stage.home()
+        board.answers[b"p?"] = b"49 0 0\r\n"
+        with pytest.raises(DeviceFault, match=r"ended at 49\.0, 0\.0, 0\.0 um instead of 99\.0"):
+            await stage.move_to(Position(149.0, 0.0, 0.0))
+        assert board.heard.count(b"mr 50 0 0") == 1
         assert not stage.homed
 
 
@@ -432,26 +443,57 @@ async def test_a_late_answer_is_not_taken_for_the_next_one(monkeypatch: pytest.M
         assert board.heard[-2:] == [b"dt?", b"p?"]
 
 
-async def test_a_cancelled_question_is_heard_to_its_end() -> None:
-    """Otherwise its late answer would be taken for the answer to the next one."""
+async def test_the_answer_to_a_cancelled_question_is_not_taken_for_the_next_one() -> None:
     async with real_stage(V10) as (board, stage):
         del board.answers[b"p?"]
-        asking, ended = trio.CancelScope(), trio.Event()
+        told: list[Position] = []
 
         async def ask() -> None:
-            with asking:
-                await stage.position()
-            ended.set()
+            told.append(await stage.position())
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ask)
             await trio.testing.wait_all_tasks_blocked(0.005)
-            asking.cancel()
+            nursery.cancel_scope.cancel()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
             await trio.testing.wait_all_tasks_blocked(0.005)
-            assert not ended.is_set()
+            board.answers[b"p?"] = b"3 3 3\r\n"
             os.write(board.fd, b"9 9 9\r\n")
+        assert told == [Position(3.0, 3.0, 3.0)]
+        assert board.heard[-2:] == [b"p?", b"p?"], "without any other question"
+
+
+async def test_an_answer_that_a_cancelled_asker_left_behind_and_that_never_comes_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sangaboard_link, "REPLY_S", 0.1)
+    async with real_stage(V10) as (board, stage):
+        del board.answers[b"p?"]
+        with trio.move_on_after(0.01):
+            await stage.position()
         board.answers[b"p?"] = b"3 3 3\r\n"
         assert await stage.position() == Position(3.0, 3.0, 3.0)
+        assert board.heard[-3:] == [b"p?", b"dt?", b"p?"]
+
+
+async def test_a_stop_does_not_wait_for_an_answer_that_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sangaboard_link, "REPLY_S", 60.0)
+    async with real_stage(V10) as (board, stage):
+        await stage.home()
+        board.answers[b"moving?"] = b""
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(stage.move_to, X_100)
+                while b"moving?" not in board.heard:
+                    await trio.testing.wait_all_tasks_blocked(0.005)
+                nursery.cancel_scope.cancel()
+                with trio.CancelScope(shield=True):
+                    while board.heard[-1] != b"stop":
+                        await trio.testing.wait_all_tasks_blocked(0.005)
+                board.answers[b"moving?"] = b"false\r\n"
+                os.write(board.fd, b"true\r\n")
+        assert stage.homed
 
 
 async def test_a_board_that_restarts_between_two_slices_is_noticed_though_it_counts_on() -> None:
@@ -475,7 +517,8 @@ async def test_silence_in_answer_to_the_fence_too_is_told(monkeypatch: pytest.Mo
                 await stage.position()
 
 
-async def test_a_board_that_talks_without_end_is_told() -> None:
+async def test_a_board_that_talks_without_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sangaboard_link, "QUIET_S", 5.0)  # a busy machine is no quiet board
     async with scripted(V10) as board:
 
         async def talk() -> None:

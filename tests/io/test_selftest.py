@@ -411,3 +411,28 @@ def test_the_verb_succeeds_when_nothing_failed(
     monkeypatch.setattr(selftest, "checks_of", lambda config, profile: (Check("only", fine),))
     assert main(["selftest"]) == 0
     assert capsys.readouterr().out == "pass  only                fine\n"
+
+
+@pytest.mark.parametrize(
+    ("health", "verdict", "reason"),
+    [
+        (
+            {"well": True, "parts": [1, 2], "recent_loop_lag_ms": 3.14},
+            "pass",
+            "all 2 parts get on; worst loop lag lately 3.1 ms",
+        ),
+        ({"well": False, "watchdog_withheld": "delivery hangs: the disk"}, "fail", "delivery hangs: the disk"),
+        (None, "fail", "the service does not tell its health"),
+    ],
+)
+async def test_the_health_of_the_running_service(
+    tmp_path: Path, health: dict[str, object] | None, verdict: str, reason: str
+) -> None:
+    async with console_of(tmp_path, {"profile": "specular", "health": health}):
+        results = await run(bench(configuration(tmp_path)), "service", "health")
+    assert results["health"] == Result("health", verdict, reason)
+
+
+async def test_without_a_service_nobody_tells_its_health(tmp_path: Path) -> None:
+    results = await run(bench(configuration(tmp_path)), "service", "health")
+    assert results["health"].verdict == "skip"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tty
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 
 import numpy as np
 import pytest
@@ -24,6 +24,7 @@ from hw.serial_camera.codec import (
     encode_reply,
 )
 from hw.serial_camera.decoder import Decoder
+from hw.tty import Tty
 
 
 class ScriptedCamera:
@@ -37,6 +38,7 @@ class ScriptedCamera:
         self.heard: list[Kind] = []
         self.ignored: set[Kind] = set()
         self.refused: dict[Kind, str] = {}
+        self.configured: list[tuple[int, int]] = []
         self.started = trio.Event()
         self.before_start = b""  # what is still on the line when START comes
 
@@ -53,6 +55,8 @@ class ScriptedCamera:
 
     async def answer(self, command: Command) -> None:
         self.heard.append(command.kind)
+        if command.kind is Kind.CONFIGURE:
+            self.configured.append((command.bits_stored, command.exposure_us))
         if command.kind in self.ignored:
             return
         if command.kind is Kind.IDENTIFY:
@@ -140,9 +144,9 @@ async def test_silence_is_a_deadline_that_names_the_command(
 
 
 async def test_the_camera_refuses_in_its_own_words(far_end: ScriptedCamera) -> None:
-    far_end.refused[Kind.CONFIGURE] = "12 bits: only 8"
+    far_end.refused[Kind.CONFIGURE] = "12 bits: only 8\x1b[2J"  # which would clear the terminal
     async with opened(far_end) as camera:
-        with pytest.raises(DeviceFault, match="refuses CONFIGURE: 12 bits: only 8"):
+        with pytest.raises(DeviceFault, match=r"refuses CONFIGURE: 12 bits: only 8\?\[2J"):
             await camera.configure(bits_stored=12)
         with pytest.raises(Refused, match="exposure of 0 us"):
             await camera.configure(bits_stored=8, exposure_us=0)
@@ -260,6 +264,33 @@ async def test_gaps_are_dropped_frames_and_damaged_ones_are_not(far_end: Scripte
         assert camera.dropped == 2
 
 
+async def test_a_camera_that_counts_anew_has_not_lost_all_the_frames_in_between(far_end: ScriptedCamera) -> None:
+    async with opened(far_end) as camera, aclosing(camera.frames()) as frames, trio.open_nursery() as nursery:
+        for sequence in (5000, 1, 3):
+            nursery.start_soon(send_after_start, far_end, encode_frame(np.zeros((4, 4), np.uint8), 8, sequence, 0))
+            assert (await anext(frames)).sequence == sequence
+        assert camera.dropped == 1
+
+
+async def test_a_camera_that_was_reset_gets_its_configuration_again(
+    far_end: ScriptedCamera, clock: trio.testing.MockClock
+) -> None:
+    async with opened(far_end) as camera:
+        await camera.configure(bits_stored=8, exposure_us=4000)
+        await camera.configure(bits_stored=12)
+        far_end.heard.clear()
+        far_end.configured.clear()
+        async with aclosing(camera.frames()) as frames:
+            with pytest.raises(Deadline):
+                await anext(frames)
+        far_end.started = trio.Event()
+        async with aclosing(camera.frames()) as frames, trio.open_nursery() as nursery:
+            nursery.start_soon(send_after_start, far_end, frame(1))
+            await anext(frames)
+        assert far_end.heard == [Kind.CONFIGURE, Kind.START] * 2
+        assert far_end.configured == [(12, 4000)] * 2
+
+
 async def test_the_stream_is_stopped_while_nobody_looks(far_end: ScriptedCamera, clock: trio.testing.MockClock) -> None:
     async with opened(far_end) as camera:
         async with aclosing(camera.frames()) as frames, trio.open_nursery() as nursery:
@@ -274,6 +305,28 @@ async def test_the_stream_is_stopped_while_nobody_looks(far_end: ScriptedCamera,
             nursery.start_soon(send_after_start, far_end, frame(3))
             assert (await anext(frames)).sequence == 3
         assert far_end.heard == [Kind.STOP, Kind.START]
+
+
+async def test_who_waits_for_a_camera_that_takes_nothing_is_told_that_it_was_closed() -> None:
+    master, slave = os.openpty()
+    port = await Tty.open(os.ttyname(slave))
+    camera = SerialCamera(port, "port")
+    for _ in range(5):  # what the kernel hands on in between makes room
+        with suppress(BlockingIOError):
+            while os.write(port._open_fd(), bytes(64)):
+                pass
+        await trio.testing.wait_all_tasks_blocked(0.01)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(configure_and_be_told, camera)
+        await trio.testing.wait_all_tasks_blocked()
+        await camera.aclose()
+    os.close(master)
+    os.close(slave)
+
+
+async def configure_and_be_told(camera: SerialCamera) -> None:
+    with pytest.raises(DeviceLost, match="was closed"):
+        await camera.configure(bits_stored=8)
 
 
 async def test_unplug_while_nobody_waits_reaches_whoever_opened_it(far_end: ScriptedCamera) -> None:

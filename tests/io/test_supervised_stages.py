@@ -48,6 +48,7 @@ class Bench:
     slot: DeviceSlot[Stage]
     lights: LightService
     events: list[Event]
+    supervision: trio.CancelScope
 
     @property
     def told(self) -> list[str]:
@@ -70,11 +71,38 @@ async def supervised(kind: str, folder: Path, light: LightConfig) -> AsyncIterat
     lights = LightService(light, slot, events.append)
     async with trio.open_nursery() as nursery:
         ports = await nursery.start(instrument.run)
-        open_it = partial(open_stage, configuration(sim, ports.stage), lights.restore)
-        nursery.start_soon(slot.supervise, open_it, events.append)
+        open_it = partial(open_stage, configuration(sim, ports.stage), lights.restore, lights.put_out)
+        supervision = await nursery.start(supervise, slot, open_it, events)
         nursery.start_soon(lights.run)
-        yield Bench(instrument, slot, lights, events)
+        yield Bench(instrument, slot, lights, events, supervision)
         nursery.cancel_scope.cancel()
+
+
+async def supervise(
+    slot: DeviceSlot[Stage],
+    open_it: Callable[[], Any],
+    events: list[Event],
+    task_status: trio.TaskStatus[trio.CancelScope],
+) -> None:
+    with trio.CancelScope() as scope:
+        task_status.started(scope)
+        await slot.supervise(open_it, events.append)
+
+
+@pytest.mark.parametrize("kind", OUTPUTS)
+async def test_a_service_that_ends_leaves_no_lamp_lit(kind: str, tmp_path: Path) -> None:
+    """The board would keep it lit, in front of an eye, until somebody pulls the plug."""
+    light, fixation = OUTPUTS[kind]
+    config = LightConfig(illumination=LampConfig(light, 1.0), fixation=FixationConfig(fixation))
+    async with supervised(kind, tmp_path, config) as bench:
+        await bench.until_state(DeviceState.READY)
+        with trio.fail_after(PATIENCE_S):
+            await bench.slot.require().home()
+            await bench.lights.show_target("up")
+            await bench.lights.switch("illumination", None)
+        assert bench.instrument.lamps()[light] == 1.0
+        bench.supervision.cancel()
+        await bench.until(lambda: not any(bench.instrument.lamps().values()))
 
 
 @pytest.mark.parametrize("kind", OUTPUTS)

@@ -7,6 +7,7 @@ import io
 import os
 from collections.abc import Callable
 from contextlib import aclosing
+from time import monotonic_ns
 
 import numpy as np
 import pytest
@@ -151,6 +152,25 @@ async def test_a_driver_that_signals_and_has_nothing_is_given_up(monkeypatch: py
                 await one(camera)
 
 
+async def test_a_driver_that_has_damaged_buffers_without_end_does_not_hold_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch, nursery: trio.Nursery
+) -> None:
+    with kernel_camera(Camera(), monkeypatch) as kernel:
+        async with open_v4l2(kernel.path, V4l2Settings(), simulated=False) as camera:
+
+            def give_one_that_is_damaged(fd: int, raw: bytearray) -> None:
+                used, when = kernel._image_bytes(), divmod(monotonic_ns() // 1000, 1_000_000)
+                fields = [kernel.queued.popleft(), abi.CAPTURE, used, abi.BufferFlag.ERROR, 1, *when]
+                abi.BUFFER.pack_into(raw, 0, *fields, 0, abi.MMAP, 0, 0, 0, 0)
+
+            kernel._dqbuf = give_one_that_is_damaged  # type: ignore[method-assign]
+            nursery.start_soon(take_into, camera, [])
+            await until(lambda: kernel.streaming)
+            os.write(kernel.master, b".")  # and it can be read for ever
+            await until(lambda: camera.corrupt > 100)
+            nursery.cancel_scope.cancel()
+
+
 async def test_silence_is_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver, "FRAME_S", 0.05)
     with kernel_camera(Camera(), monkeypatch) as kernel:
@@ -160,6 +180,20 @@ async def test_silence_is_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
             ):
                 await one(camera)
             assert await camera.get_control("Gain") == GAIN.default
+
+
+async def test_a_camera_that_stands_still_is_started_anew(
+    monkeypatch: pytest.MonkeyPatch, nursery: trio.Nursery
+) -> None:
+    monkeypatch.setattr(driver, "IDLE_S", 0.05)
+    with kernel_camera(Camera(), monkeypatch) as kernel:
+        async with open_v4l2(kernel.path, V4l2Settings(), simulated=False) as camera:
+            frames: list[Frame] = []
+            nursery.start_soon(take_into, camera, frames)
+            await until(lambda: kernel.calls.count(abi.STREAMON) == 3)
+            await until(lambda: kernel.shoot())
+            await until(lambda: bool(frames))
+            nursery.cancel_scope.cancel()
 
 
 async def test_no_room_on_the_bus_is_a_fault_with_words(monkeypatch: pytest.MonkeyPatch) -> None:

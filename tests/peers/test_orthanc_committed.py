@@ -21,7 +21,7 @@ from firmware_app.model import CommitmentState, DeliveryState, Event, Exam, Pati
 from firmware_app.net.listener import ListenerRules
 from firmware_app.profiles import load_profile
 from firmware_app.records.store import Records, open_records
-from firmware_app.services import screens
+from firmware_app.services import queue_screen
 from firmware_app.services.backoff import BackoffPolicy
 from firmware_app.services.commitment import CommitmentPolicy, CommitmentService
 from firmware_app.services.delivery import run_delivery, send_in_order
@@ -146,7 +146,7 @@ async def test_from_the_queue_to_committed(
         deliveries = await running.records.deliveries()
         assert {each.state for each in deliveries} == {DeliveryState.STORED}
         assert {each.commitment for each in deliveries} == {CommitmentState.COMMITTED}
-        assert screens.queue(deliveries).text.count("committed") == 2
+        assert queue_screen.queue(deliveries).text.count("committed") == 2
         (transaction,) = await running.records.commitments.newest()
         assert transaction.answered_by == "ORTHANC at 127.0.0.1"
 

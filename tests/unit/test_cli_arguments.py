@@ -18,7 +18,7 @@ from firmware_app.services.query_rows import date_key
 
 # The table of the command line on the architecture page.
 VERBS = {"run", "console", "demo", "sim", "hospital", "analyze", "echo", "worklist", "patients", "store", "commit"}
-VERBS |= {"calibrate", "mpps", "print", "object", "panorama", "conformance", "check-config", "selftest"}
+VERBS |= {"calibrate", "mpps", "print", "object", "panorama", "conformance", "check-config", "selftest", "queue"}
 
 PARSED: list[tuple[str, dict[str, Any]]] = [
     ("run", {"verb": "run", "config": None}),
@@ -71,6 +71,7 @@ WRONG = [
     ("store pacs", "required: FILE"),
     ("check-config", "required: FILE"),
     ("demo --seed x", "not a whole number"),
+    ("queue --limit 0", "'0' is not a whole number from 1"),
 ]
 
 

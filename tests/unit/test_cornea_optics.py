@@ -6,7 +6,16 @@ import math
 
 import pytest
 
-from firmware_app.endothelium.thickness import STUDENT, thickness_from, thickness_of
+from firmware_app.endothelium.thickness import (
+    STUDENT,
+    Visit,
+    apparent_depths,
+    cross_checked,
+    thickness_by_stage,
+    thickness_from,
+    thickness_of,
+)
+from firmware_app.model import CornealThickness, ThicknessWay
 from hw.sim.cornea import HALF_ANGLE_DEG, apparent_depth, gaze_offset, gaze_shift, thickness_behind
 
 
@@ -53,6 +62,36 @@ def test_the_uncertainty_grows_with_the_spread_and_never_below_the_adjustment() 
     assert set(range(2, 9)) == set(STUDENT)
     with pytest.raises(ValueError, match="without a reading"):
         thickness_from([], HALF_ANGLE_DEG, shift)
+
+
+def test_the_stage_is_not_blamed_for_the_pictures_scale_but_for_its_own() -> None:
+    shift = 2 * math.tan(math.radians(HALF_ANGLE_DEG))
+    by_picture, by_stage = (make([365.0] * 4, HALF_ANGLE_DEG, shift) for make in (thickness_from, thickness_by_stage))
+    assert by_picture.thickness_um == by_stage.thickness_um
+    assert (by_picture.way, by_stage.way) == (ThicknessWay.ONE_PICTURE, ThicknessWay.TWO_POSITIONS)
+    assert by_stage.uncertainty_um >= 2 * 0.005 * by_stage.thickness_um
+    with pytest.raises(ValueError, match="without a reading"):
+        thickness_by_stage([], HALF_ANGLE_DEG, shift)
+
+
+def test_an_eye_that_drifts_evenly_between_the_visits_does_not_matter() -> None:
+    drift_um_per_s = 7.0
+    backs = [Visit(t, -128.0 + drift_um_per_s * t) for t in (0.0, 0.7, 1.2)]
+    fronts = [Visit(t, -493.0 + drift_um_per_s * t) for t in (0.3, 1.0)]
+    assert apparent_depths(backs, fronts) == pytest.approx([365.0, 365.0])
+    assert apparent_depths(backs[:1], fronts[:1]) == pytest.approx([365.0 - 0.3 * drift_um_per_s])
+    assert apparent_depths(backs[1:], fronts[:1]) == pytest.approx([365.0 + 0.4 * drift_um_per_s])
+    with pytest.raises(ValueError, match="no visit to the endothelium"):
+        apparent_depths([], fronts)
+
+
+def test_two_ways_agree_within_both_uncertainties_and_else_the_difference_is_the_uncertainty() -> None:
+    picture = CornealThickness(540.0, 3.0, 4)
+    near, far = (CornealThickness(um, 4.0, 1, ThicknessWay.TWO_POSITIONS) for um in (544.9, 545.1))
+    assert cross_checked(picture, near) == (picture, "")
+    told, words = cross_checked(picture, far)
+    assert (told.thickness_um, told.uncertainty_um) == (540.0, 5.1)
+    assert "by one picture is 540 um, by two positions 545 um: they may differ by 5;" in words
 
 
 def test_a_gaze_moves_the_reflex_with_the_eye_and_shows_the_other_side_of_the_cornea() -> None:

@@ -38,6 +38,8 @@ class Board:
     levels: dict[str, float] = field(default_factory=dict)
     alarm: str = ""
     silent: bool = False
+    tardy: bool = False  # obeys, and answers once `answer` is set
+    answer: trio.Event = field(default_factory=trio.Event)
     calls: int = 0
     outputs_lost: int = 0
 
@@ -51,6 +53,8 @@ class Board:
         if self.alarm:
             raise DeviceFault("error:9", self.alarm)
         self.levels[name] = level
+        if self.tardy:
+            await self.answer.wait()
 
     async def wait_lost(self) -> str:
         await trio.sleep_forever()
@@ -153,6 +157,41 @@ async def test_a_flash_goes_off_however_the_burst_ends(how: str) -> None:
         except DeviceFault:
             pass
     assert made.board.levels["mist"] == 0.0
+
+
+async def test_a_flash_that_was_lit_and_not_confirmed_when_the_burst_was_cancelled_goes_off_at_once() -> None:
+    made = await bench()
+    made.board.tardy = True
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(flash_for_ever, made.lights)
+            await trio.testing.wait_all_tasks_blocked()
+            assert made.board.levels["mist"] == 0.5
+            made.board.tardy = False
+            scope.cancel()
+    assert made.board.levels["mist"] == 0.0
+
+
+async def flash_for_ever(lights: LightService) -> None:
+    async with lights.flash():
+        await trio.sleep_forever()
+
+
+async def test_lamps_are_told_to_the_board_that_is_there_when_their_turn_comes(nursery: trio.Nursery) -> None:
+    """Not to the one that was there when they began to wait for it."""
+    made = await bench()
+    nursery.start_soon(made.lights.run)
+    made.board.tardy = True
+    nursery.start_soon(made.lights.switch, "flash", 1.0)
+    await trio.testing.wait_all_tasks_blocked()
+    made.lights.exam_opened()
+    await trio.testing.wait_all_tasks_blocked()
+    old, new = made.board, Board()
+    made.slot._set(cast(Stage, new), made.slot.status.state, "")
+    old.tardy = False
+    old.answer.set()
+    await trio.testing.wait_all_tasks_blocked()
+    assert (new.levels["flood"], old.levels["flood"]) == (1.0, 0.0)
 
 
 async def test_a_board_that_is_silent_while_the_flash_should_go_off_holds_nobody(

@@ -77,6 +77,18 @@ def test_an_edge_where_the_other_layer_would_have_to_be_seen_too_is_no_riddle() 
     assert low_upper_edge is not None and "endothelium" in low_upper_edge.words
 
 
+@pytest.mark.parametrize("cells", [True, False])
+def test_a_low_picture_inside_a_band_tells_the_layer_and_no_depth(cells: bool) -> None:
+    low = slice(140, 340)  # 170 um of the 360 that the band is high
+    bands = find_bands(picture(0.6 * defocused(20.0), cells=cells)[low], 8, G)
+    assert bands.edges == () and bands.best is not None
+    assert not any(reading.is_exact for reading in bands.readings)
+    assert bands.best.words == f"inside of the {'endothelium' if cells else 'epithelium'}'s reflex"
+    assert find_bands(picture(np.zeros(ROWS))[low], 8, G) == Bands(), "a halo alone is not inside"
+    edge = find_bands(picture(0.6 * defocused(-128.0), cells=True)[low], 8, G).best
+    assert edge is not None and edge.is_exact and edge.defocus_um == pytest.approx(-128.0, abs=1.5)
+
+
 NO_BANDS = {
     "halo alone": np.zeros(ROWS),
     "a slope": np.linspace(0.2, 0.5, ROWS),

@@ -26,7 +26,9 @@ from hw.sangaboard.settings import (
     to_um,
 )
 
-BY_HAND = SangaboardSettings()
+BY_HAND = SangaboardSettings(  # as OpenFlexure's stages are
+    um_per_step=(0.1, 0.1, 0.05), low_um=(-2000.0,) * 3, high_um=(2000.0,) * 3
+)
 DOWN = SangaboardSettings(  # counts grow while um fall, as on the simulated stage
     um_per_step=(-5.0, -5.0, -1.25),
     frame="endstops",
@@ -51,7 +53,12 @@ def test_sound_settings_are_taken(settings: SangaboardSettings) -> None:
         ({"backlash_um": (0.0, 4000.0, 0.0)}, "of y -2000 to 2000 leave no room"),
         ({"high_um": (1e9, 1.0, 1.0)}, "of x -2000 to 1e\\+09 are more steps than the board can count"),
         ({"low_um": (1.0, -1.0, -1.0)}, "of x 1 to 2000 do not hold the origin"),
+        (
+            {"low_um": (-10.0,) * 3, "backlash_um": (0.0, 11.0, 10.0)},
+            "of y -10 .* origin and the backlash",
+        ),
         ({"frame": "endstops"}, "reach into the min switch at 0"),
+        ({"frame": "endstops", "low_um": (0.04,) * 3, "um_per_step": (0.1, 0.1, 0.1)}, "into the min switch at 0"),
         ({"backlash_um": (-1.0, 0.0, 0.0)}, "must not be negative"),
         ({"min_step_delay_us": 0}, "min_step_delay_us must be positive"),
     ],
@@ -96,6 +103,9 @@ def test_reach_and_origin() -> None:
     assert reach_steps(DOWN) == ((200, 200, 800), (20_000, 8_000, 32_000)) == reach_steps(UP)
     assert origin_steps(DOWN) == (200, 200, 800) == origin_steps(UP)
     assert origin_steps(BY_HAND) == (0, 0, 0)
+    playing = replace(UP, backlash_um=(60.0, 0.0, 60.0))
+    assert origin_steps(playing) == (212, 200, 848), "inside the limits, and reached from below without the switch"
+    assert origin_steps(replace(DOWN, backlash_um=(60.0, 0.0, 60.0))) == (200, 200, 800)
     box = reachable_box(replace(DOWN, backlash_um=(0.0, 100.0, 0.0)))
     assert (box.low, box.high) == (Position(-100_000.0, -39_900.0, -40_000.0), Position(-1000.0, -1000.0, -1000.0))
 

@@ -55,6 +55,16 @@ async def test_the_device_is_found_whatever_its_number_is(port: str, path: str) 
     assert await find_port(port, lambda: [OTHER_UNO, UNO, CH340]) == path
 
 
+@pytest.mark.parametrize("other", [(0x2341, 0x0001), (0x0001, 0x0043)])
+def test_another_product_of_the_same_vendor_is_another_device_and_so_is_the_same_number_of_another_vendor(
+    other: tuple[int, int],
+) -> None:
+    alike = FoundPort("/dev/ttyACM7", *other, UNO.serial, UNO.location)
+    assert choose(UsbIdentity(0x2341, 0x0043, UNO.serial), [alike, UNO]) == UNO.path
+    with pytest.raises(DeviceLost):
+        choose(UsbIdentity(0x2341, 0x0043, UNO.serial), [alike])
+
+
 def test_the_configuration_takes_what_the_drivers_take() -> None:
     assert fields.USB_PATTERN == PATTERN
 

@@ -1,16 +1,15 @@
-"""Debian's kernel and the modules the bench needs, out of the package of the host's own suite; none is installed."""
+"""Debian's kernel and the modules a bench needs, out of the package of the host's own suite; none is installed."""
 
 from __future__ import annotations
 
 import lzma
 import subprocess
 import tarfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 META_PACKAGE = "linux-image-amd64"
-# What the tests use; what these need is read from the modules themselves.
-WANTED = ("vivid", "dummy_hcd", "usb_f_acm", "cdc_acm")
 MAX_MODULE_BYTES = 64 * 2**20
 
 
@@ -41,25 +40,25 @@ def fetch(folder: Path) -> Path:
     return there[-1]
 
 
-def unpack(package: Path) -> Kernel:
-    """Read the image and every module that `WANTED` needs."""
+def unpack(package: Path, wanted: Sequence[str]) -> Kernel:
+    """Read the image, the `wanted` modules, and what these say that they need."""
     files: dict[str, bytes] = {}
     image, version = b"", ""
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(package)], stdout=subprocess.PIPE) as reading:
         assert reading.stdout is not None
         with tarfile.open(fileobj=reading.stdout, mode="r|") as archive:
             for member in archive:
-                name = Path(member.name)
-                if member.isfile() and name.name.startswith("vmlinuz-"):
-                    image, version = _content(archive, member), name.name.removeprefix("vmlinuz-")
-                elif member.isfile() and ".ko" in name.suffixes:
-                    files[module_name(name)] = _content(archive, member)
-    if not image or not set(WANTED) <= files.keys():
-        missing = ", ".join(sorted({"vmlinuz"} - {"vmlinuz" if image else ""} | set(WANTED) - files.keys()))
+                path = Path(member.name)
+                if member.isfile() and path.name.startswith("vmlinuz-"):
+                    image, version = _content(archive, member), path.name.removeprefix("vmlinuz-")
+                elif member.isfile() and ".ko" in path.suffixes:
+                    files[module_name(path)] = _content(archive, member)
+    if not image or not set(wanted) <= files.keys():
+        missing = ", ".join(sorted({"vmlinuz"} - {"vmlinuz" if image else ""} | set(wanted) - files.keys()))
         raise KernelError(f"{package.name} has no {missing}")
     modules: dict[str, bytes] = {}
-    for wanted in WANTED:
-        add_with_needs(wanted, files, modules)
+    for name in wanted:
+        add_with_needs(name, files, modules)
     return Kernel(version, image, modules)
 
 
@@ -97,7 +96,7 @@ def _run(*command: str, cwd: Path | None = None) -> str:
     try:
         done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
-        raise KernelError(f"{command[0]} is not here: the bench needs Debian's packages") from error
+        raise KernelError(f"{command[0]} is not here: a bench needs Debian's packages") from error
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()
         raise KernelError(f"{' '.join(command)}: {said[-1] if said else 'failed'}")

@@ -1,4 +1,4 @@
-"""What goes into the machine: this Python, the packages that the tests import, their libraries, the project."""
+"""What goes into a machine: this Python, the packages that its work imports, their libraries, the project."""
 
 from __future__ import annotations
 
@@ -6,41 +6,63 @@ import re
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from deploy.kernel_bench.archive import Initramfs
-from deploy.kernel_bench.kernel import Kernel
+from deploy.virtual_machine.archive import Initramfs
+from deploy.virtual_machine.bytecode import cache_name, unchecked
+from deploy.virtual_machine.first_program import MODULES, PACKAGES, PROJECT
+from deploy.virtual_machine.kernel import Kernel
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("trio", "numpy", "pyserial", "pillow", "msgspec", "tomli", "pytest", "pytest-trio", "pytest-timeout")
-PROJECT = ("firmware_app", "hw", "tests", "deploy/kernel_bench")
 # Of the standard library and the packages: large, and imported by nothing here.
 LEFT_OUT = re.compile(
     r"(^|/)(tests?|testing/tests|_pyinstaller|idlelib|ensurepip|lib2to3|turtledemo|tkinter|site-packages|config-3[^/]*)/"
-    r"|\.(pyi|a|h|c|pyx|pxd|exe|opt-[12]\.pyc)$"
+    r"|\.(pyi|a|h|c|pyx|pxd|exe|pyc)$"
 )
-GUEST_SITE, GUEST_PROJECT, GUEST_MODULES = "/site", "/specular", "/modules"
 
 
-def fill(archive: Initramfs, kernel: Kernel) -> None:
-    """Everything that the machine has. Its first program is `guest.py`, with this interpreter."""
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """`modules` of the kernel, `packages` with what they require, folders of the `project`, relative to its root."""
+
+    modules: tuple[str, ...]
+    packages: tuple[str, ...]
+    project: tuple[str, ...]
+    first_program: Path  # a script of this interpreter
+    more: Mapping[str, bytes] = field(default_factory=dict)  # other files, by their path in the machine
+
+
+def fill(archive: Initramfs, kernel: Kernel, contents: Contents) -> None:
+    """Everything that the machine has."""
     for name in ("dev", "proc", "sys", "tmp", "run"):
         archive.folder(name)
     archive.character_device("dev/console", 5, 1)
-    binaries = [*_interpreter(archive), *_packages(archive)]
+    binaries = [*_interpreter(archive), *_packages(archive, contents.packages)]
     for library in sorted(libraries_of(binaries)):
         archive.add_file(library, str(library))
     for place, (name, data) in enumerate(kernel.modules.items()):
-        archive.add(f"{GUEST_MODULES}/{place:03}-{name}.ko", data)
-    for folder in PROJECT:
-        for source in sorted((ROOT / folder).rglob("*.py")):
-            archive.add_file(source, f"{GUEST_PROJECT}/{source.relative_to(ROOT)}")
-    guest = (Path(__file__).parent / "guest.py").read_bytes()
-    archive.add("/init", f"#!{interpreter()} -u\n".encode() + guest, 0o755)
+        archive.add(f"{MODULES}/{place:03}-{name}.ko", data)
+    for folder in contents.project:
+        for source in sorted((ROOT / folder).rglob("*")):
+            if source.is_file():
+                add_source(archive, source, f"{PROJECT}/{source.relative_to(ROOT)}")
+    for name, data in contents.more.items():
+        archive.add(name, data)
+    archive.add("/init", f"#!{interpreter()} -u\n".encode() + contents.first_program.read_bytes(), 0o755)
+
+
+def add_source(archive: Initramfs, source: Path, name: str) -> None:
+    """A file of Python, or beside Python; bytecode comes with its source."""
+    if source.suffix == ".pyc":
+        return
+    archive.add_file(source, name)
+    if source.suffix == ".py" and (bytecode := unchecked(source)) is not None:
+        archive.add(cache_name(name), bytecode)
 
 
 def interpreter() -> Path:
@@ -56,19 +78,19 @@ def _interpreter(archive: Initramfs) -> Iterator[Path]:
         folder = Path(sysconfig.get_path(name, vars={"base": sys.base_prefix, "installed_base": sys.base_prefix}))
         for source in sorted(folder.rglob("*")):
             if source.is_file() and not LEFT_OUT.search(str(source.relative_to(folder))):
-                archive.add_file(source, str(source))
+                add_source(archive, source, str(source))
                 if ".so" in source.name:
                     yield source
 
 
-def _packages(archive: Initramfs) -> Iterator[Path]:
-    for found in needed(PACKAGES):
+def _packages(archive: Initramfs, names: tuple[str, ...]) -> Iterator[Path]:
+    for found in needed(names):
         for file in found.files or []:
             source = Path(str(found.locate_file(file)))
             inside = str(file)
             if ".." in file.parts or not source.is_file() or LEFT_OUT.search(inside):
                 continue
-            archive.add_file(source, f"{GUEST_SITE}/{inside}")
+            add_source(archive, source, f"{PACKAGES}/{inside}")
             if ".so" in source.name:
                 yield source
 
@@ -84,7 +106,7 @@ def needed(names: tuple[str, ...]) -> list[Distribution]:
         try:
             found[name] = distribution(name)
         except PackageNotFoundError as error:
-            raise SystemExit(f"{name} is not installed: deploy/kernel-bench makes .venv first") from error
+            raise SystemExit(f"{name} is not installed: the scripts in deploy/ make .venv first") from error
         for line in found[name].requires or []:
             requirement = Requirement(line)
             if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):

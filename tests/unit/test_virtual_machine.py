@@ -1,16 +1,20 @@
-"""What builds the virtual machine of deploy/kernel-bench: the archive as the kernel reads it, modules in order."""
+"""What builds the virtual machines of the benches: the archive as the kernel reads it, modules in order."""
 
 from __future__ import annotations
 
 import io
+import marshal
+import os
+import py_compile
 import stat
 import sys
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from deploy.kernel_bench.archive import Initramfs
-from deploy.kernel_bench.kernel import add_with_needs, module_name, needs_of
+from deploy.virtual_machine.archive import Initramfs
+from deploy.virtual_machine.bytecode import cache_name, unchecked
+from deploy.virtual_machine.kernel import add_with_needs, module_name, needs_of
 
 
 def entries(data: bytes) -> dict[str, tuple[int, tuple[int, int], bytes]]:
@@ -65,3 +69,24 @@ def test_a_module_comes_after_what_it_needs_and_without_what_is_built_in() -> No
     assert list(ordered) == ["mc", "videodev", "v4l2_tpg", "vivid"]
     assert needs_of(b"no modinfo") == []
     assert module_name(Path("drivers/usb/class/cdc-acm.ko.xz")) == "cdc_acm"
+
+
+def value_of(bytecode: bytes | None) -> object:
+    assert bytecode is not None
+    assert int.from_bytes(bytecode[4:8], "little") == 1, "PEP 552: by hash, and not to be checked"
+    names: dict[str, object] = {}
+    exec(marshal.loads(bytecode[16:]), names)
+    return names["value"]
+
+
+def test_bytecode_is_of_the_source_as_it_is_now(tmp_path: Path) -> None:
+    source = tmp_path / "module.py"
+    source.write_text("value = 1")
+    assert value_of(unchecked(source)) == 1
+    py_compile.compile(str(source), doraise=True)
+    assert Path(cache_name(str(source))).exists() and value_of(unchecked(source)) == 1
+    source.write_text("value = 22")
+    os.utime(source, (1, 1))
+    assert value_of(unchecked(source)) == 22, "what was compiled of another source is not taken"
+    source.write_text("value =")
+    assert unchecked(source) is None
