@@ -30,6 +30,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "crash"), str(HERE.parent.parent)]
 
 from crash_round import EYES  # noqa: E402
+from operator_script import run_patiently  # noqa: E402
 from place import ENVIRONMENT, Place, helper, make_place, node, unused_port  # noqa: E402
 from stages import STAGE_CONFIG  # noqa: E402
 
@@ -157,6 +158,7 @@ def soaked(service: subprocess.Popen[bytes], place: Place, exams: int, look_ever
             "the devices", service, lambda: all(each["state"] == "ready" for each in run(link, "status")["devices"])
         )
         run(link, "home")
+        wait_until("the copy of the database", service, lambda: "copy of" in run(link, "status")["services"]["records"])
         began_s = time.monotonic()
         for number in range(1, exams + 1):
             one_exam(link, number)
@@ -169,7 +171,7 @@ def soaked(service: subprocess.Popen[bytes], place: Place, exams: int, look_ever
 
 
 def run(link: ConsoleLink, line: str) -> dict[str, Any]:
-    return link.run(line)[1]
+    return run_patiently(link, line)
 
 
 def one_exam(link: ConsoleLink, number: int) -> None:

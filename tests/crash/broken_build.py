@@ -81,9 +81,9 @@ def ignores_the_disk() -> None:
 
     plain = files.write_files
 
-    def write_files(folder: Path, contents: Any) -> None:
+    def write_files(*arguments: Any) -> None:
         try:
-            plain(folder, contents)
+            plain(*arguments)
         except files.StorageFault:
             time.sleep(0)
 

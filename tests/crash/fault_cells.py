@@ -23,7 +23,7 @@ from typing import Any, Final, Literal
 
 import trio
 from crash_round import Build, Round, crash_place, judge_round, kind_of_file
-from operator_script import Operator, Told, ToldExam, frame_sha256
+from operator_script import Operator, Told, ToldExam, frame_sha256, run_patiently
 from place import helper, unused_port
 from system_calls import GO_ON, Call, Fail, Short, Verdict
 from under_test import PATIENCE_S, POLL_S, Gone, Life, drawn_seed, tail
@@ -49,12 +49,15 @@ WORDS: Final = (
 
 @dataclass(frozen=True)
 class Cell:
+    """`what`: only calls like `rename file.png` count; empty: all do."""
+
     at: int
     fault: Fault
     persistent: bool
+    what: str = ""
 
     def __str__(self) -> str:
-        return f"{self.fault} at call {self.at}{' and on' if self.persistent else ''}"
+        return f"{self.fault} at {self.what or 'call'} {self.at}{' and on' if self.persistent else ''}"
 
 
 class Disk:
@@ -89,6 +92,8 @@ class Disk:
             return GO_ON
         if cell.fault == "short":
             return self._short(cell, call, what)
+        if self.count < cell.at and cell.what not in ("", what):
+            return GO_ON
         self.count += 1
         if self.count < cell.at or (self.count > cell.at and not cell.persistent):
             return GO_ON
@@ -102,6 +107,8 @@ class Disk:
         if self._halved == call.path:
             self._halved = ""
             return Fail(errno.ENOSPC)
+        if self.count < cell.at and cell.what not in ("", what):
+            return GO_ON
         self.count += 1
         if self.count < cell.at or (self.count > cell.at and not cell.persistent):
             return GO_ON
@@ -198,7 +205,7 @@ class FaultBatch:
     def _run(self, line: str) -> dict[str, Any]:
         try:
             assert self._operator._link is not None
-            return self._operator._link.run(line)[1]
+            return run_patiently(self._operator._link, line)
         except CommandRefused as error:
             if "broke" in str(error) or self._life.is_over:
                 raise Died(str(error)) from error
