@@ -5,8 +5,8 @@
 A simulated stage on a pty, a folder of small pictures as the camera, the embedded hospital's archive (storage and
 commitment), information system (worklist and MPPS) and printer. Every exam has both eyes captured, measured, reported,
 stored, committed to and its step reported; one of 25 comes from the worklist, one of 50 is printed. Looked at whenever
-nothing is under way any more: memory of its own (USS: what would come back if it ended) and shared by share (PSS),
-descriptors, tasks, threads. Exit status 1 when memory grows by 2 MiB or more after the first 200 exams, or when a
+nothing is under way any more: memory of its own (anonymous pages: PSS and USS also change when others who share the
+libraries come and go), PSS, descriptors, tasks, threads. Exit status 1 when memory grows by 2 MiB or more after the first 200 exams, or when a
 descriptor or a task is left over.
 """
 
@@ -47,7 +47,7 @@ POLL_S = 0.01
 @dataclass(frozen=True)
 class Look:
     exams: int
-    uss_kib: int
+    own_kib: int
     pss_kib: int
     rss_kib: int
     descriptors: Counter[str]
@@ -57,7 +57,7 @@ class Look:
 
     def __str__(self) -> str:
         return (
-            f"{self.exams:6} exams: USS {self.uss_kib / 1024:6.2f} MiB, PSS {self.pss_kib / 1024:6.2f}, "
+            f"{self.exams:6} exams: own {self.own_kib / 1024:6.2f} MiB, PSS {self.pss_kib / 1024:6.2f}, "
             f"RSS {self.rss_kib / 1024:6.2f}; {self.descriptors.total()} descriptors, {self.tasks.total()} tasks, "
             f"{self.threads} threads, {self.objects} objects"
         )
@@ -78,15 +78,15 @@ class Soak:
     def growth_kib(self) -> int:
         """The most that any later look has more than the first settled one."""
         first, *later = self.settled
-        return max((look.uss_kib - first.uss_kib for look in later), default=0)
+        return max((look.own_kib - first.own_kib for look in later), default=0)
 
     @property
     def slope_kib(self) -> float:
         """KiB in 100 exams, of the straight line through the settled looks."""
         if len(self.settled) < 3:
             return 0.0
-        exams, uss = [look.exams for look in self.settled], [look.uss_kib for look in self.settled]
-        return 100 * statistics.linear_regression(exams, uss).slope
+        exams, own = [look.exams for look in self.settled], [look.own_kib for look in self.settled]
+        return 100 * statistics.linear_regression(exams, own).slope
 
     def left_over(self) -> list[str]:
         """Descriptors and tasks that the last look has and the first has not."""
@@ -217,7 +217,7 @@ def look_at(service: subprocess.Popen[bytes], exams: int) -> Look:
         sizes[name] = int(value.split()[0])
     return Look(
         exams,
-        sizes["Private_Clean"] + sizes["Private_Dirty"],
+        sizes["Anonymous"],
         sizes["Pss"],
         sizes["Rss"],
         descriptors_of(service.pid),

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import trio
 from operator_script import Operator, Told, frame_sha256
-from place import Place, helper, make_place, node, unused_port
+from place import Place, Table, helper, make_place, node, unused_port
 from pydicom import dcmread
 from pydicom.filebase import DicomBytesIO
 from stages import STAGE_CONFIG
@@ -33,7 +33,9 @@ BY_CALL = 0.4  # share of the kills that fall on a write-class call instead of o
 LONGER = 0.15  # share of those by time that are drawn from three times the length: deliveries need time, too
 FORKED = 0.75
 EYES = {"right_eye_um": [-82000.0, -20000.0, -20000.0], "left_eye_um": [-18000.0, -20000.0, -20000.0]}
-TIMEOUTS = {"connect_s": 1.0, "association_s": 0.5, "write_s": 1.0, "response_s": 0.5, "release_s": 0.3}
+# For a hospital that hangs; and for one that does not, on a machine that is busy with other things.
+HASTY = {"connect_s": 1.0, "association_s": 0.6, "write_s": 1.0, "response_s": 0.6, "release_s": 0.3}
+PATIENT = {"connect_s": 5.0, "association_s": 10.0, "write_s": 5.0, "response_s": 10.0, "release_s": 2.0}
 
 
 @dataclass
@@ -61,13 +63,9 @@ class Round:
 
 
 class Calls:
-    """Counts write-class calls below a folder; the `at`-th is the last, 0: none is, and perhaps still `done`.
+    """Counts write-class calls below a folder; the `at`-th is one too many, 0: none is. `what`: only those count."""
 
-    `what`: only those count.
-    """
-
-    def __init__(self, below: Path, at: int = 0, what: str = "", *, done: bool = False) -> None:
-        self._kill = Kill(done)
+    def __init__(self, below: Path, at: int = 0, what: str = "") -> None:
         self._below = str(below)
         self._at = at
         self._what = what
@@ -82,7 +80,7 @@ class Calls:
         if self.count != self._at:
             return GO_ON
         self.killed_on = name
-        return self._kill
+        return Kill()
 
 
 def kind_of_file(path: str) -> str:
@@ -157,8 +155,10 @@ def crash_round(
     return result
 
 
-def crash_place(folder: Path, stage_port: str, station_port: int, ports: dict[str, int]) -> Place:
-    brisk = {"retry_first_s": 0.05, "retry_max_s": 0.3, "timeouts": TIMEOUTS}
+def crash_place(
+    folder: Path, stage_port: str, station_port: int, ports: dict[str, int], timeouts: Table = HASTY
+) -> Place:
+    brisk = {"retry_first_s": 0.05, "retry_max_s": 0.3, "timeouts": timeouts}
     commitment = {"report_timeout_s": 1.5, "same_association_wait_s": 0.2}
     nodes = {
         "storage": node(
@@ -185,7 +185,7 @@ def undisturbed(operator: Operator, life: Life) -> float:
 def one_kill(place: Place, operator: Operator, chance: random.Random, result: Round, calls: int, build: Build) -> None:
     """At a moment, or on a call, drawn by chance."""
     by_call = chance.random() < BY_CALL
-    judge = Calls(place.state, chance.randint(1, calls), done=chance.random() < 0.5) if by_call else None
+    judge = Calls(place.state, chance.randint(1, calls)) if by_call else None
     life = build.start(place, judge, forked=chance.random() < FORKED)
     length_s = result.length_s * (3 if by_call or chance.random() < LONGER else 1)
     life.kill_at(length_s if by_call else chance.uniform(0.0, length_s))

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import trio
-from crash_round import Build, Round, crash_place, judge_round, kind_of_file
+from crash_round import PATIENT, Build, Round, crash_place, judge_round, kind_of_file
 from operator_script import Operator, Told, ToldExam, frame_sha256, run_patiently
 from place import helper, unused_port
 from system_calls import GO_ON, Call, Fail, Short, Verdict
@@ -132,7 +132,7 @@ class FaultBatch:
         self._folder = folder
         self._build = build
         self._port = unused_port()
-        self.place = crash_place(folder / "i", stage_port, ports["station"], ports)
+        self.place = crash_place(folder / "i", stage_port, ports["station"], ports, PATIENT)
         self.disk = Disk(self.place.state)
         self.told = Told()
         self._operator = Operator(self.place, self.told, drawn_seed(folder), folder.name)

@@ -99,9 +99,7 @@ class Short:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """The process is killed, before the call or, `done`, as soon as the kernel has done it."""
-
-    done: bool = False
+    """The process is killed before it is done. To be killed behind it is to be killed before the next one."""
 
 
 Verdict = GoOn | Fail | Short | Kill
@@ -206,10 +204,9 @@ class Supervisor:
                 return 0, code, 0
             case Short() if number in (_WRITE, _PWRITE) and size > 1:
                 return self._write_half(thread, number, arguments), 0, 0
-            case Kill(done):
+            case Kill():
                 os.kill(self._pid, signal.SIGKILL)
-                # The kernel does a call that we let go on before it looks at signals.
-                return (0, 0, _CONTINUE) if done else None
+                return None
         return 0, 0, _CONTINUE
 
     def _write_half(self, thread: str, number: int, arguments: list[int]) -> int:

@@ -22,8 +22,8 @@ def test_no_descriptor_and_no_task_is_left_over(short_folder: Path) -> None:
 LOOK = Look(200, 70_000, 72_000, 90_000, Counter({"socket": 3}), Counter({"serve": 1}), 4, 1000)
 
 
-def soak_of(*uss_kib: int) -> Soak:
-    return Soak([replace(LOOK, exams=100 * number, uss_kib=uss) for number, uss in enumerate(uss_kib, 1)], 500, 60.0)
+def soak_of(*own_kib: int) -> Soak:
+    return Soak([replace(LOOK, exams=100 * number, own_kib=own) for number, own in enumerate(own_kib, 1)], 500, 60.0)
 
 
 def test_what_grows_is_seen_in_the_figures() -> None:
