@@ -25,6 +25,7 @@ from firmware_app.profiles import Profile, load_profile
 from firmware_app.progress import ProgressTable, idle
 from firmware_app.records.errors import DatabaseDamaged
 from firmware_app.records.store import open_records
+from firmware_app.services.allocator import settle_allocator
 from firmware_app.services.audit import EVENTS_MAX
 from firmware_app.services.causes import causes
 from firmware_app.services.certificates import watch_certificates
@@ -51,6 +52,7 @@ def run_service(config: Config) -> int:
 
     A database that is found damaged meanwhile ends everything in order and begins anew, with a rebuild.
     """
+    settle_allocator()
     configure_log(config.log.level, config.log.patient_data)
     last_words()
     for rebuilds in itertools.count(1):

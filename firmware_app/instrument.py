@@ -27,6 +27,7 @@ from firmware_app.objects.film_settings import FilmSettings
 from firmware_app.profiles import Profile
 from firmware_app.profiles.profile import EntityName
 from firmware_app.progress import ProgressTable, finished
+from firmware_app.records.errors import StorageFault
 from firmware_app.records.removals import SafeWhen
 from firmware_app.records.store import Records
 from firmware_app.services.alignment_commands import AlignmentCommands
@@ -99,6 +100,7 @@ class Instrument:
         self.records = records
         self.entities = Entities(config, profile, address)
         self.bus = EventBus()
+        records.disk.tell = self._disk_told
         self.lag = LoopLag()
         self.progress = ProgressTable(trio.current_time)
         self.watchdog = Watchdog(self.progress, self.bus.publish)
@@ -167,10 +169,10 @@ class Instrument:
                 "performed procedure steps": lambda: self.mpps.detail,
                 "storage commitment": lambda: "; ".join(each.detail for each in self.commitments.values()),
                 "printer": lambda: self.printing.detail,
-                "disk": lambda: self.retention.detail,
                 "calibration": lambda: self.calibrations.detail,
                 "lights": lambda: self.lights.detail,
                 "new devices": lambda: self.hotplug.detail,
+                "disk": lambda: f"{self.retention.detail}; {records.disk.detail}",
                 "audit": lambda: self.audit_sending.detail,
                 "records": lambda: self.keeping.detail,
             },
@@ -276,6 +278,13 @@ class Instrument:
             if service in self.entities
             else f"the profile {self.profile.name} declares no {words}"
         )
+
+    def _disk_told(self, fault: StorageFault | None) -> None:
+        if fault is None:
+            self.bus.publish(Event("storage.recovered", "the disk takes what is recorded again"))
+        else:
+            text = f"the disk refuses, nothing that it refuses is told to be kept: {fault}"
+            self.bus.publish(Event("storage.refused", text, {"path": str(fault.path)}, "alert"))
 
     def _deliver_now(self) -> None:
         for destination in self.destinations.values():

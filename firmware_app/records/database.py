@@ -44,6 +44,11 @@ class Database:
         self.path = path
         self._connection = connection
 
+    @property
+    def changed_rows(self) -> int:
+        """Since it was opened. A transaction that changes none commits without asking the disk."""
+        return self._connection.total_changes
+
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing; the rows are on disk when the scope has been left without an exception."""

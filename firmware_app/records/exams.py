@@ -96,7 +96,7 @@ class ExamTable:
         if not _PICTURE_NAME.fullmatch(name):
             raise ValueError(f"not a picture's file name: {name!r}")
         files.make_folder(folder)
-        files.replace_file(folder / name, png)
+        self._folders.replace_file(folder / name, png)
         return folder / name
 
     def exam(self, exam_id: str) -> Exam:

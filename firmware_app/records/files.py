@@ -43,8 +43,11 @@ def flush_folder(path: Path) -> None:
             os.close(descriptor)
 
 
-def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Write the named files into the folder, durably, in the given order; on a `StorageFault` none of them is left."""
+def write_files(folder: Path, contents: Mapping[str, bytes], left: set[Path] | None = None) -> None:
+    """Write the named files into the folder, durably, in the given order; on a `StorageFault` none of them is left.
+
+    What the disk then does not even let us remove is added to `left`.
+    """
     written: list[Path] = []
     try:
         for name, data in contents.items():
@@ -55,12 +58,15 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
             written.append(folder / name)
         flush_folder(folder)
     except BaseException:
-        remove_files(written)
+        _remove_written(written, left)
         raise
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Write the file durably in the place of what is there, if anything; on a `StorageFault` one of both is whole."""
+def replace_file(path: Path, data: bytes, left: set[Path] | None = None) -> None:
+    """Write the file durably in the place of what is there, if anything; on a `StorageFault` one of both is whole.
+
+    `left` as for `write_files`.
+    """
     temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
     written: list[Path] = []
     try:
@@ -69,7 +75,7 @@ def replace_file(path: Path, data: bytes) -> None:
             temporary.replace(path)
         flush_folder(path.parent)
     except BaseException:
-        remove_files(written)
+        _remove_written(written, left)
         raise
 
 
@@ -106,11 +112,21 @@ def _write_flushed(path: Path, data: bytes, written: list[Path]) -> None:
             os.close(descriptor)
 
 
-def remove_files(paths: list[Path]) -> None:
-    """Remove what can be removed: this cleans up after a fault, and the fault is what has to be reported."""
+def remove_files(paths: list[Path]) -> list[Path]:
+    """Remove what can be removed, for the fault is what has to be reported; returns what could not."""
+    left = []
     for path in paths:
-        with contextlib.suppress(OSError):
-            path.unlink()
+        try:
+            path.unlink(missing_ok=True)
+        except OSError:
+            left.append(path)
+    return left
+
+
+def _remove_written(written: list[Path], left: set[Path] | None) -> None:
+    remaining = remove_files(written)
+    if left is not None:
+        left.update(remaining)
 
 
 def remove_temporary_files(folder: Path) -> None:

@@ -41,6 +41,7 @@ class ExamFolders:
     def __init__(self, state_dir: Path, database: Database) -> None:
         self.state_dir = state_dir
         self._database = database
+        # To be removed after the next commit: of uncertain rows, and what a refusing disk did not let us remove.
         self._uncertain: set[Path] = set()
 
     def folder(self, exam_id: str) -> Path:
@@ -74,7 +75,7 @@ class ExamFolders:
         """
         folder = self.folder(exam_id)
         written = {folder / name for name in contents}
-        files.write_files(folder, contents)
+        files.write_files(folder, contents, self._uncertain)
         try:
             with self._database.transaction() as connection:
                 yield connection
@@ -84,7 +85,10 @@ class ExamFolders:
         except DatabaseDamaged:
             raise
         except BaseException:
-            files.remove_files(sorted(written))
+            self._uncertain.update(files.remove_files(sorted(written)))
             raise
-        files.remove_files(sorted(self._uncertain - written))
-        self._uncertain.clear()
+        self._uncertain = set(files.remove_files(sorted(self._uncertain - written)))
+
+    def replace_file(self, path: Path, data: bytes) -> None:
+        """For what has no row."""
+        files.replace_file(path, data, self._uncertain)

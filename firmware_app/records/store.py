@@ -41,6 +41,7 @@ from firmware_app.records.captures import CaptureTable
 from firmware_app.records.commitments import CommitmentRecords, CommitmentTable
 from firmware_app.records.contacts import ContactRecords, ContactTable
 from firmware_app.records.database import Database
+from firmware_app.records.disk_refusals import DiskRefusals
 from firmware_app.records.documents import ObjectRecord
 from firmware_app.records.errors import DatabaseDamaged, RecordConflict, StorageFault
 from firmware_app.records.exams import ExamTable
@@ -98,6 +99,7 @@ class Records:
         one_at_a_time: trio.CapacityLimiter,
         notices: tuple[Notice, ...] = (),
     ) -> None:
+        self.disk = DiskRefusals(clock)
         self.notices = notices  # what happened at opening
         self.damage: DatabaseDamaged | None = None
         self.is_damaged = trio.Event()  # the database: the records should be opened again, which rebuilds it
@@ -124,13 +126,24 @@ class Records:
         self.turn = Turn(one_at_a_time, trio.current_time())
 
     async def _call(self, work: Callable[[], T]) -> T:
+        def watched() -> tuple[T, bool]:
+            before = self._database.changed_rows
+            return work(), self._database.changed_rows != before
+
         with idle("its turn at the records"):
             await self._one_at_a_time.acquire()
         try:
             with working("the disk", DISK_S), self.turn.taken():
-                return await self._guarded(partial(trio.to_thread.run_sync, work, limiter=self._thread))
+                in_thread = partial(trio.to_thread.run_sync, watched, limiter=self._thread)
+                result, has_written = await self._guarded(in_thread)
+        except StorageFault as fault:
+            self.disk.refused(fault)
+            raise
         finally:
             self._one_at_a_time.release()
+        if has_written:
+            self.disk.taken()
+        return result
 
     async def _guarded(self, call: Callable[[], Awaitable[T]]) -> T:
         """Damage is noted before it is told: whoever hears of it may end, and the next opening rebuilds."""

@@ -134,9 +134,10 @@ class HealthService:
         return PartHealth(state.name, state.doing, state.what, since_text, round(state.for_s, 1), state.steps)
 
     def _records_state(self) -> PartState:
-        turn = self._records.turn
+        turn, disk = self._records.turn, self._records.disk
         if turn.working_since_s is None:
-            return PartState("records", "idle", "work", trio.current_time() - turn.idle_since_s, turn.count)
+            what = "work" if disk.fault is None else f"the disk: it {disk.detail}"
+            return PartState("records", "idle", what, trio.current_time() - turn.idle_since_s, turn.count)
         for_s = trio.current_time() - turn.working_since_s
         what = f"the disk; {turn.waiting} wait" if turn.waiting else "the disk"
         return PartState("records", "hung" if for_s > DISK_S else "working", what, for_s, turn.count, DISK_S)

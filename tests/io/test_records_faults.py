@@ -251,3 +251,53 @@ def test_a_mistake_of_ours_rolls_back_and_stays_what_it_is(tmp_path: Path) -> No
                 connection.execute("INSERT INTO half_done VALUES ('first')")
                 raise mistake
         assert database.rows("SELECT name FROM sqlite_master WHERE name = 'half_done'") == []
+
+
+async def test_a_refusing_disk_is_told_once_and_its_end_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[StorageFault | None] = []
+    async with open_records(tmp_path) as records:
+        records.disk.tell = told.append
+        await records.begin_exam(exam_of())
+        assert told == []
+        with monkeypatch.context() as patch:
+            FailingDisk(patch, 1, errno.ENOSPC)
+            with pytest.raises(StorageFault):
+                await new_capture(records)
+        for attempt in range(2):
+            with monkeypatch.context() as patch:
+                FailingDisk(patch, 1 + attempt, errno.EROFS)
+                with pytest.raises(StorageFault):
+                    await new_capture(records)
+            assert records.disk.detail.endswith(os.strerror(errno.EROFS))
+            assert str(tmp_path) in records.disk.detail
+        await records.captures("exam-1")
+        await records.requeue_interrupted(NODE)  # a transaction that changes nothing, and so writes nothing
+        (first,) = told
+        assert first is not None
+        assert first.reason == os.strerror(errno.ENOSPC)
+        await new_capture(records)
+        assert told == [first, None]
+        assert records.disk.detail == "takes what is recorded"
+
+
+async def test_what_a_dead_disk_does_not_let_us_remove_goes_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    async with open_records(tmp_path) as records:
+        await records.begin_exam(exam_of())
+        before = files_below(tmp_path)
+        with monkeypatch.context() as patch:
+            FailingDisk(patch, 3, errno.EROFS)
+            patch.setattr(Path, "unlink", refuse)
+            with pytest.raises(StorageFault):
+                await new_capture(records)
+            with pytest.raises(StorageFault):
+                FailingDisk(patch, 5, errno.EROFS)  # behind the making of the folder
+                await records.save_picture("exam-1", "report.png", b"png")
+        assert len(files_below(tmp_path) - before) == 2
+        capture = await records.save_capture(exam_of(), frame_of(7), **CAPTURED)
+        names = {path.name for path in files_below(tmp_path) - before}
+        assert names == {f"{capture.capture_id}.png", f"{capture.capture_id}.json"}
