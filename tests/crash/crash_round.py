@@ -18,7 +18,7 @@ from pathlib import Path
 
 import trio
 from operator_script import Operator, Told, frame_sha256
-from place import Place, Table, helper, make_place, node, unused_port
+from place import Helper, Place, Table, helper, make_place, node, unused_port
 from pydicom import dcmread
 from pydicom.filebase import DicomBytesIO
 from stages import STAGE_CONFIG
@@ -127,32 +127,48 @@ def crash_round(
     hospital_folder.mkdir()
     told = Told()
     with helper("failing_hospital.py", hospital_folder, seed, port, log=folder / "hospital.log") as hospital:
-        ports = hospital.line()
-        place = crash_place(folder / "instrument", stage_port, port, ports)
+        place = crash_place(folder / "instrument", stage_port, port, hospital.line())
         operator = Operator(place, told, chance, name)
-        hospital.tell("healthy")
-        counting = Calls(place.state)
-        result.length_s = undisturbed(operator, build.start(place, counting))
-        hospital.tell("failing")
-        for what, at in killed_on:
-            one_life(operator, build.start(place, judge := Calls(place.state, at, what)), judge, result)
-        for _ in range(kills):
-            one_kill(place, operator, chance, result, counting.count, build)
-        result.misfortunes.update(hospital.tell("healthy"))
-        last = build.start(place)
-        operator.begin(last)
-        operator.go_on_with_interrupted()
         try:
-            operator.drain()
-        except AssertionError as error:
+            kill_again_and_again(place, operator, hospital, chance, result, build, kills, killed_on)
+            deliver_what_is_left(operator, build.start(place), result)
+        except AssertionError as error:  # a command that should have been done was refused
             result.found.append(str(error))
-        status = last.end()
-        if status:
-            result.found.append(f"the service ended with status {status} when it was told to end")
     journal = [json.loads(line) for line in (hospital_folder / "journal.jsonl").read_bytes().splitlines()]
     judge_round(place, told, journal, result)
     result.wall_s = time.monotonic() - began_s
     return result
+
+
+def kill_again_and_again(
+    place: Place,
+    operator: Operator,
+    hospital: Helper,
+    chance: random.Random,
+    result: Round,
+    build: Build,
+    kills: int,
+    killed_on: Sequence[tuple[str, int]],
+) -> None:
+    hospital.tell("healthy")
+    counting = Calls(place.state)
+    result.length_s = undisturbed(operator, build.start(place, counting))
+    hospital.tell("failing")
+    for what, at in killed_on:
+        one_life(operator, build.start(place, judge := Calls(place.state, at, what)), judge, result)
+    for _ in range(kills):
+        one_kill(place, operator, chance, result, counting.count, build)
+    result.misfortunes.update(hospital.tell("healthy"))
+
+
+def deliver_what_is_left(operator: Operator, life: Life, result: Round) -> None:
+    with life.ended():
+        operator.begin(life)
+        operator.go_on_with_interrupted()
+        operator.drain()
+        status = life.end()
+    if status:
+        result.found.append(f"the service ended with status {status} when it was told to end")
 
 
 def crash_place(
@@ -173,12 +189,13 @@ def crash_place(
 
 def undisturbed(operator: Operator, life: Life) -> float:
     """One exam with everything that follows; seconds from the start of the service."""
-    operator.begin(life)
-    operator.go_on_with_interrupted()
-    operator.exam()
-    operator.drain()
-    length_s = life.lived_s
-    life.end()
+    with life.ended():
+        operator.begin(life)
+        operator.go_on_with_interrupted()
+        operator.exam()
+        operator.drain()
+        length_s = life.lived_s
+        life.end()
     return length_s
 
 
@@ -195,11 +212,8 @@ def one_kill(place: Place, operator: Operator, chance: random.Random, result: Ro
 def one_life(operator: Operator, life: Life, judge: Calls | None, result: Round) -> None:
     """The operator works until it is killed."""
     operator.phase = "starting"
-    try:
+    with life.ended():
         operator.work(life)
-    finally:
-        life.kill()
-        life.bury()
     result.phases[operator.phase] += 1
     if judge is not None and judge.killed_on:
         result.calls[judge.killed_on] += 1

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from place import ENVIRONMENT, HERE, Place, end_with_parent
@@ -160,8 +161,17 @@ class Life:
         self.process.send_signal(signal.SIGTERM)
         return self.bury()
 
+    @contextlib.contextmanager
+    def ended(self) -> Iterator[None]:
+        """Dead when the scope is left, however that comes about."""
+        try:
+            yield
+        finally:
+            self.kill()
+            self.bury()
+
     def bury(self) -> int:
-        """Wait for the end, whichever it is, and clean up; the exit status."""
+        """Wait for the end, whichever it is, and clean up; the exit status. Again is harmless."""
         if self._sock is not None:
             self._sock.close()
         status = self.process.wait(PATIENCE_S)
@@ -169,6 +179,7 @@ class Life:
             self._timer.cancel()
         if self._supervisor is not None:
             self._supervisor.join()
+            self._supervisor = None
         return status
 
 
