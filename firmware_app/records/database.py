@@ -15,6 +15,8 @@ from firmware_app.records.errors import CommitUncertain, DatabaseDamaged, Storag
 
 BUSY_TIMEOUT_MS = 5000  # a service engineer's sqlite3 shell may hold the file for a moment
 WAL_SIZE_LIMIT_BYTES = 16 << 20
+# The kernel caches the file too. SQLite's own 2 MiB would fill over the first weeks, as memory that only grows.
+CACHE_KIB = 1024
 
 T = TypeVar("T")
 State = TypeVar("State", bound=StrEnum)
@@ -141,3 +143,4 @@ def _configure(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA journal_size_limit = {WAL_SIZE_LIMIT_BYTES}")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")

@@ -86,7 +86,9 @@ class AsiLink:
                 self._queue.popleft().reply = event
 
     def _restarted(self) -> None:
+        """A question that came to the board after its restart is still answered: no reply to the next one."""
         self.restarts += 1
+        self._out_of_step = self._out_of_step or bool(self._queue)
         self._forget_dues()
 
     def _forget_dues(self) -> None:

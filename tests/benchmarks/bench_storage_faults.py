@@ -29,8 +29,8 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "crash"), str(HERE.parent.parent)]
 
 from crash_round import Build  # noqa: E402
-from fault_cells import FAULTS, Cell, Outcome, fault_batch  # noqa: E402
 from place import helper  # noqa: E402
+from storage_cells import FAULTS, Cell, Outcome, fault_batch  # noqa: E402
 from under_test import Forks  # noqa: E402
 
 PER_BATCH = 60

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from crash_round import Build
-from fault_cells import Cell, fault_batch
+from storage_cells import Cell, fault_batch
 from under_test import Forks
 
 pytestmark = pytest.mark.timeout(300)
