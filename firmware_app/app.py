@@ -140,6 +140,7 @@ async def serve(config: Config) -> None:
                 watching.start_soon("log", run_log, events)
                 watching.start_soon("node contacts", instrument.contacts.run, contacts)
                 watching.start_soon("log tail", instrument.log_tail.run)
+                watching.start_soon("memory", instrument.memory.run)
                 watching.start_soon("audit trail", instrument.audit.run, audited)
                 watching.start_soon("audit sending", instrument.audit_sending.run)
                 watching.start_soon("event loop", instrument.lag.run)

@@ -31,6 +31,7 @@ from firmware_app.records.errors import StorageFault
 from firmware_app.records.removals import SafeWhen
 from firmware_app.records.store import Records
 from firmware_app.services.alignment_commands import AlignmentCommands
+from firmware_app.services.allocator import MemoryService
 from firmware_app.services.analysis import Analysed, run_analysis
 from firmware_app.services.audit_commands import AuditCommands
 from firmware_app.services.audit_setup import audit_of
@@ -140,6 +141,7 @@ class Instrument:
         self.patients = PatientQueryService.configured(config, self.entities, now, self.bus.publish)
         self.listener = self._listener()
         self.contacts = NodeContacts(records.contacts, now)
+        self.memory = MemoryService()
         self.log_tail = LogTailKeeper(Path(config.paths.state), config.log.keep_mib << 20)
         self.audit, self.audit_sending = audit_of(config, records, address, self.bus.publish, now)
         self.health = HealthService(
@@ -327,6 +329,7 @@ class Instrument:
         for commitment in self.commitments.values():
             commitment.wake()
         self.retention.wake()
+        self.memory.wake()
         self.lights.exam_closed()
 
     def _commitments(self) -> dict[str, CommitmentService]:

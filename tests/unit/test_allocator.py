@@ -7,7 +7,7 @@ import sys
 
 PROGRAM = """
 import ctypes, sys
-from firmware_app.services.allocator import MAPPED_FROM_BYTES, settle_allocator
+from firmware_app.services.allocator import MAPPED_FROM_BYTES, give_back, settle_allocator
 
 class Statistics(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in (
@@ -25,9 +25,20 @@ large = mapped() - before
 del kept
 kept = [bytearray(MAPPED_FROM_BYTES // 2) for _ in range(3)]
 print(large, mapped() - before)
+del kept
+
+def own_kib():
+    with open("/proc/self/smaps_rollup") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith("Anonymous:"))
+
+holes = [bytes(100_000) for _ in range(400)]
+stays = holes[1::2]
+del holes
+before = own_kib()
+print(give_back(), before - own_kib() > 15_000)
 """
 
 
 def test_only_large_blocks_are_mapped_on_their_own_and_always() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["True", "3", "0"]
+    assert done.stdout.split() == ["True", "3", "0", "True", "True"]
