@@ -94,7 +94,14 @@ class AsiStage:
     async def position(self) -> Position:
         if self._guard.homing:
             raise Refused(f"{self.identity.label} is homing: no position until it ends")
-        return _position(await self._at_um())
+        at = _position(await self._at_um())
+        if self.homed and not self._is_inside(at):
+            await self._require_same_power()  # 0, where it stands after a restart, is on the switches
+        return at
+
+    def _is_inside(self, at: Position) -> bool:
+        spans = zip(as_vector(self.limits.low), as_vector(at), as_vector(self.limits.high), strict=True)
+        return all(low <= place <= high for low, place, high in spans)
 
     def positions(self) -> AsyncGenerator[StampedPosition, None]:
         """Also during moves; none while homing, when there is no frame."""

@@ -106,10 +106,17 @@ class GrblLink:
         """As `command`, for `$H`. Asked meanwhile, Grbl is silent until it has homed, others say that they still home.
 
         Whatever says that it no longer homes and owes the answer has lost it: that is told within some seconds, not at
-        the deadline. What is still waited for is told after `due_s`, when homing should be over.
+        the deadline. What is still waited for is told after `due_s`, when homing should be over. Who asks for the
+        status meanwhile, or had just been about to, is answered afterwards.
         """
+        await self._get_in_step()
+        async with self._asking:
+            await self.answered()
+            await self._home(due_s, timeout_s)
+
+    async def _home(self, due_s: float, timeout_s: float) -> None:
         began_s = trio.current_time()
-        name = await self._send(codec.HOME)
+        name = await self._hand_over(codec.HOME)
         heard, ended, due = self.unrecognised, 0, False
         while trio.current_time() < began_s + timeout_s:
             seen = self._statuses
@@ -148,8 +155,11 @@ class GrblLink:
 
     async def _send(self, line: bytes) -> str:
         """Returns the line's name for people."""
-        name = line.decode("ascii").strip()
         await self._get_in_step()
+        return await self._hand_over(line)
+
+    async def _hand_over(self, line: bytes) -> str:
+        name = line.decode("ascii").strip()
         self._require_ready(name)
         await self.write(line)
         # No checkpoint between the hand-over and this note of it: a cancelled caller has either sent and noted, or not.

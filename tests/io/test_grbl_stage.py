@@ -17,6 +17,7 @@ from firmware_app.model import Position
 from hw.errors import Deadline, DeviceError, DeviceFault, DeviceLost, ProtocolError, Refused
 from hw.grbl import link as grbl_link
 from hw.grbl import stage as grbl_stage
+from hw.grbl.codec import State
 from hw.grbl.stage import GrblSettings, GrblStage, open_grbl
 from hw.late import told_when_late
 from hw.sim.instrument import SimSettings, SimulatedInstrument, stage_config
@@ -530,6 +531,27 @@ async def test_who_says_that_it_homes_is_waited_for(monkeypatch: pytest.MonkeyPa
             board.answers |= {b"?": b"<Idle|MPos:-1.000,-1.000,-1.000|FS:0,0>\r\n"}
             os.write(board.fd, b"ok\r\n")
         assert stage.homed
+
+
+async def test_who_was_about_to_ask_when_homing_began_is_answered_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grbl_link, "REPLY_S", 0.05)
+    async with real_stage({b"$H\n": b""}) as (board, stage):
+        states: list[State] = []
+
+        async def ask() -> None:
+            states.append((await stage._link.status()).state)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stage.home)
+            while b"$H\n" not in board.heard:
+                await trio.testing.wait_all_tasks_blocked(0.005)
+            board.answers |= {b"?": b""}
+            nursery.start_soon(ask)
+            await trio.sleep(0.15)
+            assert states == []
+            board.answers |= {b"?": b"<Idle|MPos:-1.000,-1.000,-1.000|FS:0,0>\r\n"}
+            os.write(board.fd, b"ok\r\n")
+        assert stage.homed and states == [State.IDLE]
 
 
 async def test_homing_after_an_alarm_waits_for_the_banner_that_comes_by_itself() -> None:
