@@ -30,6 +30,7 @@ def configuration_text(
         "stage": {"port": instrument["stage"], **instrument["stage_config"]},
         "camera": {"kind": "folder", "port": PICTURES, "simulated": True, "um_per_px": UM_PER_PX},
         "capture": {"burst": 2},
+        "retention": {"min_free_percent": 0, "reserve_mb": 1},  # the disk has a hundred MB
         "paths": {"state": str(state), "runtime": str(RUNTIME)},
     }
     lines = ['profile = "specular"']
