@@ -40,7 +40,19 @@ def looking_only(path: Path) -> Iterator[sqlite3.Connection]:
         sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
     ) as connection:
         connection.execute("PRAGMA busy_timeout = 5000")
+        try:
+            connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
+                raise
+            _roll_back(path)
         yield connection
+
+
+def _roll_back(path: Path) -> None:
+    """Undo what a power cut left half done before the database had its log: the first moments of a new one."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
 
 
 def check_at_start(path: Path) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
@@ -431,3 +432,27 @@ async def test_a_sidecar_that_lies_is_passed_over_and_named(damaged: tuple[Path,
         (notice,) = records.notices
         for words in ("other.json: names a file elsewhere", "another.json: is the sidecar of", "loop.json: cannot be"):
             assert words in notice.text
+
+
+HOT_JOURNAL = """
+import os, signal, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA cache_size = 1")
+connection.execute("PRAGMA cache_spill = 1")
+connection.execute("BEGIN")
+connection.execute("CREATE TABLE half (done TEXT)")
+for _ in range(300):
+    connection.execute("INSERT INTO half VALUES (hex(randomblob(2000)))")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+async def test_cut_off_while_the_database_was_made_it_is_made_again(tmp_path: Path) -> None:
+    """Before it has its log a transaction is undone from a journal; a connection that cannot write must not do that."""
+    path = tmp_path / DATABASE_NAME
+    await trio.run_process([sys.executable, "-c", HOT_JOURNAL, str(path)], check=False)
+    assert path.with_name(f"{DATABASE_NAME}-journal").stat().st_size and path.stat().st_size
+    async with open_records(tmp_path, clock=StandingClock()) as records:
+        assert await records.soundness.rebuilds() == ()
+        await records.begin_exam(exam_of(1))
+    assert not path.with_name(f"{DATABASE_NAME}-journal").exists()
