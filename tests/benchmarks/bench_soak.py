@@ -5,8 +5,8 @@
 A simulated stage on a pty, a folder of small pictures as the camera, the embedded hospital's archive (storage and
 commitment), information system (worklist and MPPS) and printer. Every exam has both eyes captured, measured, reported,
 stored, committed to and its step reported; one of 25 comes from the worklist, one of 50 is printed. Looked at whenever
-nothing is under way any more: memory of its own (anonymous pages: PSS and USS also change when others who share the
-libraries come and go), PSS, descriptors, tasks, threads. Exit status 1 when memory grows by 2 MiB or more after the
+nothing is under way any more and what the last exam has used is given back: memory of its own (anonymous pages: PSS and
+USS also change when others who share the libraries come and go), PSS, descriptors, tasks, threads. Exit status 1 when memory grows by 2 MiB or more after the
 first 200 exams, or when a descriptor or a task is left over.
 """
 
@@ -36,8 +36,10 @@ from stages import STAGE_CONFIG  # noqa: E402
 
 from firmware_app.demo.console_link import ConsoleLink, answers, connected  # noqa: E402
 from firmware_app.demo.processes import running  # noqa: E402
+from firmware_app.services.allocator import SETTLE_S  # noqa: E402
 
 GROWTH_KIB = 2048
+REST_S = 2 * SETTLE_S  # until what the last exam has used is given back
 SETTLED = 200  # exams after which memory must not grow
 FROM_WORKLIST, PRINTED, TOGETHER = 25, 50, 10
 PATIENCE_S = 120.0
@@ -115,8 +117,8 @@ def main() -> int:
     return 1 if soak.growth_kib >= GROWTH_KIB or soak.left_over() else 0
 
 
-def run_soak(folder: Path, exams: int, look_every: int, tell: Any) -> Soak:
-    """`folder` is short: it also holds the console's socket."""
+def run_soak(folder: Path, exams: int, look_every: int, tell: Any, rest_s: float = REST_S) -> Soak:
+    """`folder` is short: it also holds the console's socket. Before each look nothing happens for `rest_s`."""
     with (
         helper("stages.py", 1, folder / "s", log=folder / "stages.log") as stages,
         running(
@@ -131,7 +133,7 @@ def run_soak(folder: Path, exams: int, look_every: int, tell: Any) -> Soak:
             subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=ENVIRONMENT) as service,
         ):
             try:
-                return soaked(service, place, exams, look_every, tell)
+                return soaked(service, place, exams, look_every, tell, rest_s)
             finally:
                 service.terminate()
 
@@ -150,7 +152,9 @@ def soak_place(folder: Path, stage_port: str, station_port: int, hospital: dict[
     return make_place(folder, {"port": stage_port, **STAGE_CONFIG, **EYES}, nodes, station_port)
 
 
-def soaked(service: subprocess.Popen[bytes], place: Place, exams: int, look_every: int, tell: Any) -> Soak:
+def soaked(
+    service: subprocess.Popen[bytes], place: Place, exams: int, look_every: int, tell: Any, rest_s: float
+) -> Soak:
     wait_until("the console", service, lambda: answers(place.console))
     looks: list[Look] = []
     with connected(place.console) as link:
@@ -159,15 +163,17 @@ def soaked(service: subprocess.Popen[bytes], place: Place, exams: int, look_ever
         )
         run(link, "home")
         wait_until("the copy of the database", service, lambda: "copy of" in run(link, "status")["services"]["records"])
-        began_s = time.monotonic()
+        began_s, rested_s = time.monotonic(), 0.0
         for number in range(1, exams + 1):
             one_exam(link, number)
             if number % TOGETHER == 0:
                 wait_until("nothing under way", service, lambda: is_at_rest(link))
             if number % look_every == 0 or number == TOGETHER:
+                time.sleep(rest_s)
+                rested_s += rest_s
                 looks.append(look_at(service, number))
                 tell(looks[-1])
-        return Soak(looks, exams, time.monotonic() - began_s)
+        return Soak(looks, exams, time.monotonic() - began_s - rested_s)
 
 
 def run(link: ConsoleLink, line: str) -> dict[str, Any]:

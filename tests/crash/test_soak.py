@@ -14,7 +14,7 @@ EXAMS = 30
 
 @pytest.mark.timeout(300)
 def test_no_descriptor_and_no_task_is_left_over(short_folder: Path) -> None:
-    soak = run_soak(short_folder, EXAMS, 10, lambda look: None)
+    soak = run_soak(short_folder, EXAMS, 10, lambda look: None, rest_s=0.0)
     assert [look.exams for look in soak.looks] == [10, 20, 30]
     assert soak.left_over() == []
 
