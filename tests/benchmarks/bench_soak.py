@@ -6,8 +6,8 @@ A simulated stage on a pty, a folder of small pictures as the camera, the embedd
 commitment), information system (worklist and MPPS) and printer. Every exam has both eyes captured, measured, reported,
 stored, committed to and its step reported; one of 25 comes from the worklist, one of 50 is printed. Looked at whenever
 nothing is under way any more and what the last exam has used is given back: memory of its own (anonymous pages: PSS and
-USS also change when others who share the libraries come and go), PSS, descriptors, tasks, threads. Exit status 1 when memory grows by 2 MiB or more after the
-first 200 exams, or when a descriptor or a task is left over.
+USS also change when others who share the libraries come and go), PSS, descriptors, tasks, threads. Exit status 1 when
+memory grows by 2 MiB or more after the first 200 exams, or when a descriptor or a task is left over.
 """
 
 from __future__ import annotations
