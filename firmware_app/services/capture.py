@@ -30,7 +30,7 @@ from firmware_app.services.lights import LightService
 from firmware_app.services.photographer import Photograph, Photographer, ShowTarget
 from firmware_app.services.scale import Scale, scale_of
 from hw.abc import Camera, Stage
-from hw.errors import Refused
+from hw.errors import DeviceFault, Refused
 from hw.late import told_when_late
 
 # How far from its nominal place an eye is still that eye. Less than half of the smallest pupillary distance, 48 mm.
@@ -83,6 +83,7 @@ class CaptureService:
         self._publish = publish
         self._run_sync = run_sync
         self._busy = ""
+        self._operation: trio.CancelScope | None = None
         self.photographer = Photographer(
             config,
             stage,
@@ -114,8 +115,15 @@ class CaptureService:
             return await self._stage.require().move_to(target)
 
     async def stop(self) -> Position:
-        """Works at any time: it is the one operation that does not wait for another."""
-        return await self._stage.require().stop()
+        """Works at any time: it is the one operation that does not wait for another.
+
+        What was under way ends, also where the stage stood for a moment between two moves or while it was looked.
+        """
+        try:
+            return await self._stage.require().stop()
+        finally:
+            if self._operation is not None:
+                self._operation.cancel()
 
     async def go_to_eye(self, eye: Eye) -> Position:
         with self._occupy(f"going to the {eye.name.lower()} eye"):
@@ -296,7 +304,10 @@ class CaptureService:
         if self._busy:
             raise Refused(f"the instrument is busy {self._busy}")
         self._busy = what
-        try:
-            yield
-        finally:
-            self._busy = ""
+        with trio.CancelScope() as self._operation:
+            try:
+                yield
+            finally:
+                self._busy, operation, self._operation = "", self._operation, None
+        if operation.cancelled_caught:
+            raise DeviceFault("stopped", f"{what} was stopped")

@@ -316,6 +316,32 @@ async def test_from_eye_to_eye_it_goes_behind_the_face(
     assert max(each.z_um for each in between) <= eyes[0].z_um - 7999.0
 
 
+async def test_a_stop_ends_the_whole_way_at_any_moment(
+    tmp_path: Path, calm: SimulatedHead, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Also between two of its moves, when nothing moves that could be stopped."""
+    async with rig(tmp_path, calm, lambda point: None) as bench:
+        await bench.capture.go_to_eye(Eye.LEFT)
+        began_s = trio.current_time()
+        target = await bench.capture.go_to_eye(Eye.RIGHT)
+        whole_s = trio.current_time() - began_s
+        for share in range(1, 60):
+            await bench.capture.go_to_eye(Eye.LEFT)
+            async with trio.open_nursery() as nursery:
+
+                async def go() -> None:
+                    with pytest.raises(DeviceError, match="stopped"):
+                        await bench.capture.go_to_eye(Eye.RIGHT)
+
+                nursery.start_soon(go)
+                await trio.sleep(0.9 * whole_s * share / 60)
+                await bench.capture.stop()
+                await trio.testing.wait_all_tasks_blocked()
+                assert not bench.stage.moving
+            assert bench.capture.busy == ""
+            assert await bench.capture.position() != target
+
+
 @pytest.mark.parametrize("away_um", [-350.0, 300.0])
 async def test_contrast_finds_the_same_focus_as_geometry(
     tmp_path: Path, calm: SimulatedHead, autojump_clock: trio.testing.MockClock, away_um: float
