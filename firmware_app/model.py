@@ -72,6 +72,14 @@ class Frame:
         return int(self.pixels.shape[1])
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Reject:
+    """A frame of a burst that was not good enough, and why."""
+
+    frame: Frame
+    reason: str
+
+
 # --------------------------------------------------------------------------------------------- patient and order
 
 

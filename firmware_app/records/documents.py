@@ -105,6 +105,24 @@ class CaptureSidecar:
 
 
 @dataclass(frozen=True, slots=True)
+class RejectedFrame:
+    reason: str
+    frame: FrameOrigin
+    image: StoredFile
+
+
+@dataclass(frozen=True, slots=True)
+class RejectsSidecar:
+    """`count` is how many frames were rejected for the capture; of many only the last are kept."""
+
+    exam_id: str
+    capture_id: str
+    count: int
+    kept: tuple[RejectedFrame, ...]
+    format: str = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectSidecar:
     """`nodes` are those for which it was queued; None where an early release did not write them down."""
 

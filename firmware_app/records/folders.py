@@ -25,6 +25,7 @@ from firmware_app.records.errors import CommitUncertain, DatabaseDamaged
 
 EXAMS_FOLDER = "exams"
 EXAM_FILE, END_FILE, REMOVED_FILE = "exam.json", "end.json", "removed.json"
+REJECTS_FOLDER = "rejects"
 PICTURES_FOLDER = "pictures"  # apart, so that no picture can take the name of a capture
 # One writer leaves at most one half-written file. Looking through 25,000 folders at each start would take seconds,
 # finding the latest takes 0.1 s.
@@ -58,7 +59,8 @@ class ExamFolders:
             latest = heapq.nlargest(_FOLDERS_TO_TIDY, entries, key=lambda entry: entry.stat().st_mtime_ns)
         for entry in latest:
             files.remove_temporary_files(Path(entry.path))
-            files.remove_temporary_files(Path(entry.path) / PICTURES_FOLDER)
+            for folder in (PICTURES_FOLDER, REJECTS_FOLDER):
+                files.remove_temporary_files(Path(entry.path) / folder)
         return [entry.name for entry in reversed(latest) if is_identifier(entry.name)]
 
     def stored_file(self, exam_id: str, name: str, data: bytes) -> StoredFile:

@@ -21,7 +21,7 @@ from firmware_app.model import CommitmentState, DeliveryState
 from firmware_app.records import documents, files
 from firmware_app.records.database import Call, Database
 from firmware_app.records.errors import ExamRemoved, StorageFault
-from firmware_app.records.folders import END_FILE, EXAM_FILE, PICTURES_FOLDER, REMOVED_FILE, ExamFolders
+from firmware_app.records.folders import END_FILE, EXAM_FILE, PICTURES_FOLDER, REJECTS_FOLDER, REMOVED_FILE, ExamFolders
 from firmware_app.records.schema import clock_text
 from firmware_app.records.steering import Tally
 
@@ -185,9 +185,10 @@ class RemovalTable:
         freed = 0
         if folder.is_dir():
             # Pictures first: they can be made again, and on a full disk they make the room that removed.json needs.
-            freed += _remove_all(folder / PICTURES_FOLDER)
-            with suppress(FileNotFoundError):
-                (folder / PICTURES_FOLDER).rmdir()
+            for inner in (folder / PICTURES_FOLDER, folder / REJECTS_FOLDER):
+                freed += _remove_all(inner)
+                with suppress(FileNotFoundError):
+                    inner.rmdir()
             self._write_sidecar(folder, exam_id)
             freed += _remove_all(folder, keep=_STAYS)
         with self._database.transaction() as connection:

@@ -34,6 +34,7 @@ from firmware_app.model import (
     Frame,
     Measurement,
     Position,
+    Reject,
 )
 from firmware_app.progress import DISK_S, idle, working
 from firmware_app.records import history
@@ -53,6 +54,7 @@ from firmware_app.records.opening import DATABASE_NAME as DATABASE_NAME
 from firmware_app.records.opening import Notice, mark_damaged, open_state
 from firmware_app.records.print_jobs import PrintQueue, PrintRecords
 from firmware_app.records.queue import DeliveryQueue, Outgoing
+from firmware_app.records.rejects import RejectFolder
 from firmware_app.records.removals import RemovalRecords, RemovalTable
 from firmware_app.records.soundness import Soundness
 from firmware_app.records.statistics import StatisticsRecords, StatisticsTable
@@ -108,6 +110,7 @@ class Records:
         self._folders = ExamFolders(state_dir, database)
         self._exams = ExamTable(self._folders, database)
         self._captures = CaptureTable(self._folders, database)
+        self._rejects = RejectFolder(self._folders)
         self._instances = InstanceTable(self._folders, database)
         self._queue = DeliveryQueue(state_dir, database)
         self.mpps = MppsRecords(self._call, MppsQueue(database), clock)
@@ -244,6 +247,10 @@ class Records:
             )
 
         return await self._call(save)
+
+    async def save_rejects(self, capture: Capture, rejects: Sequence[Reject]) -> Path:
+        """Keep frames that were not good enough beside their capture; where the list of them is."""
+        return await self._call(partial(self._rejects.save, capture, rejects))
 
     async def capture(self, capture_id: str) -> Capture:
         return await self._call(partial(self._captures.capture, capture_id))

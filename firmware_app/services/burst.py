@@ -9,17 +9,22 @@ from dataclasses import dataclass
 from firmware_app.endothelium.look import score_reflex
 from firmware_app.endothelium.reflex_geometry import ReflexGeometry
 from firmware_app.endothelium.usability import FrameScore
-from firmware_app.model import Frame
+from firmware_app.model import Frame, Reject
 from hw.errors import Refused
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kept:
-    """The frame of a burst that is kept, and why each of the others that are not usable is not."""
+    """The frame of a burst that is kept, and the others that are not usable, each with its reason."""
 
     frame: Frame
     score: FrameScore
-    rejected: tuple[str, ...] = ()
+    rejects: tuple[Reject, ...] = ()
+
+    @property
+    def rejected(self) -> tuple[str, ...]:
+        """The reasons."""
+        return tuple(each.reason for each in self.rejects)
 
     def lines(self, frames: int) -> list[str]:
         """What the operator is told of a burst of so many frames."""
@@ -44,7 +49,7 @@ def sharpest(frames: Sequence[Frame], geometry: ReflexGeometry | None = None) ->
     usable = [(score, frame) for score, frame in scored if score.is_usable]
     if not usable:
         score, frame = max(scored, key=lambda pair: (not pair[0].is_empty, pair[0].usability * pair[0].sharpness))
-        others = tuple(other.reason for other, rejected in scored if rejected is not frame)
+        others = tuple(Reject(other, why.reason) for why, other in scored if other is not frame)
         return Kept(frame, score, others)
     score, frame = max(usable, key=lambda pair: pair[0].sharpness)
-    return Kept(frame, score, tuple(other.reason for other, _ in scored if not other.is_usable))
+    return Kept(frame, score, tuple(Reject(other, why.reason) for why, other in scored if not why.is_usable))

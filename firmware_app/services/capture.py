@@ -6,7 +6,7 @@ announced only after `records` has it on disk and fsynced; it then goes to the a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,7 +15,8 @@ import trio
 
 from firmware_app.config import Config
 from firmware_app.gaze import Gaze, gaze_at
-from firmware_app.model import Capture, CornealThickness, Event, Exam, Eye, FixationPoint, Frame, Position
+from firmware_app.model import Capture, CornealThickness, Event, Exam, Eye, FixationPoint, Frame, Position, Reject
+from firmware_app.records.errors import StorageFault
 from firmware_app.records.store import Records
 from firmware_app.services import focus
 from firmware_app.services.alignment import Aligned, Aligner
@@ -173,7 +174,7 @@ class CaptureService:
             kept = await self._run_sync(sharpest, frames, self.photographer.geometry)
             for line in kept.lines(len(frames)):
                 progress(line)
-            return await self._keep(exam, eye, kept, position, progress, gaze=self._lights.gaze)
+            return await self._keep(exam, eye, kept, position, progress, kept.rejects, gaze=self._lights.gaze)
 
     async def auto(
         self, exam: Exam, eye: Eye, progress: Progress, point: FixationPoint = FixationPoint.CENTRE
@@ -182,7 +183,8 @@ class CaptureService:
         with self._occupy(f"photographing the {eye.name.lower()} eye"):
             taken = await self.photographer.photograph(eye, progress, point)
             thickness, gaze = self._told(taken.aligned).thickness, self._gaze(point)
-            return await self._keep(exam, eye, taken.kept, taken.position, progress, thickness, gaze), taken
+            captured = await self._keep(exam, eye, taken.kept, taken.position, progress, taken.rejects, thickness, gaze)
+            return captured, taken
 
     async def series(
         self, exam: Exam, eye: Eye, shots: int, progress: Progress, point: FixationPoint = FixationPoint.CENTRE
@@ -207,7 +209,9 @@ class CaptureService:
                     await Aligner(eyepiece, progress).focus()
                 taken = await self.photographer.shoot(eyepiece, aligned, progress, sideways=False)
                 thickness = aligned.thickness if not beside_um else None
-                captures.append(await self._keep(exam, eye, taken.kept, taken.position, progress, thickness, gaze))
+                captures.append(
+                    await self._keep(exam, eye, taken.kept, taken.position, progress, taken.rejects, thickness, gaze)
+                )
             return captures
 
     def _told(self, aligned: Aligned) -> Aligned:
@@ -223,6 +227,7 @@ class CaptureService:
         kept: Kept,
         position: Position,
         progress: Progress,
+        rejects: Sequence[Reject] = (),
         thickness: CornealThickness | None = None,
         gaze: Gaze | None = None,
     ) -> Captured:
@@ -247,7 +252,17 @@ class CaptureService:
         self._publish(Event("capture.captured", f"{name} captured", {"capture_id": capture.capture_id}))
         captured = Captured(capture, kept.frame)
         await self.hand_over(captured, progress)
+        if rejects:
+            await self._keep_rejects(capture, rejects)
         return captured
+
+    async def _keep_rejects(self, capture: Capture, rejects: Sequence[Reject]) -> None:
+        """Beside the capture, which is safe already: what the disk does not take of them is only told."""
+        try:
+            await self._records.save_rejects(capture, rejects)
+        except StorageFault as error:
+            text = f"{len(rejects)} rejected frames of {capture.capture_id} were not kept: {error}"
+            self._publish(Event("capture.rejects_lost", text, {"capture_id": capture.capture_id}, "warning"))
 
     async def hand_over(self, captured: Captured, progress: Progress) -> None:
         """To the analysis, which takes two ahead of what it measures."""

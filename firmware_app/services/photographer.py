@@ -5,7 +5,7 @@ Sequence only. It holds nothing: leaving it at any await stops the stage, by the
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
@@ -14,7 +14,8 @@ import trio
 
 from firmware_app.config import Config
 from firmware_app.endothelium.reflex_geometry import ReflexGeometry
-from firmware_app.model import Eye, FixationPoint, Position
+from firmware_app.model import Eye, FixationPoint, Position, Reject
+from firmware_app.records.rejects import REJECTS_MAX
 from firmware_app.services.alignment import Aligned, Aligner, NotFocused
 from firmware_app.services.burst import Kept, sharpest
 from firmware_app.services.contrast import scan_for_focus
@@ -35,13 +36,17 @@ ShowTarget = Callable[[FixationPoint], Awaitable[str]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Photograph:
-    """`kept` with where the stage was; `rejected` counts all frames that were not good, by reason."""
+    """`kept` with where the stage was; `rejects` are the frames of all bursts that were not good, oldest first.
+
+    `rejected` counts them by reason, with those that showed nothing at all, which are not among `rejects`.
+    """
 
     kept: Kept
     position: Position
     aligned: Aligned
     rejected: Counter[str]
     bursts: int
+    rejects: tuple[Reject, ...] = ()
 
 
 class Photographer:
@@ -141,6 +146,7 @@ class Photographer:
         After the last one the best frame is kept, which the caller has to call doubtful.
         """
         rejected: Counter[str] = Counter()
+        rejects: deque[Reject] = deque(maxlen=REJECTS_MAX)
         for number in range(1, BURSTS_MAX + 1):
             # Asked before the burst: a stage that is lost while the frames come must not cost the picture.
             position = await eyepiece.stage.position()
@@ -156,9 +162,11 @@ class Photographer:
                 await self._again(eyepiece, progress, position, sideways)
                 continue
             rejected.update(kept.rejected)
+            rejects.extend(kept.rejects)
             if kept.score.is_usable or number == BURSTS_MAX:
                 break
             rejected[kept.score.reason] += 1
+            rejects.append(Reject(kept.frame, kept.score.reason))
             progress(f"no frame of the burst is good: {kept.score.reason}; again")
             if number == CONTRAST_AFTER and "focus" in kept.score.reason:
                 await self._focus_by_contrast(eyepiece, progress)
@@ -166,7 +174,7 @@ class Photographer:
                 await self._again(eyepiece, progress, position, sideways)
         for line in kept.lines(len(frames)):
             progress(line)
-        return Photograph(kept, position, aligned, rejected, number)
+        return Photograph(kept, position, aligned, rejected, number, tuple(rejects))
 
     async def _again(self, eyepiece: Eyepiece, progress: Progress, focus: Position, sideways: bool) -> None:
         """Back onto the reflex, if it has left. What cannot be found again is the next burst's to tell."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 import trio
 import trio.testing
@@ -16,6 +18,10 @@ from direct_instrument import DirectInstrument, DirectStage, at_once, direct_ins
 from records_material import exam_of
 
 from firmware_app.model import Event, Exam, Eye, FixationPoint, Position, ThicknessWay
+from firmware_app.records import files
+from firmware_app.records.errors import StorageFault
+from firmware_app.records.frames import decode_png
+from firmware_app.records.rejects import REJECTS_MAX
 from firmware_app.records.store import Records, open_records
 from firmware_app.services import screens
 from firmware_app.services.capture import Captured, CaptureService
@@ -101,10 +107,6 @@ def test_every_failure_names_its_reason_and_ends_soon(name: str) -> None:
 
 
 def test_an_eye_that_is_nothing_but_haze_is_kept_and_called_doubtful() -> None:
-    class AlwaysRough(Lids):
-        def film(self, time_s: float) -> float:
-            return 1.0
-
     told: list[str] = []
     taken = taking(head_of(3, lids=AlwaysRough(0, 0.0), haze=1.0), told)
     assert not taken.kept.score.is_usable  # type: ignore[attr-defined]
@@ -255,6 +257,45 @@ async def test_a_peripheral_point_shows_its_target_and_finds_the_moved_reflex(
         assert bench.shown == [FixationPoint.CENTRE, FixationPoint.UP]
         assert up.point is FixationPoint.UP and up.thickness is None
         assert up.position.y_um - centre.position.y_um == pytest.approx(1185, abs=250)
+
+
+class AlwaysRough(Lids):
+    def film(self, time_s: float) -> float:
+        return 1.0
+
+
+async def test_rejected_frames_are_kept_beside_the_capture_with_their_reasons(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with rig(tmp_path, head_of(3, lids=AlwaysRough(0, 0.0), haze=1.0), lambda point: None) as bench:
+        captured, photograph = await bench.capture.auto(bench.exam, Eye.RIGHT, lambda text: None)
+        folder = tmp_path / "exams" / bench.exam.exam_id / "rejects"
+        listed = json.loads((folder / f"{captured.capture.capture_id}.json").read_text())
+        assert len(listed["kept"]) == listed["count"] == REJECTS_MAX < sum(photograph.rejected.values())
+        for each, reject in zip(listed["kept"], photograph.rejects, strict=True):
+            assert each["reason"] == reject.reason in photograph.rejected
+            assert each["frame"]["sequence"] == reject.frame.sequence != captured.frame.sequence
+            png = (tmp_path / each["image"]["file"]).read_bytes()
+            assert np.array_equal(decode_png(png), reject.frame.pixels)
+        assert len(await bench.records.captures(bench.exam.exam_id)) == 1
+
+
+async def test_a_disk_that_takes_no_rejects_costs_no_capture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    write_files = files.write_files
+
+    def refuse(folder: Path, contents: Mapping[str, bytes], left: set[Path] | None = None) -> None:
+        if folder.name == "rejects":
+            raise StorageFault(folder, "No space left on device")
+        write_files(folder, contents, left)
+
+    async with rig(tmp_path, head_of(3, lids=AlwaysRough(0, 0.0), haze=1.0), lambda point: None) as bench:
+        monkeypatch.setattr(files, "write_files", refuse)
+        captured, _ = await bench.capture.auto(bench.exam, Eye.RIGHT, lambda text: None)
+        assert await bench.records.captures(bench.exam.exam_id) == [captured.capture]
+        (told,) = [event for event in bench.events if event.kind == "capture.rejects_lost"]
+        assert captured.capture.capture_id in told.text and "No space left on device" in told.text
 
 
 async def test_a_series_overlaps_and_each_is_in_focus(

@@ -13,7 +13,7 @@ import pytest
 import trio
 from records_material import CAPTURED, NODE, StandingClock, exam_of, frame_of, instance, uid_of
 
-from firmware_app.model import Code, Measurement, Quality, Refusal
+from firmware_app.model import Code, Measurement, Quality, Refusal, Reject
 from firmware_app.records.documents import ExamSidecar, RemovalSidecar
 from firmware_app.records.errors import ExamRemoved, StorageFault
 from firmware_app.records.removals import SafeWhen
@@ -167,6 +167,21 @@ async def test_what_goes_and_what_stays_of_an_exam(tmp_path: Path) -> None:
         with pytest.raises(ExamRemoved, match="the archive has it"):
             await records.load_frame(capture.capture_id)
         assert await records.removals.remove("exam-1", "again", STRICT) is None
+
+
+async def test_rejected_frames_go_with_their_exam(tmp_path: Path) -> None:
+    rejects = tmp_path / "exams" / "exam-1" / "rejects"
+    async with open_records(tmp_path, clock=StandingClock()) as records:
+        await exam(records, 1, steps=" ".join(SENT))
+        (capture,) = await records.captures("exam-1")
+        listed = await records.save_rejects(capture, [Reject(frame_of(9), "smeared: the eye moved")])
+        assert sorted(each.name for each in rejects.iterdir()) == [f"{capture.capture_id}-1.png", listed.name]
+        (rejects / "half.png.tmp").write_bytes(b"half")
+    async with open_records(tmp_path, clock=StandingClock()) as records:
+        assert len(list(rejects.iterdir())) == 2, "what a crash left half written is removed"
+        assert records.notices == ()
+        assert await records.removals.remove("exam-1", "older than 30 days", STRICT)
+        assert names(tmp_path, 1) == STAYS
 
 
 class Killed(BaseException):
