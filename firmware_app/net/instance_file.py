@@ -158,6 +158,7 @@ def transcode_uncompressed(instance: InstanceFile, transfer_syntax_uid: str) -> 
     try:
         write_dataset(buffer, pydicom.dcmread(instance.path))
     except (OSError, ValueError, TypeError, AttributeError, KeyError, NotImplementedError) as error:
+        # NotImplementedError: pydicom's word for an element whose VR is none of PS3.5 6.2.
         raise InstanceUnreadable(f"{instance.path}: cannot be re-encoded ({type(error).__name__})") from error
     return bytes(buffer.getvalue())
 

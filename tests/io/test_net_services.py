@@ -17,13 +17,13 @@ from trio.testing import MockClock
 from firmware_app.dicom import pdu
 from firmware_app.dicom.command import NO_DATA_SET, Command, CommandField
 from firmware_app.dicom.message import Message
-from firmware_app.dicom.uids import IMPLICIT_VR_LITTLE_ENDIAN, SECONDARY_CAPTURE_STORAGE
+from firmware_app.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, SECONDARY_CAPTURE_STORAGE
 from firmware_app.net import find
 from firmware_app.net.association import associate
 from firmware_app.net.data_source import BLOCK_LENGTH
 from firmware_app.net.errors import ConnectFailed, DimseFailure, RemoteProtocolError, TimedOut, is_worth_retrying
 from firmware_app.net.find import IGNORED_KEYS
-from firmware_app.net.instance_file import InstanceFile, InstanceUnreadable, read_instance_file
+from firmware_app.net.instance_file import InstanceFile, InstanceUnreadable, read_instance_file, transcode_uncompressed
 from firmware_app.net.node import LocalApplicationEntity, Node, Timeouts
 from firmware_app.net.query import build_identifier
 from firmware_app.net.storage import StoreResult, store
@@ -196,6 +196,16 @@ def test_a_truncated_or_missing_file_is_refused(tmp_path: Path) -> None:
         read_instance_file(file.path)
     with pytest.raises(InstanceUnreadable, match="No such file"):
         read_instance_file(tmp_path / "none.dcm")
+
+
+def test_a_value_representation_that_nobody_knows_cannot_be_re_encoded(tmp_path: Path) -> None:
+    meta = element(0x00020010, EXPLICIT_VR_LITTLE_ENDIAN.encode() + b"\0")
+    front = bytes(128) + b"DICM" + element(0x00020000, struct.pack("<I", len(meta)), b"UL") + meta
+    path = tmp_path / "odd.dcm"
+    path.write_bytes(front + element(0x00100010, b"ab", b"QQ"))
+    file = InstanceFile(path, SECONDARY_CAPTURE_STORAGE, "1.2.3", EXPLICIT_VR_LITTLE_ENDIAN, len(front), 10)
+    with pytest.raises(InstanceUnreadable, match=r"odd\.dcm: cannot be re-encoded \(NotImplementedError\)"):
+        transcode_uncompressed(file, IMPLICIT_VR_LITTLE_ENDIAN)
 
 
 # ------------------------------------------------------------------ worklist
