@@ -68,8 +68,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def leave_to_real_hardware(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With --port only what needs a real stage, with --camera-port a real camera; without them all but that."""
     named = {marker for marker, option in REAL_HARDWARE.items() if config.getoption(option) is not None}
-    left_out = [item for item in items if {each.name for each in item.iter_markers()} & set(REAL_HARDWARE) != named]
-    items[:] = [item for item in items if item not in left_out]
+
+    def is_wanted(item: pytest.Item) -> bool:
+        needed = {each.name for each in item.iter_markers()} & set(REAL_HARDWARE)
+        return needed <= named and bool(needed) == bool(named)
+
+    left_out = [item for item in items if not is_wanted(item)]
+    items[:] = [item for item in items if is_wanted(item)]
     config.hook.pytest_deselected(items=left_out)
 
 
