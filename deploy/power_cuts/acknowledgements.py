@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from deploy.power_cuts.write_log import WriteLog
+from deploy.power_cuts.write_log import BadLog, WriteLog
 
 MARKER_BYTES = 4096  # a marker fills whole blocks of this size: O_DIRECT asks for it
 MARKERS_MAX_BYTES = 1 << 20
@@ -88,13 +88,16 @@ def told_of(block: memoryview | bytes) -> tuple[int, Told]:
 
 
 def told_in(log: WriteLog, markers_at: int) -> Iterator[tuple[int, Told]]:
-    """Position in the log and content of every marker. `ValueError` if one is missing or is no marker."""
+    """Position in the log and content of every marker. `BadLog` if one is missing or is no marker."""
     expected = 0
     for place, entry in enumerate(log.entries):
         if entry.first_byte < markers_at or not entry.writes:
             continue
-        number, told = told_of(entry.data)
+        try:
+            number, told = told_of(entry.data)
+        except ValueError as error:
+            raise BadLog(f"entry {place} of the log: {error}") from error
         if number != expected:
-            raise ValueError(f"marker {number} in the place of marker {expected}")
+            raise BadLog(f"entry {place} of the log: marker {number} in the place of marker {expected}")
         expected += 1
         yield place, told

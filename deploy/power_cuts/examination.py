@@ -41,7 +41,7 @@ class Examined:
 
 
 class Examination:
-    """A recording and the cuts of it, the same ones for the same seed."""
+    """A recording, and the cuts of it that are looked at."""
 
     def __init__(self, log: WriteLog, before: bytearray, cuts: Sequence[Cut]) -> None:
         self._log = log

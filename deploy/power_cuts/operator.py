@@ -51,6 +51,7 @@ class Notes:
     """The markers on the disk: O_DIRECT, so that each is a write of its own at once, and never a flush."""
 
     def __init__(self, disk: str, at_byte: int) -> None:
+        self._disk = disk
         self._descriptor = os.open(disk, os.O_WRONLY | os.O_DIRECT)
         self._at_byte = at_byte
         self._buffer = mmap.mmap(-1, MARKERS_MAX_BYTES)  # O_DIRECT asks for whole pages
@@ -71,7 +72,7 @@ class Notes:
         with memoryview(self._buffer) as view, view[: len(data)] as block:
             written = os.pwrite(self._descriptor, block, self._at_byte)
         if written != len(data):
-            raise OSError(f"only {written} bytes of a marker were written")
+            raise OSError(f"{self._disk}: only {written} of the {len(data)} bytes of marker {self.count} were written")
         self.count += 1
 
 
