@@ -74,16 +74,7 @@ def main() -> int:
     arguments = parser.parse_args()
     everything = diagonal() if arguments.diagonal else [(kind, exam) for kind in KINDS for exam in matrix(kind)]
     wanted = [
-        (
-            kind,
-            {
-                step: each
-                for step, each in exam.items()
-                if any(word in f"{each.name} {step}" for word in arguments.only)
-            },
-        )
-        for kind, exam in everything
-        if kind in arguments.kind
+        (kind, cells) for kind, exam in everything if kind in arguments.kind and (cells := chosen(exam, arguments.only))
     ]
     began = time.perf_counter()
     outcomes: list[Outcome] = []
@@ -91,7 +82,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, hospital(Path(folder)) as peer:
         for kind in arguments.kind:
             first = len(outcomes)
-            trio.run(run, kind, [exam for of, exam in wanted if of == kind and exam], outcomes, peer)
+            trio.run(run, kind, [cells for of, cells in wanted if of == kind], outcomes, peer)
             tables.append(table(kind, outcomes[first:]))
     print("\n\n".join(tables))
     stops = [] if arguments.no_stops else [stop for kind in SIMULATED for stop in stops_of(kind)]

@@ -184,11 +184,6 @@ class Filling:
             )
             self._transaction(number, records, at)
         self._connection.execute(
-            f"UPDATE mpps_messages SET state = 'done', status = 0, next_attempt_at = '' WHERE exam_id = :exam "
-            f"AND {number} < {self._count - 100}",
-            values,
-        )
-        self._connection.execute(
             "INSERT INTO print_jobs (exam_id, node, automatic, film, images, state, created_at, changed_at) "
             "VALUES (:exam, 'print', 1, '{}', '[\"capture/x\"]', 'printed', :now, :now)",
             values,
