@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import random
-import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -27,6 +26,7 @@ import trio.testing
 from pydicom.dataset import FileMetaDataset
 from trio.testing import MockClock
 
+from firmware_app.demo.exam import free_port
 from firmware_app.demo.holdings import data_set_of
 from firmware_app.demo.processes import Child, running
 from firmware_app.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, SECONDARY_CAPTURE_STORAGE
@@ -49,11 +49,6 @@ POLICY = BackoffPolicy()
 DAY_S = 86_400.0
 READY_S = 60.0
 Role = tuple[str, int, str]  # address, port and AE title
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def instances_of(exam: int) -> range:

@@ -19,7 +19,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -29,19 +31,17 @@ import outage  # noqa: E402
 import trio  # noqa: E402
 from dicom_clients import seconds  # noqa: E402
 from dicom_servers import storescp  # noqa: E402
-from outage import READY_S, STORAGE, Material, free_port, hospital  # noqa: E402
+from outage import READY_S, STORAGE, Material, hospital  # noqa: E402
 from peers_material import program  # noqa: E402
 
+from firmware_app.demo.exam import free_port  # noqa: E402
 from firmware_app.model import DeliveryState  # noqa: E402
 from firmware_app.net.node import Node, Timeouts  # noqa: E402
 from firmware_app.net.pace import Pace  # noqa: E402
 from firmware_app.records.store import open_records  # noqa: E402
 
 BOUND_BYTES_PER_S = 2_000_000
-DCMTK = {
-    "storescu": lambda title, port, files: [program("storescu"), "-aec", title, "127.0.0.1", str(port), *files],
-    "dcmsend": lambda title, port, files: [program("dcmsend"), "-aec", title, "127.0.0.1", str(port), *files],
-}
+DCMTK = ("storescu", "dcmsend")
 
 
 def deliver_to(state: Path, node: Node, began: datetime, *, count: int = 0) -> float:
@@ -73,6 +73,10 @@ def deliver_to(state: Path, node: Node, began: datetime, *, count: int = 0) -> f
     return taken_s
 
 
+def dcmtk_s(name: str, title: str, port: int, files: list[str]) -> float:
+    return seconds([program(name), "-aec", title, "127.0.0.1", str(port), *files])
+
+
 def shown(what: str, count: int, octets: int, taken_s: float) -> None:
     print(
         f"{what:58} {taken_s:8.2f} s {count / taken_s:8.0f} instances/s {octets / taken_s / 1e6:8.1f} MB/s", flush=True
@@ -94,7 +98,7 @@ def with_hospital(root: Path, state: Path, material: Material, began: datetime) 
     for name in DCMTK:
         with hospital(root / name, free_port()) as child:
             archive = child.first_line(READY_S)["archive"]
-            taken_s = seconds(DCMTK[name](archive["ae_title"], archive["port"], files_of(state, material)))
+            taken_s = dcmtk_s(name, archive["ae_title"], archive["port"], files_of(state, material))
         shown(f"hospital: {name}", count, octets, taken_s)
         print(f"{'':58} delivery alone is {taken_s / alone_s:.2f} times as fast as {name}")
     return outage.complaints(material, done)
@@ -111,7 +115,7 @@ def with_storescp(root: Path, state: Path, material: Material, began: datetime, 
         ways: dict[str, Callable[[], float]] = {
             "specular": lambda: deliver_to(copied(state, root / "storescp-state"), node, began),
             "specular store": lambda: seconds(by_hand),
-            **{name: lambda name=name: seconds(DCMTK[name]("PEER", port, files)) for name in DCMTK},  # type: ignore[misc]
+            **{name: partial(dcmtk_s, name, "PEER", port, files) for name in DCMTK},
         }
         for _ in range(runs):
             for name, way in ways.items():
@@ -132,7 +136,7 @@ def bounded(root: Path, state: Path, node: Node, began: datetime, material: Mate
     """The bound on bytes per second, with the same queue: what it says and what is measured."""
     count = min(40, len(material.sent))
     octets = material.octets * count // len(material.sent)
-    slow = Node(node.name, node.host, node.port, node.ae_title, node.timeouts, pace=Pace(BOUND_BYTES_PER_S))
+    slow = replace(node, pace=Pace(BOUND_BYTES_PER_S))
     taken_s = deliver_to(copied(state, root / "bounded-state"), slow, began, count=count)
     shown(f"storescp: specular, bounded to {BOUND_BYTES_PER_S / 1e6:g} MB/s", count, octets, taken_s)
 
