@@ -20,12 +20,10 @@ def table(examined: Sequence[Examined]) -> str:
 
 def _row(name: str, examined: Iterable[Examined]) -> tuple[str, ...]:
     found = list(examined)
-    worst = max(found, key=lambda each: len(each.survivors.lost), default=None)
-    most, promised = (len(worst.survivors.lost), worst.told) if worst else (0, 0)
+    most, promised = max(((len(each.survivors.lost), each.told) for each in found), default=(0, 0))
     corrupt = sum(1 for each in found if each.corrupt)
     damaged = sum(1 for each in found if each.survivors.damaged)
     lost = sum(1 for each in found if each.survivors.lost)
-    promised = promised if most else max((each.told for each in found), default=0)
     return (name, *map(str, (len(found), corrupt, damaged, lost, most, promised)))
 
 
