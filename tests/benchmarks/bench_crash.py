@@ -16,10 +16,9 @@ import shutil
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +26,8 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "crash"), str(HERE.parent.parent)]
 
 from crash_round import Build, Round, crash_round  # noqa: E402
-from place import helper  # noqa: E402
+from long_runs import end_of, words  # noqa: E402
+from place import stages  # noqa: E402
 from under_test import Forks  # noqa: E402
 
 PER_ROUND = 40
@@ -45,24 +45,17 @@ def main() -> int:
     began_s = time.monotonic()
     total = Round()
     with ExitStack() as stack:
-        stages = stack.enter_context(helper("stages.py", options.lanes, folder / "s", log=folder / "stages.log"))
-        ports = iter(stages.line())
-        lanes = [
-            partial(run_lane, folder, number, next(ports), options, rounds)
-            for number, rounds in enumerate(shares(options.kills, options.lanes))
-        ]
+        ports = stack.enter_context(stages(options.lanes, folder / "s"))
+        forks = None if options.no_forks else stack.enter_context(closing(Forks(folder / "forks.log")))
         pool = stack.enter_context(ThreadPoolExecutor(options.lanes))
-        for result in pool.map(lambda lane: lane(), lanes):
+        lane = partial(run_lane, folder, Build(forks, options.broken), options.seed)
+        for result in pool.map(lane, range(options.lanes), ports, shares(options.kills, options.lanes)):
             total.add(result)
     wall_s = time.monotonic() - began_s
     print_table(total, wall_s)
     for what in total.found:
         print(f"FOUND: {what[:2000]}")
-    if total.found:
-        print(f"the folders are kept in {folder}")
-    else:
-        shutil.rmtree(folder)
-    return 1 if total.found else 0
+    return end_of(folder, total.found)
 
 
 def shares(kills: int, lanes: int) -> list[list[int]]:
@@ -73,18 +66,15 @@ def shares(kills: int, lanes: int) -> list[list[int]]:
     return rounds
 
 
-def run_lane(folder: Path, lane: int, stage_port: str, options: argparse.Namespace, rounds: list[int]) -> Round:
+def run_lane(folder: Path, build: Build, seed: int, lane: int, stage_port: str, rounds: list[int]) -> Round:
     total = Round()
-    forks = None if options.no_forks else Forks(folder / f"forks-{lane}.log")
     for number, kills in enumerate(rounds):
         name = f"l{lane}r{number}"
-        result = crash_round(folder / name, name, options.seed, kills, stage_port, Build(forks, options.broken))
+        result = crash_round(folder / name, name, seed, kills, stage_port, build)
         print(f"{name}: {kills} kills in {result.wall_s:.0f} s, {len(result.found)} found", flush=True)
         total.add(result)
         if not result.found:
             shutil.rmtree(folder / name)
-    if forks is not None:
-        forks.close()
     return total
 
 
@@ -106,10 +96,6 @@ def rows(total: Round, wall_s: float) -> Iterator[tuple[str, object]]:
     yield "kills on a call", words(total.calls)
     yield "connections that met", words(total.misfortunes)
     yield "lost, doubled, changed or out of order", len(total.found)
-
-
-def words(counted: Counter[str]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counted.most_common())
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,12 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "crash"), str(HERE.parent.parent)]
 
 from crash_round import EYES  # noqa: E402
-from operator_script import run_patiently  # noqa: E402
-from place import ENVIRONMENT, Place, helper, make_place, node, unused_port  # noqa: E402
+from operator_script import run_patiently as run  # noqa: E402
+from place import ENVIRONMENT, Place, make_place, node, stages  # noqa: E402
 from stages import STAGE_CONFIG  # noqa: E402
 
 from firmware_app.demo.console_link import ConsoleLink, answers, connected  # noqa: E402
+from firmware_app.demo.exam import free_port  # noqa: E402
 from firmware_app.demo.processes import running  # noqa: E402
 from firmware_app.services.allocator import SETTLE_S  # noqa: E402
 
@@ -117,15 +119,14 @@ def main() -> int:
     return 1 if soak.growth_kib >= GROWTH_KIB or soak.left_over() else 0
 
 
-def run_soak(folder: Path, exams: int, look_every: int, tell: Any, rest_s: float = REST_S) -> Soak:
+def run_soak(folder: Path, exams: int, look_every: int, tell: Callable[[Look], None], rest_s: float = REST_S) -> Soak:
     """`folder` is short: it also holds the console's socket. Before each look nothing happens for `rest_s`."""
     with (
-        helper("stages.py", 1, folder / "s", log=folder / "stages.log") as stages,
+        stages(1, folder / "s") as (stage_port,),
         running(
-            "hospital", ["hospital", "--out", str(folder / "a"), "--station-port", str(port := unused_port())], folder
+            "hospital", ["hospital", "--out", str(folder / "a"), "--station-port", str(port := free_port())], folder
         ) as hospital,
     ):
-        (stage_port,) = stages.line()
         place = soak_place(folder / "i", stage_port, port, hospital.first_line(PATIENCE_S))
         command = [sys.executable, str(HERE / "soaked_service.py"), "run", "--config", str(place.configuration)]
         with (
@@ -153,7 +154,12 @@ def soak_place(folder: Path, stage_port: str, station_port: int, hospital: dict[
 
 
 def soaked(
-    service: subprocess.Popen[bytes], place: Place, exams: int, look_every: int, tell: Any, rest_s: float
+    service: subprocess.Popen[bytes],
+    place: Place,
+    exams: int,
+    look_every: int,
+    tell: Callable[[Look], None],
+    rest_s: float,
 ) -> Soak:
     wait_until("the console", service, lambda: answers(place.console))
     looks: list[Look] = []
@@ -174,10 +180,6 @@ def soaked(
                 looks.append(look_at(service, number))
                 tell(looks[-1])
         return Soak(looks, exams, time.monotonic() - began_s - rested_s)
-
-
-def run(link: ConsoleLink, line: str) -> dict[str, Any]:
-    return run_patiently(link, line)
 
 
 def one_exam(link: ConsoleLink, number: int) -> None:
@@ -205,7 +207,7 @@ def is_at_rest(link: ConsoleLink) -> bool:
     )
 
 
-def wait_until(what: str, service: subprocess.Popen[bytes], holds: Any) -> None:
+def wait_until(what: str, service: subprocess.Popen[bytes], holds: Callable[[], bool]) -> None:
     give_up_s = time.monotonic() + PATIENCE_S
     while not holds():
         if service.poll() is not None or time.monotonic() > give_up_s:

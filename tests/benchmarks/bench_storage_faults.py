@@ -20,7 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,8 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "crash"), str(HERE.parent.parent)]
 
 from crash_round import Build  # noqa: E402
-from place import helper  # noqa: E402
+from long_runs import end_of, words  # noqa: E402
+from place import stages  # noqa: E402
 from storage_cells import FAULTS, Cell, Outcome, fault_batch  # noqa: E402
 from under_test import Forks  # noqa: E402
 
@@ -70,20 +71,15 @@ def main() -> int:
     began_s = time.monotonic()
     tally = Tally()
     with ExitStack() as stack:
-        stages = stack.enter_context(helper("stages.py", options.lanes, folder / "s", log=folder / "stages.log"))
-        ports = stages.line()
-        forks = Forks(folder / "forks.log")
-        stack.callback(forks.close)
-        build = Build(forks)
+        ports = stack.enter_context(stages(options.lanes, folder / "s"))
+        build = Build(stack.enter_context(closing(Forks(folder / "forks.log"))))
         started, calls = start_cells(folder, ports[0], build, tally, options.every)
         cells = list(cells_of(calls, options.every))
-        batches = [cells[number :: -(-len(cells) // PER_BATCH)] for number in range(-(-len(cells) // PER_BATCH))]
-        lanes = [
-            partial(run_lane, folder, lane, ports[lane], build, batches[lane :: options.lanes], tally)
-            for lane in range(options.lanes)
-        ]
+        count = -(-len(cells) // PER_BATCH)
+        batches = [cells[number::count] for number in range(count)]
+        shares = [batches[lane :: options.lanes] for lane in range(options.lanes)]
         pool = stack.enter_context(ThreadPoolExecutor(options.lanes))
-        list(pool.map(lambda lane: lane(), lanes))
+        list(pool.map(partial(run_lane, folder, build, tally), range(options.lanes), ports, shares))
     return report(tally, {"start": started, "exam": calls}, folder, time.monotonic() - began_s)
 
 
@@ -113,7 +109,7 @@ def start_cells(
 
 
 def run_lane(
-    folder: Path, lane: int, stage_port: str, build: Build, batches: Iterable[list[Cell]], tally: Tally
+    folder: Path, build: Build, tally: Tally, lane: int, stage_port: str, batches: Iterable[list[Cell]]
 ) -> None:
     for number, cells in enumerate(batches):
         name = f"l{lane}b{number}"
@@ -134,15 +130,7 @@ def report(tally: Tally, calls: Mapping[str, Counter[str]], folder: Path, wall_s
     print(f"where the first fault fell: {words(tally.hit)}")
     print(f"nothing was told, and nothing was lost: {words(tally.unnoticed) or 'none'}")
     print(f"lost, not told in words, or not going on: {len(tally.found)}")
-    if tally.found:
-        print(f"the folders are kept in {folder}")
-    else:
-        shutil.rmtree(folder)
-    return 1 if tally.found else 0
-
-
-def words(counted: Counter[str]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counted.most_common())
+    return end_of(folder, tally.found)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from crash_round import Build
-from place import helper
+from place import stages
 from under_test import Forks
 
 
@@ -23,16 +24,14 @@ def short_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def stage_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("stage")
-    with helper("stages.py", 1, folder, log=folder / "log") as stages:
-        yield str(stages.line()[0])
+    with stages(1, tmp_path_factory.mktemp("stage")) as (port,):
+        yield port
 
 
 @pytest.fixture(scope="session")
 def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    forks = Forks(tmp_path_factory.mktemp("forks") / "log")
-    yield forks
-    forks.close()
+    with closing(Forks(tmp_path_factory.mktemp("forks") / "log")) as forks:
+        yield forks
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ hospital is healthy and the service delivers what is left; then the verdict.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 import time
@@ -18,15 +17,16 @@ from pathlib import Path
 
 import trio
 from operator_script import Operator, Told, frame_sha256
-from place import Helper, Place, Table, helper, make_place, node, unused_port
-from pydicom import dcmread
-from pydicom.filebase import DicomBytesIO
+from place import Helper, Place, Table, helper, make_place, node
 from stages import STAGE_CONFIG
 from system_calls import GO_ON, Call, Judge, Kill, Verdict
 from under_test import Forks, Life, drawn_seed
 from verdict import Arrived, Entry, Kept, KeptCapture, KeptExam, out_of_order, violations
 
+from firmware_app.demo.exam import free_port
+from firmware_app.demo.holdings import data_set_of
 from firmware_app.model import CommitmentState, DeliveryState
+from firmware_app.records.files import TEMPORARY_SUFFIX, digest
 from firmware_app.records.store import open_records
 
 BY_CALL = 0.4  # share of the kills that fall on a write-class call instead of on a moment
@@ -121,7 +121,7 @@ def crash_round(
     began_s = time.monotonic()
     chance = drawn_seed(name, seed)
     result = Round(kills=kills + len(killed_on))
-    port = unused_port()
+    port = free_port()
     folder.mkdir(parents=True)
     hospital_folder = folder / "hospital"
     hospital_folder.mkdir()
@@ -246,25 +246,17 @@ async def read_kept(state: Path) -> Kept:
                     pixels = f"unreadable: {error}"
                 captures.append(KeptCapture(capture.capture_id, str(capture.eye), pixels))
             objects = {
-                each.sop_instance_uid: data_set_sha256((state / each.file).read_bytes())
+                each.sop_instance_uid: digest(data_set_of((state / each.file).read_bytes()))
                 for each in await records.objects(exam.exam_id)
             }
             finished = await records.exam_is_finished(exam.exam_id)
             patient_id = exam.patient.patient_id
             exams[exam.exam_id] = KeptExam(patient_id, finished, captures, objects, exam.mpps_sop_instance_uid)
         deliveries = await records.deliveries(limit=1_000_000)
-    half_written = await trio.to_thread.run_sync(lambda: [str(path) for path in state.rglob("*.tmp")])
+    half_written = await trio.to_thread.run_sync(lambda: [str(path) for path in state.rglob(f"*{TEMPORARY_SUFFIX}")])
     not_delivered = [
         f"{each.sop_instance_uid}: {each.state}, {each.commitment}"
         for each in deliveries
         if (each.state, each.commitment) != (DeliveryState.STORED, CommitmentState.COMMITTED)
     ]
     return Kept(exams, half_written, not_delivered)
-
-
-def data_set_sha256(part10: bytes) -> str:
-    """Of the data set behind the file meta information, whose length its first element says (PS3.10 7.1)."""
-    stream = DicomBytesIO(part10)
-    meta = dcmread(stream, stop_before_pixels=True).file_meta
-    begin = 128 + 4 + 12 + int(meta.FileMetaInformationGroupLength)
-    return hashlib.sha256(part10[begin:]).hexdigest()

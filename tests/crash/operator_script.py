@@ -65,9 +65,8 @@ class Operator:
         self._name = name
         self._number = 0
         self._life: Life | None = None
-        self._link: ConsoleLink | None = None
+        self.link: ConsoleLink | None = None
         self.phase = ""  # what the instrument was doing: where a kill fell
-        self.finished_one = 0.0  # seconds of life when the first exam of this life was finished
 
     # ------------------------------------------------------------------------------------------- one life
 
@@ -85,8 +84,8 @@ class Operator:
             return
 
     def begin(self, life: Life) -> None:
-        self._life, self.phase, self.finished_one = life, "starting", 0.0
-        self._link = life.link()
+        self._life, self.phase = life, "starting"
+        self.link = life.link()
         self.phase = "opening devices"
         give_up_s = time.monotonic() + PATIENCE_S
         while any(each["state"] != "ready" for each in self.run("status")["devices"]):
@@ -97,9 +96,9 @@ class Operator:
 
     def run(self, line: str) -> dict[str, Any]:
         """One command. `Gone` when the service died over it; its refusal is an AssertionError."""
-        assert self._link is not None and self._life is not None
+        assert self.link is not None and self._life is not None
         try:
-            return run_patiently(self._link, line)
+            return run_patiently(self.link, line)
         except CommandRefused as error:
             with contextlib.suppress(Exception):
                 self._life.process.wait(1.0)
@@ -160,11 +159,11 @@ class Operator:
 
     def _capture(self, exam_id: str, eye: str) -> None:
         self.phase = "capturing"
-        self._note(exam_id, eye, str(self.run(f"capture {eye}")["capture_id"]))
+        self.note(exam_id, eye, str(self.run(f"capture {eye}")["capture_id"]))
 
     def _results(self, exam_id: str, eye: str) -> None:
         self.phase = "analysing"
-        self._note(exam_id, eye, str(self.run(f"results {eye}")["capture_id"]))
+        self.note(exam_id, eye, str(self.run(f"results {eye}")["capture_id"]))
 
     def _end(self, exam_id: str, command: str, end: End) -> None:
         self.phase = "finishing" if end == "finished" else "abandoning"
@@ -173,10 +172,8 @@ class Operator:
         reply = self.run(command)
         exam.end = end
         exam.instances = {each["sop_instance_uid"] for each in reply.get("instances", [])}
-        assert self._life is not None
-        self.finished_one = self.finished_one or self._life.lived_s
 
-    def _note(self, exam_id: str, eye: str, capture_id: str) -> None:
+    def note(self, exam_id: str, eye: str, capture_id: str) -> None:
         """A capture was reported: from now on it must not be lost."""
         known = self._told.exams[exam_id].captures
         try:
@@ -197,7 +194,7 @@ class Operator:
     def drain(self) -> None:
         """With a healthy hospital: ask again for what was refused, until everything is delivered and committed."""
         fewest, give_up_s, ask_again_s = 1_000_000, 0.0, 0.0
-        while waiting := list(self._not_delivered()):
+        while waiting := list(self.not_delivered()):
             now_s = time.monotonic()
             if len(waiting) < fewest:  # a bound on standing still: how long it takes depends on what there is
                 fewest, give_up_s = len(waiting), now_s + PATIENCE_S
@@ -208,7 +205,7 @@ class Operator:
                 ask_again_s = time.monotonic() + ASK_AGAIN_S
             self._pause(LOOK_S)
 
-    def _not_delivered(self, limit: int = 10_000) -> Iterator[str]:
+    def not_delivered(self, limit: int = 10_000) -> Iterator[str]:
         for each in self.run(f"queue --limit {limit}")["deliveries"]:
             if each["state"] != "stored" or each["commitment"] != "committed":
                 yield f"{each['sop_instance_uid']} is {each['state']}, commitment {each['commitment']!r}: {each}"

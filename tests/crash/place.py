@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -26,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 ENVIRONMENT = {
     **os.environ,
-    "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)]),
+    "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE), str(HERE.parent)]),
     "PYTHONUNBUFFERED": "1",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -81,9 +80,12 @@ def helper(program: str, *arguments: object, log: Path) -> Iterator[Helper]:
             process.wait()
 
 
-def unused_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+@contextlib.contextmanager
+def stages(count: int, folder: Path) -> Iterator[list[str]]:
+    """The ports of so many simulated stages (`stages.py`)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with helper("stages.py", count, folder, log=folder / "log") as served:
+        yield served.line()
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ import json
 import os
 import signal
 import socket
-import sys
-import traceback
 from importlib import import_module
+from typing import NoReturn
 
 from broken_build import BROKEN
+from forked import run_to_the_end
 from place import end_with_parent
 from system_calls import install_filter
 
@@ -44,27 +44,23 @@ def serve(control: socket.socket) -> None:
         control.sendall(f"{pid}\n".encode())
 
 
-def become_service(arguments: list[str], broken: str, descriptors: list[int]) -> None:
+def become_service(arguments: list[str], broken: str, descriptors: list[int]) -> NoReturn:
     end_with_parent()
     output, status, *listener_socket = descriptors
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for standard in (1, 2):
         os.dup2(output, standard)
-    code = 1
-    try:
+
+    def service() -> int:
         if broken:
             BROKEN[broken]()
         if listener_socket:
             with socket.socket(fileno=listener_socket[0]) as to_supervisor:
                 socket.send_fds(to_supervisor, [b"listener"], [install_filter()])
-        code = main(arguments)
-    except BaseException:  # noqa: BLE001 - the interpreter would print it and go, too
-        traceback.print_exc()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.write(status, bytes([code]))
-    os._exit(0)
+        return main(arguments)
+
+    run_to_the_end(service, status)
 
 
 if __name__ == "__main__":

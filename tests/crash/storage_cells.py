@@ -24,11 +24,12 @@ from typing import Any, Final, Literal
 import trio
 from crash_round import PATIENT, Build, Round, crash_place, judge_round, kind_of_file
 from operator_script import Operator, Told, ToldExam, frame_sha256, run_patiently
-from place import helper, unused_port
+from place import helper
 from system_calls import GO_ON, Call, Fail, Short, Verdict
 from under_test import PATIENCE_S, POLL_S, Gone, Life, drawn_seed, tail
 
 from firmware_app.demo.console_link import CommandRefused
+from firmware_app.demo.exam import free_port
 from firmware_app.records.errors import FileDamaged
 from firmware_app.records.store import open_records
 
@@ -92,13 +93,7 @@ class Disk:
             return GO_ON
         if cell.fault == "short":
             return self._short(cell, call, what)
-        if self.count < cell.at and cell.what not in ("", what):
-            return GO_ON
-        self.count += 1
-        if self.count < cell.at or (self.count > cell.at and not cell.persistent):
-            return GO_ON
-        self.hits.append(what)
-        return Fail(getattr(errno, cell.fault))
+        return Fail(getattr(errno, cell.fault)) if self._is_its_turn(cell, what) else GO_ON
 
     def _short(self, cell: Cell, call: Call, what: str) -> Verdict:
         """Half is written, then the disk is full: the caller that goes on with the rest is told."""
@@ -107,14 +102,20 @@ class Disk:
         if self._halved == call.path:
             self._halved = ""
             return Fail(errno.ENOSPC)
-        if self.count < cell.at and cell.what not in ("", what):
+        if not self._is_its_turn(cell, what):
             return GO_ON
-        self.count += 1
-        if self.count < cell.at or (self.count > cell.at and not cell.persistent):
-            return GO_ON
-        self.hits.append(what)
         self._halved = call.path
         return Short() if call.size > 1 else Fail(errno.ENOSPC)
+
+    def _is_its_turn(self, cell: Cell, what: str) -> bool:
+        """Counts the call; once the fault has begun, every call is as good as those of its kind."""
+        if self.count < cell.at and cell.what not in ("", what):
+            return False
+        self.count += 1
+        if self.count < cell.at or (self.count > cell.at and not cell.persistent):
+            return False
+        self.hits.append(what)
+        return True
 
 
 @dataclass
@@ -131,7 +132,6 @@ class FaultBatch:
     def __init__(self, folder: Path, ports: dict[str, int], stage_port: str, build: Build) -> None:
         self._folder = folder
         self._build = build
-        self._port = unused_port()
         self.place = crash_place(folder / "i", stage_port, ports["station"], ports, PATIENT)
         self.disk = Disk(self.place.state)
         self.told = Told()
@@ -182,7 +182,7 @@ class FaultBatch:
         for eye in "RL":
             self._insist(outcome, exam_id, f"eye {eye}")
             capture_id = str(self._insist(outcome, exam_id, f"capture {eye}")["capture_id"])
-            self._operator._note(exam_id, eye, capture_id)
+            self._operator.note(exam_id, eye, capture_id)
         exam.asked = "finished"
         self._insist(outcome, exam_id, "exam finish")
         exam.end = "finished"
@@ -204,8 +204,8 @@ class FaultBatch:
 
     def _run(self, line: str) -> dict[str, Any]:
         try:
-            assert self._operator._link is not None
-            return run_patiently(self._operator._link, line)
+            assert self._operator.link is not None
+            return run_patiently(self._operator.link, line)
         except CommandRefused as error:
             if "broke" in str(error) or self._life.is_over:
                 raise Died(str(error)) from error
@@ -226,7 +226,7 @@ class FaultBatch:
         """What is left of the fault meets the tasks in the background: they tell it, and go on when it is over."""
         give_up_s = time.monotonic() + PATIENCE_S
         heal_s = time.monotonic() + NOTICE_S
-        while waiting := [*self._operator._not_delivered(limit=6)]:
+        while waiting := [*self._operator.not_delivered(limit=6)]:
             assert time.monotonic() < give_up_s, f"never delivered after the fault: {waiting[:2]}"
             if self._life.is_over:
                 raise Died("in the background")
@@ -288,7 +288,7 @@ class FaultBatch:
         exam_id = str(operator.run(f"exam unscheduled {self._folder.name}-{self._number} Disk^Fault")["exam_id"])
         self.told.exams[exam_id] = ToldExam(f"{self._folder.name}-{self._number}")
         operator.run("eye R")
-        operator._note(exam_id, "R", str(operator.run("capture R")["capture_id"]))
+        operator.note(exam_id, "R", str(operator.run("capture R")["capture_id"]))
         self._life.kill()
         self._life.bury()
 
@@ -380,7 +380,7 @@ async def missing_captures(state: Path, exam_id: str, exam: ToldExam) -> list[st
 def fault_batch(folder: Path, stage_port: str, build: Build) -> Iterator[FaultBatch]:
     """A service of its own with a healthy hospital."""
     folder.mkdir(parents=True)
-    port = unused_port()
+    port = free_port()
     with helper("failing_hospital.py", folder, 1, port, log=folder / "hospital.log") as hospital:
         ports = {**hospital.line(), "station": port}
         hospital.tell("healthy")

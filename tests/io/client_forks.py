@@ -11,7 +11,13 @@ import os
 import signal
 import socket
 import sys
-import traceback
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from forked import run_to_the_end
 
 import firmware_app.net.verification
 import firmware_app.profiles
@@ -33,17 +39,9 @@ def serve(control: socket.socket) -> None:
             os.close(descriptor)
 
 
-def become_client(arguments: list[str], output: int, errors: int, status: int) -> None:
+def become_client(arguments: list[str], output: int, errors: int, status: int) -> NoReturn:
     sys.stdout, sys.stderr = os.fdopen(output, "w"), os.fdopen(errors, "w")
-    code = 1
-    try:
-        code = main(arguments)
-    except BaseException:  # noqa: BLE001  the interpreter would print it and go too
-        traceback.print_exc()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.write(status, bytes([code]))
-    os._exit(0)
+    run_to_the_end(partial(main, arguments), status)
 
 
 if __name__ == "__main__":
