@@ -107,7 +107,6 @@ class Archive:
             laterality=str(dataset.get("ImageLaterality", "")),
             is_report="BurnedInAnnotation" in dataset and dataset.BurnedInAnnotation == "YES",
             pixels=hashlib.sha256(dataset.PixelData).hexdigest(),
-            explicit=event.context.transfer_syntax == UNCOMPRESSED[0],
         )
         return int(status)
 

@@ -77,7 +77,6 @@ class Call:
     kind: WriteCall
     path: str
     size: int
-    thread: str  # /proc/<thread id>
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +198,7 @@ class Supervisor:
         else:
             path = _text(thread, arguments[1 if where == "at" else 0])
         size = arguments[2] if number in (_WRITE, _PWRITE) else 0
-        match self.judge(Call(kind, path, size, thread)):
+        match self.judge(Call(kind, path, size)):
             case Fail(code):
                 return 0, code, 0
             case Short() if number in (_WRITE, _PWRITE) and size > 1:
