@@ -19,6 +19,7 @@ from firmware_app.audit.builders import Peer, Us
 from firmware_app.audit.messages import AuditSource
 from firmware_app.model import Event
 from firmware_app.progress import ProgressTable
+from firmware_app.records import files
 from firmware_app.records.audit_trail import AuditTrail
 from firmware_app.records.errors import StorageFault
 from firmware_app.records.store import Records, open_records
@@ -76,6 +77,32 @@ def test_a_first_line_of_a_segment_that_a_crash_tore(tmp_path: Path) -> None:
     again.append([(AT, "<c/>")])
     assert numbers(again) == [2, 3]
     assert again.problems() == []
+
+
+def test_a_line_in_between_that_cannot_be_read_costs_no_other_entry(tmp_path: Path) -> None:
+    trail = opened(tmp_path)
+    trail.append([(AT, "<a/>"), (AT, "<b/>"), (AT, "<c/>")])
+    (segment,) = tmp_path.glob("*.jsonl")
+    segment.write_bytes(segment.read_bytes().replace(b'"message": "<b/>"', b'"message": <b/>"'))
+    again = opened(tmp_path)
+    assert again.trouble == f"1 entries of {segment.name} cannot be read"
+    again.append([(AT, "<d/>")])
+    assert [entry.message for entry in again.entries()] == ["<a/>", "<c/>", "<d/>"]
+    assert again.problems() == ["entries 2 to 2 are missing"]
+
+
+def test_what_was_sent_is_not_forgotten_by_a_disk_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trail = opened(tmp_path)
+    trail.append([(AT, "<a/>"), (AT, "<b/>")])
+    trail.keep_sent(1)
+
+    def refuse(path: Path) -> None:
+        raise StorageFault(path, "Input/output error")
+
+    with monkeypatch.context() as context, pytest.raises(StorageFault):
+        context.setattr(files, "flush_folder", refuse)
+        trail.keep_sent(2)
+    assert trail.sent() in (1, 2)
 
 
 def test_bounded_and_the_oldest_goes(tmp_path: Path) -> None:
