@@ -69,7 +69,7 @@ def read_journal(state_dir: Path) -> Journal:
             continue
         try:
             entries.append(_decode(line))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             problems.append(f"{path.name} line {number}: {error}")
     return Journal(
         tuple(each.camera for each in entries if each.camera),
