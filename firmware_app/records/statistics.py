@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from firmware_app.records.database import Call, Database
@@ -78,4 +77,4 @@ class StatisticsRecords:
 
     async def identifying(self) -> frozenset[str]:
         """Names, IDs, birth dates and accession numbers of the patients on record, as they stand there."""
-        return await self._call(partial(self._table.identifying))
+        return await self._call(self._table.identifying)
