@@ -45,10 +45,19 @@ class StatisticsTable:
 
 
 # Of a worklist item and a patient found: what names somebody. The rest are codes, times and UIDs.
-_NAMING = frozenset({
-    "name", "patient_id", "issuer_of_patient_id", "birth_date", "accession_number", "requesting_physician",
-    "referring_physician", "scheduled_performing_physician", "current_patient_location",
-})  # fmt: skip
+_NAMING = frozenset(
+    {
+        "name",
+        "patient_id",
+        "issuer_of_patient_id",
+        "birth_date",
+        "accession_number",
+        "requesting_physician",
+        "referring_physician",
+        "scheduled_performing_physician",
+        "current_patient_location",
+    }
+)
 # Pairs of an attribute and what came in it.
 _AS_IT_CAME = frozenset({"undecoded", "as_received"})
 
