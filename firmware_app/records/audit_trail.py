@@ -17,6 +17,7 @@ from pathlib import Path
 
 from firmware_app.audit.chain import ORIGIN, BadEntry, Entry, breaks, decode, encode, next_entry
 from firmware_app.records import files
+from firmware_app.records.errors import StorageFault
 
 SEGMENTS = 16  # of the whole: what goes at once when it is full
 SUFFIX = ".jsonl"
@@ -76,7 +77,6 @@ class AuditTrail:
     def _write(self, data: bytes) -> None:
         with files.naming(self.folder):
             path = self._current_segment()
-            is_new = not path.exists()
         with files.naming(path):
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
             descriptor = os.open(path, flags, files.FILE_MODE)
@@ -84,13 +84,13 @@ class AuditTrail:
             try:
                 files.write_all(descriptor, data)
                 os.fsync(descriptor)
-            except OSError:
+                if not before:
+                    files.flush_folder(self.folder)
+            except (OSError, StorageFault):
                 os.ftruncate(descriptor, before)
                 raise
             finally:
                 os.close(descriptor)
-        if is_new:
-            files.flush_folder(self.folder)
 
     def _current_segment(self) -> Path:
         segments = self._segments()

@@ -37,6 +37,10 @@ def opened(folder: Path, max_bytes: int = MIB) -> AuditTrail:
     return trail
 
 
+def refuse(path: Path) -> None:
+    raise StorageFault(path, "Input/output error")
+
+
 def numbers(trail: AuditTrail, after: int = 0) -> list[int]:
     return [entry.number for entry in trail.entries(after)]
 
@@ -95,10 +99,6 @@ def test_what_was_sent_is_not_forgotten_by_a_disk_that_refuses(tmp_path: Path, m
     trail = opened(tmp_path)
     trail.append([(AT, "<a/>"), (AT, "<b/>")])
     trail.keep_sent(1)
-
-    def refuse(path: Path) -> None:
-        raise StorageFault(path, "Input/output error")
-
     with monkeypatch.context() as context, pytest.raises(StorageFault):
         context.setattr(files, "flush_folder", refuse)
         trail.keep_sent(2)
@@ -142,6 +142,16 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
         trail.append([(AT, "<b/>")])
     trail.append([(AT, "<c/>")])
     assert [entry.message for entry in trail.entries()] == ["<a/>", "<c/>"]
+    assert trail.problems() == []
+
+
+def test_a_segment_whose_name_the_disk_refuses_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trail = opened(tmp_path)
+    with monkeypatch.context() as context, pytest.raises(StorageFault):
+        context.setattr(files, "flush_folder", refuse)
+        trail.append([(AT, "<a/>")])
+    trail.append([(AT, "<a/>")])
+    assert [entry.message for entry in trail.entries()] == ["<a/>"]
     assert trail.problems() == []
 
 
