@@ -81,26 +81,22 @@ class ProgressTable:
     """The parts of one service. `clock` counts seconds and never goes back."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+        self.clock = clock
         self._parts: dict[str, Part] = {}
         self.is_ending = False  # the service ends: parts that end are no news
-
-    @property
-    def clock(self) -> Callable[[], float]:
-        return self._clock
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
         """The body is the life of this part. Left with no exception and without `finished`, it has died."""
         part = self._parts[name] = Part(name)
         try:
-            with _opened(self, Activity("its own work", SERVICE_S, False, self._clock(), part)):
+            with _opened(self, Activity("its own work", SERVICE_S, False, self.clock(), part)):
                 yield
         except BaseException:
             part.is_over = True  # cancelled, or the nursery hears of it
             raise
         finally:
-            part.ended_s = self._clock()
+            part.ended_s = self.clock()
 
     def states(self) -> tuple[PartState, ...]:
         """In the order in which the parts began."""
@@ -111,7 +107,7 @@ class ProgressTable:
         return () if self.is_ending else tuple(state for state in self.states() if state.is_trouble)
 
     def _state(self, part: Part) -> PartState:
-        now_s = self._clock()
+        now_s = self.clock()
         if part.ended_s is not None:
             is_done = bool(part.finished) or part.is_over or self.is_ending
             return PartState(

@@ -182,9 +182,15 @@ def procedure_record(us: Us, subject: Subject, action: m.Action, at: str, detail
 
 
 def query(
-    us: Us, of: Peer, sop_class_uid: str, octets: bytes, transfer_syntax: str, at: str, outcome: Outcome = "0",
+    us: Us,
+    of: Peer,
+    sop_class_uid: str,
+    octets: bytes,
+    transfer_syntax: str,
+    at: str,
+    outcome: Outcome = "0",
     why: str = "",
-) -> AuditMessage:  # fmt: skip
+) -> AuditMessage:
     """A.5.3.10: the identifier as DICOM encodes it, and in which transfer syntax."""
     asked = ParticipantObject(
         object_id=sop_class_uid,
@@ -206,9 +212,14 @@ def query(
 
 
 def security_alert(
-    us: Us, kind: Code, description: str, at: str, outcome: Outcome, performer: Participant | None = None,
+    us: Us,
+    kind: Code,
+    description: str,
+    at: str,
+    outcome: Outcome,
+    performer: Participant | None = None,
     node: str = "",
-) -> AuditMessage:  # fmt: skip
+) -> AuditMessage:
     """A.5.3.11: what happened in `description`, of the node where it is about one."""
     subject = ParticipantObject(
         object_id=node or us.process_id,
@@ -240,15 +251,4 @@ def user_authentication(us: Us, user_id: str, user_name: str, at: str, *, comes:
             Participant(user_id=user_id, user_name=user_name, is_requestor=True),
             us.participant(),
         ),
-    )
-
-
-def network_entry(us: Us, at: str, *, attaches: bool) -> AuditMessage:
-    """A.5.3.9: an instrument on wheels that joins or leaves the network."""
-    return AuditMessage(
-        event=m.NETWORK_ENTRY,
-        types=(m.ATTACH if attaches else m.DETACH,),
-        action="E",
-        at=at,
-        participants=(us.participant(),),
     )

@@ -13,6 +13,8 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import msgspec
+
 ORIGIN = "0" * 64
 
 
@@ -53,13 +55,9 @@ def encode(entry: Entry) -> bytes:
 def decode(line: bytes) -> Entry:
     """Raises `BadEntry`."""
     try:
-        said = json.loads(line)
-        entry = Entry(said["number"], said["at"], said["message"], said["previous"], said["digest"])
-    except (ValueError, KeyError, TypeError) as error:
+        return msgspec.json.decode(line, type=Entry)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadEntry(f"not an entry of an audit trail: {type(error).__name__}") from error
-    if not (isinstance(entry.number, int) and all(isinstance(each, str) for each in (entry.at, entry.message))):
-        raise BadEntry("not an entry of an audit trail: a value is of another kind")
-    return entry
 
 
 def breaks(entries: Iterable[Entry]) -> Iterator[str]:

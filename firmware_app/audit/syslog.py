@@ -31,15 +31,17 @@ def frame(sender: Sender, at: str, message: str) -> bytes:
     """`MSG-LEN SP SYSLOG-MSG`. `at` is ISO 8601 with its offset."""
     found = OUTCOME.search(message)
     priority = FACILITY * 8 + SEVERITIES.get(found[1] if found else "0", 5)
-    head = " ".join((
-        f"<{priority}>1",
-        timestamp(at),
-        printable(sender.host_name, HOSTNAME_MAX),
-        printable(sender.application, APP_NAME_MAX),
-        printable(sender.process_id, PROCESS_ID_MAX),
-        MESSAGE_ID,
-        NILVALUE,  # no structured data
-    ))  # fmt: skip
+    head = " ".join(
+        (
+            f"<{priority}>1",
+            timestamp(at),
+            printable(sender.host_name, HOSTNAME_MAX),
+            printable(sender.application, APP_NAME_MAX),
+            printable(sender.process_id, PROCESS_ID_MAX),
+            MESSAGE_ID,
+            NILVALUE,  # no structured data
+        )
+    )
     octets = head.encode("ascii") + b" " + UTF8_BOM + message.encode("utf-8")
     return str(len(octets)).encode("ascii") + b" " + octets
 

@@ -80,6 +80,7 @@ def _retries(config: Config) -> Iterator[Finding]:
         ("print", config.print.retry_first_s, config.print.retry_max_s),
         ("second_storage", config.second_storage.retry_first_s, config.second_storage.retry_max_s),
         ("second_commitment", config.second_commitment.retry_first_s, config.second_commitment.retry_max_s),
+        ("audit.syslog", config.audit.syslog.retry_first_s, config.audit.syslog.retry_max_s),
     ):
         first = f"{name}.retry_first_s"
         if max_s < first_s:
@@ -166,11 +167,7 @@ def _simulated(config: Config) -> Iterator[Finding]:
     if isinstance(config.camera, FolderCameraConfig) and not config.camera.simulated:
         text = "is false, and a folder of images is no camera: its pictures are no patient's"
         yield Finding("camera.simulated", text, ("camera.kind",))
-    simulated = [
-        f"{name}.simulated"
-        for name, device in (("stage", config.stage), ("camera", config.camera))
-        if device is not None and device.simulated
-    ]
+    simulated = _simulated_devices(config)
     if not simulated:
         return
     for name, node in config.nodes().items():
@@ -183,15 +180,16 @@ def _simulated(config: Config) -> Iterator[Finding]:
             )
 
 
+def _simulated_devices(config: Config) -> list[str]:
+    """The keys that say so."""
+    devices = (("stage", config.stage), ("camera", config.camera))
+    return [f"{name}.simulated" for name, device in devices if device is not None and device.simulated]
+
+
 def _syslog(config: Config) -> Iterator[Finding]:
     """A simulated instrument tells no clinic's audit repository of patients that there are not."""
     receiver = config.audit.syslog
-    if receiver.retry_max_s < receiver.retry_first_s:
-        first = "audit.syslog.retry_first_s"
-        text = f"{receiver.retry_max_s:g} is less than {first} = {receiver.retry_first_s:g}"
-        yield Finding("audit.syslog.retry_max_s", text, (first,))
-    devices = (("stage", config.stage), ("camera", config.camera))
-    simulated = [f"{name}.simulated" for name, device in devices if device is not None and device.simulated]
+    simulated = _simulated_devices(config)
     here = receiver.host_name.lower() == "localhost" or receiver.host_name.startswith("127.")
     if simulated and receiver.host_name and not here:
         text = f'{receiver.host_name} is not "localhost" or 127.x.y.z, and {simulated[0]} is true'

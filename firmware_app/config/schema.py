@@ -309,7 +309,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     audit: AuditConfig = AuditConfig()
 
     def node_tables(self) -> dict[str, NodeConfig]:
-        """Every table of a peer, by its name, which is that of the service."""
+        """Every table of a peer, by its name: `service_of` says of which service."""
         return {
             "worklist": self.worklist,
             "storage": self.storage,

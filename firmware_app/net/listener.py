@@ -104,7 +104,7 @@ class InboundAssociation:
     echoes: int
     outcome: str
     reports: int = 0
-    is_refused: bool = False  # by us: it is not who it has to be
+    is_refused: bool = False  # by us, and not for want of room: it is not who it has to be
 
 
 def ignore(ended: InboundAssociation) -> None:
@@ -318,7 +318,7 @@ class Inbound:
         reason = self._reason_to_reject(request)
         if reason is not None:
             self._core.reject(reason)
-            self._is_refused = True
+            self._is_refused = reason is not TOO_MANY
             self._outcome = describe_rejection(reason.result, reason.source, reason.reason)
             return
         roles = answer_roles(request, self._offers)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from firmware_app.audit.chain import ORIGIN, BadEntry, Entry, breaks, decode, encode, next_entry
@@ -39,28 +39,29 @@ class AuditTrail:
     # ------------------------------------------------------------------------------------------- writing
 
     def open(self) -> None:
-        """Find the end. A last line that a crash left half written is cut off: nobody was told that it is there."""
+        """Find the end. What a crash left half written behind it is cut off: nobody was told that it is there.
+
+        A line before the end that cannot be read stays where it is, and so do the entries behind it.
+        """
         files.make_folder(self.folder)
         segments = self._segments()
         if not segments:
             return
         last = segments[-1]
-        whole = 0
-        for line in _lines(last):
-            try:
-                entry = decode(line)
-            except BadEntry:
-                break
-            whole += len(line)
-            self.next_number, self.tip = entry.number + 1, entry.digest
-        with _naming(last):
-            if whole < last.stat().st_size:
+        first_number, count, end = int(last.stem), 0, 0
+        for segment in segments[-2:]:  # a crash may have left nothing of the last one
+            count = end = 0
+            for entry, end_of_entry in _entries(segment):
+                end = end_of_entry
+                self.next_number, self.tip = entry.number + 1, entry.digest
+                count += 1
+        self.next_number = max(self.next_number, first_number)
+        with files.naming(last):
+            if end < last.stat().st_size:
                 self.trouble = f"{last.name} was cut off behind entry {self.next_number - 1}"
-                os.truncate(last, whole)
-        if not whole:
-            self.next_number = int(last.stem)
-            before = self._last_entry(segments[:-1])
-            self.tip = before.digest if before else ORIGIN
+                os.truncate(last, end)
+            elif count < self.next_number - first_number:
+                self.trouble = f"{self.next_number - first_number - count} entries of {last.name} cannot be read"
 
     def append(self, messages: Sequence[tuple[str, str]]) -> None:
         """Time and XML of each, on disk when this returns; all of them or none."""
@@ -74,24 +75,22 @@ class AuditTrail:
         self._trim()
 
     def _write(self, data: bytes) -> None:
-        path = self._current_segment()
-        is_new = not path.exists()
-        with _naming(path):
+        with files.naming(self.folder):
+            path = self._current_segment()
+        with files.naming(path):
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
             descriptor = os.open(path, flags, files.FILE_MODE)
             before = os.fstat(descriptor).st_size
             try:
-                remaining = memoryview(data)
-                while remaining:
-                    remaining = remaining[os.write(descriptor, remaining) :]
+                files.write_all(descriptor, data)
                 os.fsync(descriptor)
-            except OSError:
+                if not before:
+                    files.flush_folder(self.folder)
+            except (OSError, StorageFault):
                 os.ftruncate(descriptor, before)
                 raise
             finally:
                 os.close(descriptor)
-        if is_new:
-            files.flush_folder(self.folder)
 
     def _current_segment(self) -> Path:
         segments = self._segments()
@@ -100,8 +99,9 @@ class AuditTrail:
         return self.folder / f"{self.next_number:012d}{SUFFIX}"
 
     def _trim(self) -> None:
-        segments = self._segments()
-        sizes = [segment.stat().st_size for segment in segments]
+        with files.naming(self.folder):
+            segments = self._segments()
+            sizes = [segment.stat().st_size for segment in segments]
         while len(segments) > 1 and sum(sizes) > self._max_bytes:
             files.remove_files([segments.pop(0)])
             sizes.pop(0)
@@ -114,11 +114,7 @@ class AuditTrail:
         for number, segment in enumerate(segments):
             if number + 1 < len(segments) and int(segments[number + 1].stem) <= after + 1:
                 continue
-            for line in _lines(segment):
-                try:
-                    entry = decode(line)
-                except BadEntry:
-                    continue
+            for entry, _ in _entries(segment):
                 if entry.number > after:
                     yield entry
 
@@ -132,20 +128,10 @@ class AuditTrail:
 
     def problems(self) -> list[str]:
         """What was changed, taken out or cannot be read; at most ten."""
-        found = [problem for _, problem in zip(range(10), breaks(self.entries()), strict=False)]
+        found = list(islice(breaks(self.entries()), 10))
         present = sum(1 for _ in self.entries())
         expected = self.next_number - self.first_number()
         return found or ([] if present == expected else [f"{expected - present} entries cannot be read"])
-
-    def _last_entry(self, segments: list[Path]) -> Entry | None:
-        last = None
-        for segment in segments[-1:]:
-            for line in _lines(segment):
-                try:
-                    last = decode(line)
-                except BadEntry:
-                    continue
-        return last
 
     def _segments(self) -> list[Path]:
         return sorted(path for path in self.folder.glob(f"*{SUFFIX}") if path.stem.isdigit())
@@ -157,26 +143,22 @@ class AuditTrail:
         try:
             said = json.loads((self.folder / SENT_NAME).read_bytes())
             return min(int(said["number"]), self.next_number - 1)
-        except FileNotFoundError:
-            return 0
         except (OSError, ValueError, KeyError, TypeError):
             return 0  # twice is better than never
 
     def keep_sent(self, number: int) -> None:
-        files.write_files(self.folder, {SENT_NAME: json.dumps({"number": number}).encode()})
+        files.replace_file(self.folder / SENT_NAME, json.dumps({"number": number}).encode())
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    """Whole lines only."""
-    with _naming(path), path.open("rb") as file:
+def _entries(path: Path) -> Iterator[tuple[Entry, int]]:
+    """Each with the offset behind it. What is no whole line, or no entry, is passed over."""
+    end = 0
+    with files.naming(path), path.open("rb") as file:
         while line := file.readline(LINE_MAX_BYTES):
+            end += len(line)
+            try:
+                entry = decode(line)
+            except BadEntry:
+                continue
             if line.endswith(b"\n"):
-                yield line
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StorageFault(path, error.strerror or str(error)) from error
+                yield entry, end

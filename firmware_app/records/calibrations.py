@@ -55,13 +55,12 @@ class Journal:
 def read_journal(state_dir: Path) -> Journal:
     """Empty where there is no file yet. `StorageFault` where it cannot be read or is too long to be one."""
     path = state_dir / JOURNAL_NAME
-    try:
-        with path.open("rb") as file:
-            data = file.read(READ_MAX_BYTES + 1)
-    except FileNotFoundError:
-        return Journal()
-    except OSError as error:
-        raise StorageFault(path, error.strerror or str(error)) from error
+    with files.naming(path):
+        try:
+            with path.open("rb") as file:
+                data = file.read(READ_MAX_BYTES + 1)
+        except FileNotFoundError:
+            return Journal()
     if len(data) > READ_MAX_BYTES:
         raise StorageFault(path, f"is longer than {READ_MAX_BYTES} bytes: not a journal of calibrations")
     entries, problems = [], []
@@ -70,7 +69,7 @@ def read_journal(state_dir: Path) -> Journal:
             continue
         try:
             entries.append(_decode(line))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             problems.append(f"{path.name} line {number}: {error}")
     return Journal(
         tuple(each.camera for each in entries if each.camera),
@@ -85,7 +84,7 @@ def append(state_dir: Path, entry: Entry) -> None:
     line = sealed(msgspec.json.encode(entry))
     _decode(line)  # NaN and infinity become null, which could not be read back
     files.make_folder(state_dir)
-    try:
+    with files.naming(path):
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(path, flags, files.FILE_MODE)
         try:
@@ -94,17 +93,13 @@ def append(state_dir: Path, entry: Entry) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-    except OSError as error:
-        raise StorageFault(path, error.strerror or str(error)) from error
     files.flush_folder(state_dir)
 
 
 def _write(descriptor: int, line: bytes) -> None:
     """On a line of its own, also after one that a power cut left without an end."""
     size = os.fstat(descriptor).st_size
-    remaining = memoryview(line if not size or os.pread(descriptor, 1, size - 1) == b"\n" else b"\n" + line)
-    while remaining:
-        remaining = remaining[os.write(descriptor, remaining) :]
+    files.write_all(descriptor, line if not size or os.pread(descriptor, 1, size - 1) == b"\n" else b"\n" + line)
 
 
 def _decode(line: bytes) -> Entry:

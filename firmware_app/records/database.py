@@ -129,10 +129,8 @@ def fault(path: Path, error: sqlite3.Error) -> Exception:
 
 def create_private(path: Path) -> None:
     """SQLite creates a file with the umask and gives -wal and -shm the mode of the database; patients are in it."""
-    try:
+    with files.naming(path):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.FILE_MODE))
-    except OSError as error:
-        raise StorageFault(path, error.strerror or str(error)) from error
     files.flush_folder(path.parent)
 
 

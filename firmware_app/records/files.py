@@ -29,13 +29,13 @@ def make_folder(path: Path) -> None:
     """
     if not path.parent.is_dir():
         make_folder(path.parent)
-    with _naming(path):
+    with naming(path):
         path.mkdir(mode=FOLDER_MODE, exist_ok=True)
     flush_folder(path.parent)
 
 
 def flush_folder(path: Path) -> None:
-    with _naming(path):
+    with naming(path):
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
@@ -53,7 +53,7 @@ def write_files(folder: Path, contents: Mapping[str, bytes], left: set[Path] | N
         for name, data in contents.items():
             _write_flushed(folder / (name + TEMPORARY_SUFFIX), data, written)
         for name in contents:
-            with _naming(folder / name):
+            with naming(folder / name):
                 (folder / (name + TEMPORARY_SUFFIX)).replace(folder / name)
             written.append(folder / name)
         flush_folder(folder)
@@ -71,7 +71,7 @@ def replace_file(path: Path, data: bytes, left: set[Path] | None = None) -> None
     written: list[Path] = []
     try:
         _write_flushed(temporary, data, written)
-        with _naming(path):
+        with naming(path):
             temporary.replace(path)
         flush_folder(path.parent)
     except BaseException:
@@ -81,7 +81,7 @@ def replace_file(path: Path, data: bytes, left: set[Path] | None = None) -> None
 
 def flush_file(path: Path) -> None:
     """What others have written into it is on the disk when this returns."""
-    with _naming(path):
+    with naming(path):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
@@ -91,7 +91,7 @@ def flush_file(path: Path) -> None:
 
 def rename(path: Path, to: Path) -> None:
     """Durably, also from one folder to another."""
-    with _naming(path):
+    with naming(path):
         path.rename(to)
     flush_folder(to.parent)
     if to.parent != path.parent:
@@ -99,17 +99,22 @@ def rename(path: Path, to: Path) -> None:
 
 
 def _write_flushed(path: Path, data: bytes, written: list[Path]) -> None:
-    with _naming(path):
+    with naming(path):
         # O_TRUNC, not O_EXCL: a temporary file of this name can only be the rest of a crash.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
         written.append(path)
         try:
-            remaining = memoryview(data)
-            while remaining:
-                remaining = remaining[os.write(descriptor, remaining) :]
+            write_all(descriptor, data)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """`OSError` as it comes; a part may have been written by then."""
+    remaining = memoryview(data)
+    while remaining:
+        remaining = remaining[os.write(descriptor, remaining) :]
 
 
 def remove_files(paths: list[Path]) -> list[Path]:
@@ -169,7 +174,7 @@ def folder_lock(path: Path) -> Iterator[None]:
 
     flock and not a pid file: the kernel releases it with the process, however that ends.
     """
-    with _naming(path):
+    with naming(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     try:
         try:
@@ -177,7 +182,7 @@ def folder_lock(path: Path) -> Iterator[None]:
         except BlockingIOError:
             holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
             raise StateLocked(f"{path.parent}: already in use by process {holder}") from None
-        with _naming(path):
+        with naming(path):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
         yield
@@ -186,7 +191,8 @@ def folder_lock(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
+    """An `OSError` of the scope becomes a `StorageFault` that names the file."""
     try:
         yield
     except OSError as error:

@@ -6,6 +6,8 @@ exams/<exam_id>/exam.json                          exam and patient
                 <capture_id>.png  .json            pixels, and everything known of them
                 <capture_id>-m<revision>.npz .json mosaic and numbers of one measurement
                 <sop_instance_uid>.dcm  .json      one DICOM instance
+                pictures/                          of reports and measurements, which can be made again
+                rejects/                           frames that were not good enough: see `rejects`
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ class InstanceTable:
         if sidecar is not None and node not in (sidecar.nodes or ()):
             noted = replace(sidecar, nodes=(*(sidecar.nodes or ()), node))
             path = self._folders.folder(record.exam_id) / f"{record.sop_instance_uid}.json"
-            files.replace_file(path, documents.encode_sidecar(noted))
+            self._folders.replace_file(path, documents.encode_sidecar(noted))
 
     def record(self, sop_instance_uid: str) -> ObjectRecord:
         record = self._find(sop_instance_uid)

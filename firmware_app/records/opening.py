@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -42,7 +42,7 @@ class Opened:
 
     stack: ExitStack
     database: Database
-    notices: list[Notice] = field(default_factory=list)
+    notices: list[Notice]
 
 
 def open_state(state_dir: Path, now: datetime, default_node: str, progress: Progress) -> Opened:

@@ -89,9 +89,30 @@ WHERE sop_instance_uid = :uid AND node = :node AND state = 'stored' AND changed_
   AND removed_at = ''
 """
 _QUEUED_NODES = "SELECT node FROM deliveries WHERE state = 'queued'"
-_OF_INSTANCE = " AND sop_instance_uid = :uid"
-_OF_EXAM = " AND sop_instance_uid IN (SELECT sop_instance_uid FROM objects WHERE exam_id = :exam)"
 _OF_NODE = " AND node = :node"
+_OF = {
+    "uid": " AND sop_instance_uid = :uid",
+    "exam": " AND sop_instance_uid IN (SELECT sop_instance_uid FROM objects WHERE exam_id = :exam)",
+    "node": _OF_NODE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which rows a decision is about: None stands for every instance, exam or node."""
+
+    sop_instance_uid: str | None = None
+    exam_id: str | None = None
+    node: str | None = None
+
+    @property
+    def where(self) -> str:
+        wanted = zip(_OF, (self.sop_instance_uid, self.exam_id, self.node), strict=True)
+        return "".join(_OF[name] for name, value in wanted if value is not None)
+
+    @property
+    def values(self) -> dict[str, object]:
+        return {"uid": self.sop_instance_uid, "exam": self.exam_id, "node": self.node}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +191,7 @@ class DeliveryQueue:
         where = f"WHERE {' AND '.join(wanted)} " if wanted else ""
         order = f"ORDER BY d.place {'DESC' if newest_first else 'ASC'} LIMIT :limit"
         return [
-            delivery_of(row) for row in self._database.rows(_DELIVERY + where + order, {**parameters, "limit": limit})
+            _delivery(row) for row in self._database.rows(_DELIVERY + where + order, {**parameters, "limit": limit})
         ]
 
     def delivery(self, sop_instance_uid: str, node: str) -> Delivery:
@@ -179,7 +200,7 @@ class DeliveryQueue:
         )
         if not rows:
             raise UnknownRecord(f"instance {sop_instance_uid} was never queued for {node}")
-        return delivery_of(rows[0])
+        return _delivery(rows[0])
 
     def counts(self, node: str | None) -> dict[DeliveryState, int]:
         return self._database.counts("deliveries", DeliveryState, node)
@@ -247,21 +268,16 @@ class DeliveryQueue:
         with self._database.transaction() as connection:
             return connection.execute(update, values).rowcount
 
-    def retry(
-        self, sop_instance_uid: str | None, node: str | None, now: datetime, *, exam_id: str | None = None
-    ) -> int:
+    def retry(self, chosen: Chosen, now: datetime) -> int:
         """By hand: queue failed instances again at their old place and end the waiting of the nodes concerned.
 
-        Returns how many instances became due by it. None stands for every instance, every exam, every node.
+        Returns how many instances became due by it.
         """
-        which = _OF_INSTANCE if sop_instance_uid is not None else ""
-        which += _OF_EXAM if exam_id is not None else ""
-        of_node = _OF_NODE if node is not None else ""
-        waiting = f" AND node IN ({_QUEUED_NODES}{which})" if which else ""
-        values = {"uid": sop_instance_uid, "exam": exam_id, "node": node, "now": clock_text(now)}
+        values = {**chosen.values, "now": clock_text(now)}
+        waiting = f" AND node IN ({_QUEUED_NODES}{chosen.where})"
         with self._database.transaction() as connection:
-            queued = connection.execute(_FAILED_TO_QUEUED + which + of_node, values).rowcount
-            return queued + connection.execute(_END_WAITING + waiting + of_node, values).rowcount
+            queued = connection.execute(_FAILED_TO_QUEUED + chosen.where, values).rowcount
+            return queued + connection.execute(_END_WAITING + waiting, values).rowcount
 
 
 def _no_such_step(delivery: Delivery) -> WrongState:
@@ -269,7 +285,7 @@ def _no_such_step(delivery: Delivery) -> WrongState:
     return WrongState(f"{what}{', the node is held' if delivery.node_held else ''}: no such step from there")
 
 
-def delivery_of(row: sqlite3.Row) -> Delivery:
+def _delivery(row: sqlite3.Row) -> Delivery:
     return Delivery(
         sop_instance_uid=row["sop_instance_uid"],
         sop_class_uid=row["sop_class_uid"],

@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 
 from firmware_app.records import files
-from firmware_app.records.errors import StorageFault
 
 SET_ASIDE_FOLDER = "set-aside"
 REPORT_FILE, ACKNOWLEDGED_FILE = "report.json", "acknowledged.json"
@@ -124,11 +123,10 @@ def acknowledge(state_dir: Path, reports: Sequence[RebuildReport], by: str, now:
 
 def _read(path: Path) -> RebuildReport:
     try:
-        with path.open("rb") as file:
-            return msgspec.json.decode(file.read(_REPORT_MAX_BYTES), type=RebuildReport)
-    except (OSError, msgspec.DecodeError) as error:
+        with files.naming(path), path.open("rb") as file:
+            data = file.read(_REPORT_MAX_BYTES)
+        return msgspec.json.decode(data, type=RebuildReport)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         folder = f"{SET_ASIDE_FOLDER}/{path.parent.name}"
         reason = f"its report cannot be read: {type(error).__name__}"
-        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
-            raise StorageFault(path, error.strerror or str(error)) from error
         return RebuildReport(path.parent.name, reason, folder, (), "", reason, {}, {})

@@ -20,7 +20,7 @@ from pathlib import Path
 from firmware_app.model import CommitmentState, DeliveryState
 from firmware_app.records import documents, files
 from firmware_app.records.database import Call, Database
-from firmware_app.records.errors import ExamRemoved, StorageFault
+from firmware_app.records.errors import ExamRemoved
 from firmware_app.records.folders import END_FILE, EXAM_FILE, PICTURES_FOLDER, REJECTS_FOLDER, REMOVED_FILE, ExamFolders
 from firmware_app.records.schema import clock_text
 from firmware_app.records.steering import Tally
@@ -47,13 +47,11 @@ WHERE e.finished_at <> ''
 """
 _OLDEST_FIRST = " ORDER BY e.rowid LIMIT :limit"
 _THIS_ONE = " AND e.exam_id = :exam"
-_NOTE = "INSERT INTO removals (exam_id, removed_at, reason, files_left) VALUES (:exam, :now, :reason, 1)"
+_NOTE = "INSERT INTO removals (exam_id, removed_at, reason, files_left) VALUES (:exam, :at, :reason, 1)"
 _SAY = """
-UPDATE deliveries SET removed_at = :now
+UPDATE deliveries SET removed_at = :at
 WHERE sop_instance_uid IN (SELECT sop_instance_uid FROM objects WHERE exam_id = :exam)
 """
-# Of a database that is rebuilt: the rest of the files goes when it is opened.
-_TAKE_UP = "INSERT INTO removals (exam_id, removed_at, reason, files_left) VALUES (:exam, :at, :reason, 1)"
 # An older copy may have them on their way: they have arrived, or they would not have been removed.
 _ARRIVED = """
 UPDATE deliveries SET state = 'stored', next_attempt_at = '', removed_at = :at
@@ -102,9 +100,9 @@ class Removal:
 
 
 def insert(connection: sqlite3.Connection, sidecar: documents.RemovalSidecar) -> None:
-    """In the caller's transaction: what a rebuild finds of a removed exam. What is left of its files is to go."""
+    """In the caller's transaction: what a rebuild finds of a removed exam. The rest of its files goes at opening."""
     values = {"exam": sidecar.exam_id, "at": sidecar.removed_at, "reason": sidecar.reason}
-    connection.execute(_TAKE_UP, values)
+    connection.execute(_NOTE, values)
     connection.execute(_ARRIVED, values)
 
 
@@ -164,7 +162,7 @@ class RemovalTable:
 
         A `StorageFault` on the way leaves the rest for `finish`.
         """
-        values = {"exam": exam_id, "reason": reason, "now": clock_text(now)}
+        values = {"exam": exam_id, "reason": reason, "at": clock_text(now)}
         with self._database.transaction() as connection:
             if connection.execute(_REMOVABLE + _THIS_ONE, {**safe_when.values, **values}).fetchone() is None:
                 return None
@@ -198,20 +196,19 @@ class RemovalTable:
         removal = self.removal(exam_id)
         assert removal is not None
         sidecar = documents.RemovalSidecar(exam_id, removal.removed_at, removal.reason, removal.instances)
-        files.replace_file(folder / REMOVED_FILE, documents.encode_sidecar(sidecar))
+        self._folders.replace_file(folder / REMOVED_FILE, documents.encode_sidecar(sidecar))
 
 
 def _remove_all(folder: Path, keep: tuple[str, ...] = ()) -> int:
     """Remove the folder's files, durably; how many bytes they had. `StorageFault` names the one that stays."""
     freed = 0
-    path = folder
-    try:
-        for path in list(folder.iterdir()) if folder.is_dir() else []:
+    with files.naming(folder):
+        there = list(folder.iterdir()) if folder.is_dir() else []
+    for path in there:
+        with files.naming(path):
             if path.name not in keep and not path.is_dir():
                 freed += path.stat().st_size
                 path.unlink()
-    except OSError as error:
-        raise StorageFault(path, error.strerror or str(error)) from error
     if folder.is_dir():
         files.flush_folder(folder)
     return freed

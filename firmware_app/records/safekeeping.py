@@ -60,12 +60,12 @@ def sound_copy(folder: Path) -> tuple[Path | None, str]:
 
 def copied_at(folder: Path) -> datetime | None:
     """When the daily copy was made."""
-    try:
-        return datetime.fromtimestamp((folder / COPY_NAME).stat().st_mtime).astimezone()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise StorageFault(folder / COPY_NAME, error.strerror or str(error)) from error
+    path = folder / COPY_NAME
+    with files.naming(path):
+        try:
+            return datetime.fromtimestamp(path.stat().st_mtime).astimezone()
+        except FileNotFoundError:
+            return None
 
 
 def _copy(path: Path, target: Path, *, checked: bool) -> int:

@@ -101,8 +101,8 @@ def read_folder(state_dir: Path, exam_id: str, known: Collection[str], *, checks
             found.problems.append(f"{EXAMS_FOLDER}/{exam_id}/{name}: {error}")
             continue
         _sort_in(found, sidecar)
-        found.problems += (_trouble(state_dir, file, checksums) for file in _files(sidecar))
-    found.problems = [problem for problem in found.problems if problem]
+        for file in _files(sidecar):
+            found.problems += _troubles(state_dir, file, checksums)
     if found.removal is not None:
         found.problems.clear()  # files that were on their way out
     found.captures.sort(key=lambda each: each.capture.captured_at)
@@ -182,19 +182,18 @@ def _files(sidecar: Sidecar) -> Iterator[StoredFile]:
         yield StoredFile(sidecar.object.file, sidecar.object.size, sidecar.object.sha256)
 
 
-def _trouble(state_dir: Path, file: StoredFile, checksums: bool) -> str:
+def _troubles(state_dir: Path, file: StoredFile, checksums: bool) -> Iterator[str]:
     path = state_dir / file.file
     try:
         size = path.stat().st_size
         if size != file.size:
-            return f"{file.file}: has {size} bytes instead of {file.size}"
-        if checksums:
+            yield f"{file.file}: has {size} bytes instead of {file.size}"
+        elif checksums:
             files.verify(path, file.sha256)
     except OSError as error:
-        return f"{file.file}: {error.strerror}"
+        yield f"{file.file}: {error.strerror}"
     except FileDamaged as error:
-        return f"{file.file}: {error.reason}"
-    return ""
+        yield f"{file.file}: {error.reason}"
 
 
 def _sort_in(found: ExamFolder, sidecar: Sidecar) -> None:

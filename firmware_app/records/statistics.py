@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from firmware_app.records.database import Call, Database
@@ -46,10 +45,19 @@ class StatisticsTable:
 
 
 # Of a worklist item and a patient found: what names somebody. The rest are codes, times and UIDs.
-_NAMING = frozenset({
-    "name", "patient_id", "issuer_of_patient_id", "birth_date", "accession_number", "requesting_physician",
-    "referring_physician", "scheduled_performing_physician", "current_patient_location",
-})  # fmt: skip
+_NAMING = frozenset(
+    {
+        "name",
+        "patient_id",
+        "issuer_of_patient_id",
+        "birth_date",
+        "accession_number",
+        "requesting_physician",
+        "referring_physician",
+        "scheduled_performing_physician",
+        "current_patient_location",
+    }
+)
 # Pairs of an attribute and what came in it.
 _AS_IT_CAME = frozenset({"undecoded", "as_received"})
 
@@ -78,4 +86,4 @@ class StatisticsRecords:
 
     async def identifying(self) -> frozenset[str]:
         """Names, IDs, birth dates and accession numbers of the patients on record, as they stand there."""
-        return await self._call(partial(self._table.identifying))
+        return await self._call(self._table.identifying)

@@ -14,14 +14,10 @@ from functools import partial
 
 from firmware_app.model import CommitmentState, Delivery, DeliveryState
 from firmware_app.records.database import Call, Database
+from firmware_app.records.queue import Chosen as Chosen
 from firmware_app.records.queue import DeliveryQueue
 from firmware_app.records.schema import clock_text
 
-_OF = {
-    "uid": "sop_instance_uid = :uid",
-    "exam": "sop_instance_uid IN (SELECT sop_instance_uid FROM objects WHERE exam_id = :exam)",
-    "node": "node = :node",
-}
 _CHOSEN = "SELECT place, sop_instance_uid, node, state FROM deliveries WHERE node <> ''"
 _HOLD = "UPDATE deliveries SET state = 'held', next_attempt_at = '', changed_at = :now WHERE place = :place"
 _RELEASE = "UPDATE deliveries SET state = 'queued', next_attempt_at = :now, changed_at = :now WHERE place = :place"
@@ -41,24 +37,6 @@ SELECT node, state, commitment, removed_at <> '' AS removed, count(*) AS n FROM 
 GROUP BY node, state, commitment, removed
 """
 _UNDELIVERED = ("queued", "held", "failed")
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """Which rows a decision is about: None stands for every instance, exam or node."""
-
-    sop_instance_uid: str | None = None
-    exam_id: str | None = None
-    node: str | None = None
-
-    @property
-    def where(self) -> str:
-        wanted = zip(_OF, (self.sop_instance_uid, self.exam_id, self.node), strict=True)
-        return "".join(f" AND {_OF[name]}" for name, value in wanted if value is not None)
-
-    @property
-    def values(self) -> dict[str, object]:
-        return {"uid": self.sop_instance_uid, "exam": self.exam_id, "node": self.node}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +110,11 @@ class Steering:
             if connection.execute(_HAS_ROW, values).fetchone():
                 connection.execute(_DROP, values)
             else:
+                self._note(row["sop_instance_uid"], to)
                 connection.execute(_REDIRECT, values | {"reason": reason})
             return row["sop_instance_uid"], to
 
-        decided = self._decide(chosen, _UNDELIVERED, move, now, but_not=to)
-        for delivery in decided.deliveries:
-            self._note(delivery.sop_instance_uid, delivery.node)
-        return decided
+        return self._decide(chosen, _UNDELIVERED, move, now, but_not=to)
 
     @staticmethod
     def _each(update: str, connection: sqlite3.Connection, row: sqlite3.Row, at: str) -> tuple[str, str]:

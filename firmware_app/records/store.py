@@ -13,7 +13,7 @@ who was told of a capture can lose it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -53,41 +53,19 @@ from firmware_app.records.mpps import MppsMessage, MppsQueue, MppsRecords
 from firmware_app.records.opening import DATABASE_NAME as DATABASE_NAME
 from firmware_app.records.opening import Notice, mark_damaged, open_state
 from firmware_app.records.print_jobs import PrintQueue, PrintRecords
-from firmware_app.records.queue import DeliveryQueue, Outgoing
+from firmware_app.records.queue import Chosen, DeliveryQueue, Outgoing
 from firmware_app.records.rejects import RejectFolder
 from firmware_app.records.removals import RemovalRecords, RemovalTable
 from firmware_app.records.soundness import Soundness
 from firmware_app.records.statistics import StatisticsRecords, StatisticsTable
 from firmware_app.records.steering import Steering, SteeringRecords
+from firmware_app.records.turn import Turn
 
 T = TypeVar("T")
 
 
 def local_now() -> datetime:
     return datetime.now().astimezone()
-
-
-class Turn:
-    """Whether the one thread of the records is at work, and since when; for the health screen."""
-
-    def __init__(self, one_at_a_time: trio.CapacityLimiter, now_s: float) -> None:
-        self._one_at_a_time = one_at_a_time
-        self.working_since_s: float | None = None
-        self.idle_since_s = now_s
-        self.count = 0  # pieces of work that are done
-
-    @property
-    def waiting(self) -> int:
-        return self._one_at_a_time.statistics().tasks_waiting
-
-    @contextlib.contextmanager
-    def taken(self) -> Iterator[None]:
-        self.working_since_s = trio.current_time()
-        try:
-            yield
-        finally:
-            self.working_since_s, self.idle_since_s = None, trio.current_time()
-            self.count += 1
 
 
 class Records:
@@ -412,7 +390,8 @@ class Records:
         self, sop_instance_uid: str | None = None, node: str | None = None, *, exam_id: str | None = None
     ) -> int:
         """By hand: queue failed instances again and end the waiting of their nodes; returns how many are now due."""
-        return await self._call(partial(self._queue.retry, sop_instance_uid, node, self._clock(), exam_id=exam_id))
+        chosen = Chosen(sop_instance_uid, exam_id, node)
+        return await self._call(partial(self._queue.retry, chosen, self._clock()))
 
     async def retry_all(self, node: str | None = None) -> int:
         """By hand: queue every failed instance again and end every waiting; returns how many are now due."""

@@ -19,6 +19,7 @@ from firmware_app.audit.builders import Peer, Us
 from firmware_app.audit.messages import AuditSource
 from firmware_app.model import Event
 from firmware_app.progress import ProgressTable
+from firmware_app.records import files
 from firmware_app.records.audit_trail import AuditTrail
 from firmware_app.records.errors import StorageFault
 from firmware_app.records.store import Records, open_records
@@ -34,6 +35,10 @@ def opened(folder: Path, max_bytes: int = MIB) -> AuditTrail:
     trail = AuditTrail(folder, max_bytes)
     trail.open()
     return trail
+
+
+def refuse(path: Path) -> None:
+    raise StorageFault(path, "Input/output error")
 
 
 def numbers(trail: AuditTrail, after: int = 0) -> list[int]:
@@ -78,6 +83,28 @@ def test_a_first_line_of_a_segment_that_a_crash_tore(tmp_path: Path) -> None:
     assert again.problems() == []
 
 
+def test_a_line_in_between_that_cannot_be_read_costs_no_other_entry(tmp_path: Path) -> None:
+    trail = opened(tmp_path)
+    trail.append([(AT, "<a/>"), (AT, "<b/>"), (AT, "<c/>")])
+    (segment,) = tmp_path.glob("*.jsonl")
+    segment.write_bytes(segment.read_bytes().replace(b'"message": "<b/>"', b'"message": <b/>"'))
+    again = opened(tmp_path)
+    assert again.trouble == f"1 entries of {segment.name} cannot be read"
+    again.append([(AT, "<d/>")])
+    assert [entry.message for entry in again.entries()] == ["<a/>", "<c/>", "<d/>"]
+    assert again.problems() == ["entries 2 to 2 are missing"]
+
+
+def test_what_was_sent_is_not_forgotten_by_a_disk_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trail = opened(tmp_path)
+    trail.append([(AT, "<a/>"), (AT, "<b/>")])
+    trail.keep_sent(1)
+    with monkeypatch.context() as context, pytest.raises(StorageFault):
+        context.setattr(files, "flush_folder", refuse)
+        trail.keep_sent(2)
+    assert trail.sent() in (1, 2)
+
+
 def test_bounded_and_the_oldest_goes(tmp_path: Path) -> None:
     trail = opened(tmp_path, 64 * 1024)
     for _ in range(300):
@@ -115,6 +142,16 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
         trail.append([(AT, "<b/>")])
     trail.append([(AT, "<c/>")])
     assert [entry.message for entry in trail.entries()] == ["<a/>", "<c/>"]
+    assert trail.problems() == []
+
+
+def test_a_segment_whose_name_the_disk_refuses_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trail = opened(tmp_path)
+    with monkeypatch.context() as context, pytest.raises(StorageFault):
+        context.setattr(files, "flush_folder", refuse)
+        trail.append([(AT, "<a/>")])
+    trail.append([(AT, "<a/>")])
+    assert [entry.message for entry in trail.entries()] == ["<a/>"]
     assert trail.problems() == []
 
 

@@ -46,6 +46,17 @@ def test_a_line_that_a_power_cut_tore_costs_itself_alone(tmp_path: Path) -> None
         assert [problem.partition(":")[0] for problem in journal.problems] == [f"{JOURNAL_NAME} line 2"] * torn
 
 
+def test_a_line_that_is_no_utf8_costs_itself_alone(tmp_path: Path) -> None:
+    """One without a checksum, as the first releases wrote it: the others are found by that."""
+    append(tmp_path, Entry(camera=CALIBRATION))
+    path = tmp_path / JOURNAL_NAME
+    content = path.read_bytes().partition(b',"sha256"')[0] + b"}\n"
+    path.write_bytes(content.replace(b"Tech^Tina", b"Tech^Tin\xe4"))
+    append(tmp_path, Entry(stage=STAGE))
+    journal = read_journal(tmp_path)
+    assert (journal.cameras, journal.stages, len(journal.problems)) == ((), (STAGE,), 1)
+
+
 def test_a_scale_with_one_changed_digit_is_told_and_passed_over(tmp_path: Path) -> None:
     append(tmp_path, Entry(camera=CALIBRATION))
     path = tmp_path / JOURNAL_NAME

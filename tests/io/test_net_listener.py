@@ -62,9 +62,11 @@ async def test_echo_is_answered() -> None:
 
 
 async def test_another_ae_title_is_rejected() -> None:
-    async with listening() as (us, _):
+    async with listening() as (us, ended):
         with pytest.raises(AssociationRejected, match="called AE title not recognized") as caught:
             await echo(Node("us", us.host, us.port, "OTHER"), PEER)
+        await until(ended, 1)
+        assert ended[0].is_refused
     assert caught.value.permanent
 
 
@@ -98,6 +100,7 @@ async def test_one_too_many_is_told_to_come_back() -> None:
                 await echo(us, PEER)
             assert not caught.value.permanent
         await until(ended, 3)
+        assert not any(each.is_refused for each in ended), "nobody is a stranger for want of room"
         assert (await echo(us, PEER)).count == 1
 
 

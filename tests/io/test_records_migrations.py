@@ -9,7 +9,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-import trio
 from damage import everything, fill
 from records_material import NODE, StandingClock, exam_of, uid_of
 
@@ -291,18 +290,13 @@ def test_a_copy_that_cannot_be_made_leaves_the_one_before(tmp_path: Path, monkey
     assert kept.read_bytes() == before
 
 
-def test_no_schema_is_so_high(tmp_path: Path) -> None:
+async def test_no_schema_is_so_high(tmp_path: Path) -> None:
     """A version that no release has is damage: it is rebuilt, not refused for ever."""
-    state = tmp_path / "state"
-
-    async def open_twice() -> None:
-        clock = StandingClock()
-        async with open_records(state, clock=clock) as records:
-            await fill(records, clock, range(1, 2))
-            before = await everything(records)
-        with closing(sqlite3.connect(state / DATABASE_NAME)) as database:
-            database.execute("PRAGMA user_version = 123456789")
-        async with open_records(state, clock=clock) as records:
-            assert await everything(records) == before
-
-    trio.run(open_twice)
+    clock = StandingClock()
+    async with open_records(tmp_path, clock=clock) as records:
+        await fill(records, clock, range(1, 2))
+        before = await everything(records)
+    with closing(sqlite3.connect(tmp_path / DATABASE_NAME)) as database:
+        database.execute("PRAGMA user_version = 123456789")
+    async with open_records(tmp_path, clock=clock) as records:
+        assert await everything(records) == before

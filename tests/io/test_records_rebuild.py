@@ -140,6 +140,18 @@ async def test_what_is_told(damaged: tuple[Path, dict[str, object]]) -> None:
     assert acknowledged == {"at": "2026-03-01T09:00:00+00:00", "by": "Dr. Ω"}
 
 
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"reason":"\xff"}'], ids=["empty", "nothing said", "no UTF-8"])
+async def test_a_report_that_cannot_be_read_is_told_and_can_be_acknowledged(tmp_path: Path, content: bytes) -> None:
+    folder = tmp_path / "set-aside" / "20260301T090000"
+    folder.mkdir(parents=True)
+    (folder / "report.json").write_bytes(content)
+    async with open_records(tmp_path, clock=StandingClock()) as records:
+        (report,) = await records.soundness.rebuilds()
+        assert "its report cannot be read" in report.reason
+        await records.soundness.acknowledge("Dr. Ω")
+        assert await records.soundness.rebuilds() == ()
+
+
 async def test_an_exam_whose_own_file_is_gone_is_known_from_its_captures(
     damaged: tuple[Path, dict[str, object]],
 ) -> None:

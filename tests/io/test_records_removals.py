@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -188,31 +189,36 @@ class Killed(BaseException):
     """Stands for SIGKILL within one process: nothing of ours handles it."""
 
 
+@contextmanager
+def removing_stops(monkeypatch: pytest.MonkeyPatch, files_before: int, stop: BaseException) -> Iterator[None]:
+    left, unlink = [files_before], Path.unlink
+
+    def unlink_some(path: Path, missing_ok: bool = False) -> None:
+        if left[0] == 0:
+            raise stop
+        left[0] -= 1
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as context:
+        context.setattr(Path, "unlink", unlink_some)
+        yield
+
+
 @pytest.mark.parametrize("steps_before", range(8))
 @pytest.mark.parametrize("how", ["killed", "the disk refuses"])
 async def test_broken_off_at_every_file_it_is_finished_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps_before: int, how: str
 ) -> None:
     """The exam has 8 files to remove: after any number of them the rest is removed by the next start, or try."""
-    left = [steps_before]
-    unlink = Path.unlink
-
-    def unlink_some(path: Path, missing_ok: bool = False) -> None:
-        if left[0] == 0:
-            raise Killed if how == "killed" else OSError(5, "Input/output error")
-        left[0] -= 1
-        unlink(path, missing_ok)
-
     async with open_records(tmp_path, clock=StandingClock()) as records:
         await exam(records, 1, steps=" ".join(SENT))
         await exam(records, 2)
         others = names(tmp_path, 2)
         assert len(names(tmp_path, 1) - {"exam.json", "end.json", "pictures"}) == 8
-        monkeypatch.setattr(Path, "unlink", unlink_some)
-        with pytest.raises(Killed if how == "killed" else StorageFault):
+        stop = Killed() if how == "killed" else OSError(5, "Input/output error")
+        with removing_stops(monkeypatch, steps_before, stop), pytest.raises((Killed, StorageFault)):
             await records.removals.remove("exam-1", "to make room", STRICT)
         assert [standing_of(row) for row in await records.deliveries(exam_id="exam-1")] == [Standing.REMOVED] * 2
-        monkeypatch.setattr(Path, "unlink", unlink)
         if how != "killed":
             assert await records.removals.finish() == ["exam-1"]
     async with open_records(tmp_path, clock=StandingClock()) as records:
@@ -263,25 +269,14 @@ async def test_a_rebuilt_database_knows_what_was_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps_before: int, copied: bool
 ) -> None:
     """Also where the removal was broken off: nothing of the exam comes back, nothing of it is sent again."""
-    left = [steps_before]
-    unlink = Path.unlink
-
-    def unlink_some(path: Path, missing_ok: bool = False) -> None:
-        if left[0] == 0:
-            raise Killed
-        left[0] -= 1
-        unlink(path, missing_ok)
-
     async with open_records(tmp_path, clock=StandingClock()) as records:
         await exam(records, 1)
         if copied:
             await records.soundness.keep_copy()
         for number in (11, 12):
             await sent(records, number, *SENT)
-        monkeypatch.setattr(Path, "unlink", unlink_some)
-        with suppress(Killed):
+        with removing_stops(monkeypatch, steps_before, Killed()), suppress(Killed):
             await records.removals.remove("exam-1", "to make room", STRICT)
-        monkeypatch.setattr(Path, "unlink", unlink)
     (tmp_path / DATABASE_NAME).write_bytes(b"no database at all" * 1000)
     async with open_records(tmp_path, clock=StandingClock(), default_node=NODE) as records:
         (report,) = await records.soundness.rebuilds()

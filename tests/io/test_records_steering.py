@@ -8,7 +8,8 @@ import pytest
 from records_material import NODE, StandingClock, exam_of, instance, uid_of
 
 from firmware_app.model import DeliveryState
-from firmware_app.records.errors import WrongState
+from firmware_app.records import files
+from firmware_app.records.errors import StorageFault, WrongState
 from firmware_app.records.steering import Chosen
 from firmware_app.records.store import Records, open_records
 from firmware_app.services.standing import Standing, standing_of
@@ -119,6 +120,22 @@ async def test_what_the_other_node_has_already_is_not_queued_there_again(tmp_pat
         assert [(each.node, each.state) for each in done.deliveries] == [("backup", DeliveryState.STORED)]
         assert [each.node for each in await records.deliveries()] == ["backup"]
         assert (await records.steering.redirect(ONE, NODE)).deliveries == ()  # what is stored stays where it is
+
+
+async def test_a_redirection_that_the_disk_refuses_moves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sidecar first, then the row: else a rebuilt database would not send it there."""
+
+    def refuse(path: Path, data: bytes, left: set[Path] | None = None) -> None:
+        raise StorageFault(path, "No space left on device")
+
+    async with open_records(tmp_path, clock=StandingClock()) as records:
+        await fill(records, 1)
+        with monkeypatch.context() as context, pytest.raises(StorageFault):
+            context.setattr(files, "replace_file", refuse)
+            await records.steering.redirect(ONE, "backup")
+        assert [each.node for each in await records.deliveries()] == [NODE]
 
 
 async def test_a_retry_by_hand_of_one_exam(tmp_path: Path) -> None:

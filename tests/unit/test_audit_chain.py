@@ -44,7 +44,9 @@ def test_what_is_changed_or_taken_out_is_found(tamper, word: str) -> None:  # ty
     assert word in list(breaks(tamper(chain(5))))
 
 
-@pytest.mark.parametrize("line", [b"", b"{}", b"[]", b"not json\n", b'{"number": 1}', b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "line", [b"", b"{}", b"[]", b"not json\n", b'{"number": 1}', b"\xff\xfe", b'{"x":' + b"[" * 50_000]
+)
 def test_what_is_no_entry(line: bytes) -> None:
     with pytest.raises(BadEntry):
         decode(line)

@@ -64,13 +64,8 @@ CASES: dict[str, tuple[AuditMessage, str, str, str, list[str], list[tuple[str, s
         builders.security_alert(US, messages.AUDIT_RECORDING_STOPPED, "disk full", AT, "8"), "110113", "E", "110133",
         [""], [("13", "110182")],
     ),
-    "remote service": (
-        builders.security_alert(US, messages.REMOTE_SERVICE_STARTED, "by hand", AT, "0"), "110113", "E", "110139",
-        [""], [("13", "110182")],
-    ),
     "login": (builders.user_authentication(US, "anna", "Anna", AT, comes=True), "110114", "E", "110122", ["", ""], []),
     "logout": (builders.user_authentication(US, "anna", "", AT, comes=False), "110114", "E", "110123", ["", ""], []),
-    "attach": (builders.network_entry(US, AT, attaches=True), "110108", "E", "110124", [""], []),
 }  # fmt: skip
 
 
