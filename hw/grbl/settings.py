@@ -19,7 +19,7 @@ MAX_RATE: Final = 110
 ACCELERATION: Final = 120
 TRAVEL: Final = 130
 MACHINE_POSITION_BIT: Final = 1
-LATE_S: Final = 2.0  # a slow line, a busy host
+LATE_S: Final = 2.0  # how much later than planned a motion may end: a slow line, a busy host
 # How Grbl prints them: three decimals.
 SETTING_TOLERANCE: Final = 0.0006
 
