@@ -5,7 +5,7 @@ own time begins again when the inner one ends. An activity with a limit that is 
 idle and may last for ever. What nobody declares is work of the part itself and has a limit too: an await that never
 returns is found without anybody having thought of it.
 
-A context variable and not a parameter, as in `hw.opening`: a wait is deep inside the network or the records, each of
+A context variable and not a parameter, as in `hw.watched`: a wait is deep inside the network or the records, each of
 which knows what it waits for, and nobody but the watchdog and the health screen wants to know. Tasks that a part starts
 are of that part. Pure: the clock is given.
 """

@@ -1,29 +1,12 @@
-"""What an operation that takes longer than it should is waiting for, told while it still waits.
-
-A context variable and not a parameter, as in `hw.opening`: only who watches the operation wants to know.
-"""
+"""What an operation that takes longer than it should is waiting for, told while it still waits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from typing import Final
 
-_told: ContextVar[Callable[[str], None] | None] = ContextVar("_told", default=None)
+from hw.watched import Watched
 
+_delays: Final = Watched[str]("delays")
 
-def late(text: str) -> None:
-    """Say what is waited for and until when; without a watcher nothing happens."""
-    tell = _told.get()
-    if tell is not None:
-        tell(text)
-
-
-@contextmanager
-def told_when_late(tell: Callable[[str], None]) -> Iterator[None]:
-    """Within the scope, and the tasks started in it, `tell` is told of each delay."""
-    token = _told.set(tell)
-    try:
-        yield
-    finally:
-        _told.reset(token)
+late = _delays.tell  # what is waited for and until when
+told_when_late = _delays.told_to

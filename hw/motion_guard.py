@@ -59,7 +59,7 @@ class MotionGuard:
             yield
             self.require_not_stopped(stops)
         except BaseException:
-            await self.halt_whatever_happens()
+            await self._halt_whatever_happens()
             raise
         finally:
             self.in_motion = False
@@ -85,7 +85,13 @@ class MotionGuard:
                 self._unconfirmed()
                 raise
 
-    async def halt_whatever_happens(self) -> None:
+    async def close(self) -> None:
+        """No motion is left running, and who is in the middle of one begins no further part of it."""
+        self.stops += 1
+        if self.in_motion:
+            await self._halt_whatever_happens()
+
+    async def _halt_whatever_happens(self) -> None:
         """For those who already have something to report: what cannot be confirmed costs the stage its homing."""
         with trio.CancelScope(shield=True):
             try:

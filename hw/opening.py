@@ -1,15 +1,11 @@
-"""How far the opening of a device has come, told by the driver to whoever supervises it.
-
-A context variable and not a parameter: drivers open in layers (find, port, board, settings), each layer knows one of
-the steps, and nobody but the supervisor wants to know.
-"""
+"""How far the opening of a device has come, told by the driver to whoever supervises it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from enum import StrEnum
+from typing import Final
+
+from hw.watched import Watched
 
 
 class Step(StrEnum):
@@ -19,21 +15,7 @@ class Step(StrEnum):
     APPLYING = "applying the profile"
 
 
-_told: ContextVar[Callable[[Step], None] | None] = ContextVar("_told", default=None)
+_steps: Final = Watched[Step]("steps")
 
-
-def opening_step(step: Step) -> None:
-    """Say that this step of opening a device begins; without a supervisor nothing happens."""
-    tell = _told.get()
-    if tell is not None:
-        tell(step)
-
-
-@contextmanager
-def told_of_steps(tell: Callable[[Step], None]) -> Iterator[None]:
-    """Within the scope, and the tasks started in it, `tell` is told of each step."""
-    token = _told.set(tell)
-    try:
-        yield
-    finally:
-        _told.reset(token)
+opening_step = _steps.tell  # this step begins
+told_of_steps = _steps.told_to

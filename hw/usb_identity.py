@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hw.errors import DeviceLost, Refused
+from hw.printable import printable
 
 PREFIX: Final = "usb:"
 LISTED_MAX: Final = 8  # devices that a reason names
@@ -96,5 +97,4 @@ def _listed(ports: Sequence[FoundPort]) -> str:
 
 
 def _shown(text: str) -> str:
-    """A device may call itself anything."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:WORD_MAX])
+    return printable(text[:WORD_MAX])

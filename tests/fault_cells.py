@@ -6,12 +6,14 @@ kernel's (`tests/kernel` has its faults) and a folder of images has no line. Its
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Final
 
 from firmware_app.config.light import LampConfig, LightConfig
 
-APART: Final = 3  # faults of one exam are not of one kind; prime to the number of faults of each kind
+APART: Final = 3  # at least: faults of one exam are not of one kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,6 @@ CAMERA_FAULTS: Final = (
 FAULTS: Final = (*STAGE_FAULTS, *CAMERA_FAULTS)
 STEPS: Final = ("start", "home", "drive", "align", "burst", "analysis", "finish", "delivery")
 
-
 # An ASI controller's limits follow its count, which a stuck motor leaves far from the truth.
 ASI_FAULTS: Final = tuple(replace(each, remedy="restart") if "stuck" in each.name else each for each in STAGE_FAULTS)
 
@@ -92,7 +93,7 @@ Cells = dict[str, Fault]  # by step: those of one exam
 def matrix(kind: str) -> list[Cells]:
     """Every fault of a kind in every step, in as many exams as there are faults: each has another one in each step."""
     faults = KINDS[kind].faults
-    stride = APART if len(faults) % APART else APART + 2
+    stride = next(each for each in count(APART) if math.gcd(each, len(faults)) == 1)  # or some would come never
     return [
         {step: faults[(turn + stride * place) % len(faults)] for place, step in enumerate(STEPS)}
         for turn in range(len(faults))

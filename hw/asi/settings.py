@@ -117,7 +117,7 @@ def motion_seconds(settings: AsiSettings, start_um: Vector, end_um: Vector) -> f
     A move names all three axes, and the controller takes up the play of each of them, also of one that is there.
     """
     longest_s = 0.0
-    is_move = tuple(start_um) != tuple(end_um)
+    is_move = start_um != end_um
     for i, (start, end) in enumerate(zip(start_um, end_um, strict=True)):
         distance_mm = abs(end - start) / 1000
         speed, ramp_s = settings.speed_mm_per_s[i], settings.ramp_ms[i] / 1000

@@ -160,8 +160,7 @@ class AsiStage:
 
     async def aclose(self) -> None:
         """Stops what moves and lets go of the port."""
-        if self._guard.in_motion:
-            await self._guard.halt_whatever_happens()
+        await self._guard.close()
         await self._link.port.aclose()
 
     async def _move(self, target: Position, stops: int) -> Position:

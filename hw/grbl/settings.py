@@ -19,7 +19,7 @@ MAX_RATE: Final = 110
 ACCELERATION: Final = 120
 TRAVEL: Final = 130
 MACHINE_POSITION_BIT: Final = 1
-LATE_S: Final = 2.0  # a slow line, a busy host
+LATE_S: Final = 2.0  # how much later than planned a motion may end: a slow line, a busy host
 # How Grbl prints them: three decimals.
 SETTING_TOLERANCE: Final = 0.0006
 
@@ -89,29 +89,28 @@ def motion_seconds(settings: GrblSettings, start_mm: Vector, end_mm: Vector) -> 
 
 
 def homing_due_seconds(device: dict[int, float]) -> float:
-    """What homing takes at most where all is well: each axis after the other through its whole travel, with its ramps.
-
-    No axis homes faster than its $110 to $112 allows, whatever $24 and $25 say.
-    """
-    seek, locate, pull_off = _homing_speeds(device)
-    reach = sum(device[TRAVEL + axis] for axis in range(3))
+    """What homing takes at most where all is well: each axis in turn through its whole travel, with its ramps."""
+    seek, search_s, cycle_s = _homing_parts(device)
     slowest = min(device.get(ACCELERATION + axis, math.inf) for axis in range(3))
-    cycle_s = 2 * pull_off / seek + 5 * pull_off / locate + 4 * device.get(26, 250.0) / 1000 + 6 * seek / slowest
-    return LATE_S + reach / seek + 3 * cycle_s
+    return LATE_S + search_s + 3 * (cycle_s + 6 * seek / slowest)
 
 
 def homing_seconds(device: dict[int, float]) -> float:
     """After which nothing can come any more: twice the way that Grbl itself searches, with its pauses and ramps."""
-    seek, locate, pull_off = _homing_speeds(device)
+    _, search_s, cycle_s = _homing_parts(device)
+    return 10.0 + 2 * (1.5 * search_s + 2 * cycle_s)
+
+
+def _homing_parts(device: dict[int, float]) -> tuple[float, float, float]:
+    """mm/s of the search; s that it takes through the travel of all axes; s of one axis's pull-offs and pauses.
+
+    No axis homes faster than its $110 to $112 allows, whatever $24 and $25 say.
+    """
+    slowest = min(device.get(MAX_RATE + axis, math.inf) for axis in range(3))
+    seek, locate, pull_off = min(device[25], slowest) / 60, min(device[24], slowest) / 60, device[PULL_OFF]
     reach = sum(device[TRAVEL + axis] for axis in range(3))
     cycle_s = 2 * pull_off / seek + 5 * pull_off / locate + 4 * device.get(26, 250.0) / 1000
-    return 10.0 + 2 * (1.5 * reach / seek + 2 * cycle_s)
-
-
-def _homing_speeds(device: dict[int, float]) -> tuple[float, float, float]:
-    """mm/s of the search and of the second approach, and the pull-off in mm."""
-    slowest = min(device.get(MAX_RATE + axis, math.inf) for axis in range(3))
-    return min(device[25], slowest) / 60, min(device[24], slowest) / 60, device[PULL_OFF]
+    return seek, reach / seek, cycle_s
 
 
 def _along(per_axis: Vector, start_mm: Vector, end_mm: Vector) -> float:

@@ -24,8 +24,8 @@ from hw.grbl.codec import BuildInfo, BuildOptions, Setting, State, Status, Vecto
 from hw.grbl.dialogue import Phase
 from hw.grbl.lamps import GrblLamps
 from hw.grbl.link import GrblLink, Incidents
-from hw.grbl.settings import GrblSettings as GrblSettings
 from hw.grbl.settings import (
+    LATE_S,
     homing_due_seconds,
     homing_seconds,
     motion_seconds,
@@ -33,6 +33,7 @@ from hw.grbl.settings import (
     require_settings,
     top_speed,
 )
+from hw.grbl.settings import GrblSettings as GrblSettings
 from hw.lamp_levels import require_level
 from hw.motion_guard import MotionGuard
 from hw.opening import Step, opening_step
@@ -43,7 +44,6 @@ from hw.tty import Tty
 
 POLL_S: Final = (0.01, 0.02, 0.04)  # after the planned end of a motion; then Grbl's limit of 10 Hz
 SLOW_POLL_S: Final = 0.1
-LATE_S: Final = 2.0  # how much later than planned a motion may end
 HALT_S: Final = 2.5  # the configured axes stop in a fraction of it; two reports that are lost take 2 s
 CANCEL_AGAIN_S: Final = 0.2  # a cancel that overtook its jog in the buffer did nothing; the next one does
 
@@ -152,8 +152,7 @@ class GrblStage:
 
     async def aclose(self) -> None:
         """Stops what moves and lets go of the port."""
-        if self._guard.in_motion:
-            await self._guard.halt_whatever_happens()
+        await self._guard.close()
         await self._link.port.aclose()
 
     async def _move(self, target: Position, stops: int) -> Position:

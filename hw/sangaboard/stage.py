@@ -171,9 +171,7 @@ class SangaboardStage:
 
     async def aclose(self) -> None:
         """Stops what moves and lets go of the port."""
-        self._guard.stops += 1
-        if self._guard.in_motion:
-            await self._guard.halt_whatever_happens()
+        await self._guard.close()
         await self._link.port.aclose()
 
     async def _move(self, target: Position, stops: int) -> Position:

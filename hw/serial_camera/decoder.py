@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 
+from hw.printable import printable
 from hw.serial_camera.codec import (
     CONFIGURE,
     CONTROL_LENGTHS,
@@ -236,8 +237,7 @@ def _read_refused(packet: Packet, ordinal: int) -> Event:
     header = packet.header
     (code,) = REFUSED.unpack_from(packet.body)
     text = packet.body[REFUSED.size : header.length].decode(errors="replace")
-    shown = "".join(letter if letter.isprintable() else "?" for letter in text)  # it ends on somebody's terminal
-    return Rejected(header.sequence, header.device_time_us, code, shown)
+    return Rejected(header.sequence, header.device_time_us, code, printable(text))
 
 
 def _read_frame(packet: Packet, ordinal: int) -> Event:

@@ -11,6 +11,8 @@ import struct
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
+from hw.printable import printable
+
 POINTER_BYTES = 8
 
 CAPTURE = 1  # V4L2_BUF_TYPE_VIDEO_CAPTURE
@@ -186,7 +188,7 @@ def fourcc_name(code: int) -> str:
 def text(raw: bytes) -> str:
     """A driver's NUL-terminated string; what cannot be shown is replaced."""
     words = raw.partition(b"\0")[0].decode("utf-8", "replace")
-    return "".join(letter if letter.isprintable() else "?" for letter in words).strip()
+    return printable(words).strip()
 
 
 def read_capability(data: bytes | bytearray) -> Description:

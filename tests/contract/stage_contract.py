@@ -8,8 +8,8 @@ stage will travel through its whole reach.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import count, pairwise
 
@@ -67,6 +67,17 @@ async def move_and_tell(stage: Stage, target: Position, told: list[DeviceError])
 async def until_under_way(stage: Stage, start: Position) -> None:
     while distance_um(await stage.position(), start) < 100.0:
         pass
+
+
+@asynccontextmanager
+async def on_its_way_down(stage: Stage, told: list[DeviceError]) -> AsyncIterator[trio.Nursery]:
+    """Homed and under way from the high corner to the low one; left when that move has ended, however it did."""
+    await stage.home()
+    start = await stage.move_to(at_share(stage, 1.0))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(move_and_tell, stage, at_share(stage, 0.0), told)
+        await until_under_way(stage, start)
+        yield nursery
 
 
 async def check_identity(make: Make) -> None:
@@ -195,17 +206,13 @@ async def check_cancelling_before_the_first_step_moves_nothing_afterwards(make: 
 async def check_stop(make: Make) -> None:
     """Another task can stop a move; its caller is told, and the position is kept."""
     async with make() as rig, rig.open() as stage:
-        await stage.home()
-        start, target = await stage.move_to(at_share(stage, 1.0)), at_share(stage, 0.0)
         told: list[DeviceError] = []
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(move_and_tell, stage, target, told)
-            await until_under_way(stage, start)
+        async with on_its_way_down(stage, told):
             rest = await stage.stop()
         assert len(told) == 1
         assert isinstance(told[0], DeviceFault)
         assert told[0].code == "stopped"
-        assert distance_um(rest, target) > 100.0
+        assert distance_um(rest, at_share(stage, 0.0)) > 100.0
         await require_at(rig, stage, rest, cut_short=True)
         assert stage.homed
         assert await stage.stop() == rest, "a stage at rest stays where it is"
@@ -214,19 +221,15 @@ async def check_stop(make: Make) -> None:
 async def check_stop_also_ends_what_waits_for_its_turn(make: Make) -> None:
     """Who presses stop does not want the next move, which was asked for before, to begin."""
     async with make() as rig, rig.open() as stage:
-        await stage.home()
-        start, target = await stage.move_to(at_share(stage, 1.0)), at_share(stage, 0.0)
         told: list[DeviceError] = []
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(move_and_tell, stage, target, told)
-            await until_under_way(stage, start)
+        async with on_its_way_down(stage, told) as nursery:
             nursery.start_soon(move_and_tell, stage, at_share(stage, 0.5), told)
             for _ in range(4):
                 await trio.lowlevel.checkpoint()
             await stage.stop()
         assert [error.code for error in told if isinstance(error, DeviceFault)] == ["stopped"] * 2
         rest = await stage.position()
-        assert distance_um(rest, target) > 100.0
+        assert distance_um(rest, at_share(stage, 0.0)) > 100.0
         await require_at(rig, stage, rest, cut_short=True)
         assert stage.homed
 
@@ -252,12 +255,8 @@ async def check_an_alarm_is_told_and_homing_recovers(make: Make) -> None:
     async with make() as rig, rig.open() as stage:
         if rig.alarm is None:
             return
-        await stage.home()
-        start = await stage.move_to(at_share(stage, 1.0))
         told: list[DeviceError] = []
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(move_and_tell, stage, at_share(stage, 0.0), told)
-            await until_under_way(stage, start)
+        async with on_its_way_down(stage, told):
             await rig.alarm()
         assert [type(error) for error in told] == [DeviceFault]
         assert not stage.homed
@@ -273,12 +272,8 @@ async def check_unplugged_is_lost_and_replugged_can_be_opened(make: Make) -> Non
         if rig.unplug is None or rig.replug is None:
             return
         async with rig.open() as stage:
-            await stage.home()
-            start = await stage.move_to(at_share(stage, 1.0))
             told: list[DeviceError] = []
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(move_and_tell, stage, at_share(stage, 0.0), told)
-                await until_under_way(stage, start)
+            async with on_its_way_down(stage, told):
                 await rig.unplug()
             assert [type(error) for error in told] == [DeviceLost]
             assert not stage.homed
@@ -440,12 +435,10 @@ async def check_the_same_place_is_the_same_place_from_wherever_it_is_come_to(mak
 async def check_a_small_move_after_a_stop_arrives_from_below(make: Make) -> None:
     """A way that was cut short on the way down leaves the play above: a few um upwards do not take it up."""
     async with make() as rig, rig.open() as stage:
-        await stage.home()
-        start = await stage.move_to(at_share(stage, 1.0))
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(stage.move_to, at_share(stage, 0.0))
-            await until_under_way(stage, start)
+        told: list[DeviceError] = []
+        async with on_its_way_down(stage, told) as nursery:
             nursery.cancel_scope.cancel()
+        assert told == []
         at = await stage.move_by(dx_um=10.0, dy_um=10.0, dz_um=10.0)
         await require_at(rig, stage, at)
 

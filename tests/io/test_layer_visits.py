@@ -85,14 +85,14 @@ def test_cancelled_between_the_layers_the_stage_stands_and_knows_where(after: st
     instrument = direct_instrument(head)
 
     async def cancelled() -> tuple[Position, Position]:
-        visits_of = eyepiece_of(instrument)
+        eyepiece = eyepiece_of(instrument)
         with trio.CancelScope() as scope:
 
             def tell(text: str) -> None:
                 if text.startswith(after):
                     scope.deadline = trio.current_time() + 0.1  # on the way to the front
 
-            await LayerVisits(visits_of, tell, head.focus(Eye.RIGHT).z_um).measure(5)
+            await LayerVisits(eyepiece, tell, head.focus(Eye.RIGHT).z_um).measure(5)
         assert scope.cancelled_caught
         stopped = instrument.stage.at(trio.current_time())
         assert not instrument.stage.moving and instrument.stage.homed

@@ -89,18 +89,25 @@ async def supervise(
         await slot.supervise(open_it, events.append)
 
 
-@pytest.mark.parametrize("kind", OUTPUTS)
-async def test_a_service_that_ends_leaves_no_lamp_lit(kind: str, tmp_path: Path) -> None:
-    """The board would keep it lit, in front of an eye, until somebody pulls the plug."""
+@asynccontextmanager
+async def lit(kind: str, folder: Path, target: str) -> AsyncIterator[Bench]:
+    """Homed, with its illumination on and a fixation target shown."""
     light, fixation = OUTPUTS[kind]
     config = LightConfig(illumination=LampConfig(light, 1.0), fixation=FixationConfig(fixation))
-    async with supervised(kind, tmp_path, config) as bench:
+    async with supervised(kind, folder, config) as bench:
         await bench.until_state(DeviceState.READY)
         with trio.fail_after(PATIENCE_S):
             await bench.slot.require().home()
-            await bench.lights.show_target("up")
+            await bench.lights.show_target(target)
             await bench.lights.switch("illumination", None)
-        assert bench.instrument.lamps()[light] == 1.0
+        yield bench
+
+
+@pytest.mark.parametrize("kind", OUTPUTS)
+async def test_a_service_that_ends_leaves_no_lamp_lit(kind: str, tmp_path: Path) -> None:
+    """The board would keep it lit, in front of an eye, until somebody pulls the plug."""
+    async with lit(kind, tmp_path, "up") as bench:
+        assert bench.instrument.lamps()[OUTPUTS[kind][0]] == 1.0
         bench.supervision.cancel()
         await bench.until(lambda: not any(bench.instrument.lamps().values()))
 
@@ -108,15 +115,9 @@ async def test_a_service_that_ends_leaves_no_lamp_lit(kind: str, tmp_path: Path)
 @pytest.mark.parametrize("kind", OUTPUTS)
 async def test_lamps_follow_and_are_lit_again_after_the_plug_was_pulled(kind: str, tmp_path: Path) -> None:
     light, fixation = OUTPUTS[kind]
-    config = LightConfig(illumination=LampConfig(light, 1.0), fixation=FixationConfig(fixation))
-    async with supervised(kind, tmp_path, config) as bench:
-        await bench.until_state(DeviceState.READY)
-        with trio.fail_after(PATIENCE_S):
-            await bench.slot.require().home()
-            await bench.lights.show_target("down-right")
-            await bench.lights.switch("illumination", None)
-        lit = {light: 1.0, fixation: pytest.approx(0.55, abs=0.04)}
-        assert {name: bench.instrument.lamps()[name] for name in lit} == lit
+    wanted = {light: 1.0, fixation: pytest.approx(0.55, abs=0.04)}
+    async with lit(kind, tmp_path, "down-right") as bench:
+        assert {name: bench.instrument.lamps()[name] for name in wanted} == wanted
 
         await bench.instrument.command("unplug stage")
         await bench.until_state(DeviceState.LOST)
@@ -128,10 +129,10 @@ async def test_lamps_follow_and_are_lit_again_after_the_plug_was_pulled(kind: st
             assert "not as wanted" in bench.lights.detail
             await bench.slot.require().home()
         await bench.until(lambda: "not as wanted" not in bench.lights.detail)
-        assert {name: bench.instrument.lamps()[name] for name in lit} == lit
+        assert {name: bench.instrument.lamps()[name] for name in wanted} == wanted
 
         bench.lights.exam_closed()
-        await bench.until(lambda: not any(bench.instrument.lamps()[name] for name in lit))
+        await bench.until(lambda: not any(bench.instrument.lamps()[name] for name in wanted))
         steps = ["stage.finding", "stage.opening", "stage.identifying", "stage.applying", "stage.ready"]
         lost = [kind for kind in bench.told if kind == "stage.lost"]
         assert bench.told[: len(steps)] == steps

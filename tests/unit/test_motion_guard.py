@@ -66,6 +66,17 @@ async def test_leaving_a_motion_halts_whatever_the_reason_and_the_planned_end_do
     assert (axis.halts, axis.guard.in_motion) == (2, False)
 
 
+async def test_closing_halts_what_moves_and_lets_it_begin_nothing_more() -> None:
+    axis = Axis()
+    await axis.guard.close()
+    assert axis.halts == 0
+    with pytest.raises(DeviceFault, match="stopped"):
+        async with axis.guard.motion_turn() as stops, axis.guard.motion(stops):
+            await axis.guard.close()
+            assert axis.halts == 1
+            axis.guard.require_not_stopped(stops)
+
+
 async def test_who_waits_for_the_turn_is_stopped_too_and_who_asks_afterwards_is_not() -> None:
     axis = Axis()
     told: list[str] = []
