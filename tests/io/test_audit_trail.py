@@ -333,6 +333,19 @@ async def test_a_disk_that_refuses_and_takes_again(
     await audited(tmp_path, check)
 
 
+async def test_who_reads_the_trail_while_something_happens_is_in_it_once(tmp_path: Path) -> None:
+    async def check(auditing: Auditing, _: str) -> None:
+        auditing.bus.publish(Event("service.ready", ""))
+        async with trio.open_nursery() as nursery:
+            for reader in ("Op^Otto", "Op^Olga"):
+                nursery.start_soon(auditing.service.used, reader)
+        await auditing.settled()
+        found = [ElementTree.fromstring(entry.message) for entry in auditing.service.trail.entries()]
+        assert sorted(code(each) for each in found) == ["110100", "110101", "110101"]
+
+    await audited(tmp_path, check)
+
+
 async def test_what_happened_last_is_written_at_the_end(tmp_path: Path) -> None:
     async def check(auditing: Auditing, _: str) -> None:
         auditing.bus.publish(Event("service.stopping", "ending"))  # and then it is cancelled at once
