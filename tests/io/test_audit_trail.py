@@ -161,7 +161,7 @@ class Auditing:
         """Its task waits for the next event; threads are at work before that."""
         await trio.testing.wait_all_tasks_blocked()
         with trio.fail_after(20):
-            while [state.what for state in self.table.states()] != ["events"]:
+            while [state.what for state in self.table.states()] != ["something to audit"]:
                 await trio.to_thread.run_sync(time.sleep, 0.005)
 
     async def said(self, *events: Event) -> list[ElementTree.Element]:
