@@ -318,7 +318,7 @@ class Instrument:
             self.bus.publish,
             steps=StepReports(composer, self.mpps.wake, self.bus.publish),
             send_automatically=self.config.storage.automatic,
-            other_nodes={name: self.config.second_storage.automatic for name in self.destinations if name != "storage"},
+            other_nodes={name: each.automatic for name, each in self.destinations.items() if name != FIRST},
             print_accepted=self.printing.exam_finished,
             closed=self._exam_closed,
             opened=self.lights.exam_opened,
