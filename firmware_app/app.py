@@ -209,7 +209,7 @@ def start_delivery(group: ServiceGroup, instrument: Instrument) -> None:
 
 
 async def open_console(instrument: Instrument, *, task_status: trio.TaskStatus[Path]) -> None:
-    path = Path(instrument.config.paths.runtime) / "console.sock"
+    path = instrument.config.paths.console_socket
     commands, subscribe = instrument.commands(), instrument.bus.subscribe
     with idle("clients"):
         await serve_console(
