@@ -26,10 +26,11 @@ from firmware_app.progress import ProgressTable, idle
 from firmware_app.records.errors import DatabaseDamaged
 from firmware_app.records.store import open_records
 from firmware_app.services.allocator import settle_allocator
-from firmware_app.services.audit import EVENTS_MAX
+from firmware_app.services.audit import EVENTS_MAX as AUDIT_EVENTS_MAX
 from firmware_app.services.causes import causes
 from firmware_app.services.certificates import watch_certificates
 from firmware_app.services.commands import EXPECTED
+from firmware_app.services.contacts import EVENTS_MAX as CONTACT_EVENTS_MAX
 from firmware_app.services.devices import open_camera, open_stage
 from firmware_app.services.log import configure_log, last_words, run_log
 from firmware_app.services.notify import sd_notify
@@ -131,8 +132,8 @@ async def serve(config: Config) -> None:
             instrument = Instrument(config, profile, address, records)
             with (
                 instrument.bus.subscribe(patient_data=True) as events,
-                instrument.bus.subscribe(1024) as contacts,
-                instrument.bus.subscribe(EVENTS_MAX, patient_data=True) as audited,
+                instrument.bus.subscribe(CONTACT_EVENTS_MAX) as contacts,
+                instrument.bus.subscribe(AUDIT_EVENTS_MAX, patient_data=True) as audited,
             ):
                 watching, hardware, delivery, analysis, front = (
                     ServiceGroup(nursery, instrument.progress) for _ in range(5)
@@ -208,7 +209,7 @@ def start_delivery(group: ServiceGroup, instrument: Instrument) -> None:
 
 
 async def open_console(instrument: Instrument, *, task_status: trio.TaskStatus[Path]) -> None:
-    path = Path(instrument.config.paths.runtime) / "console.sock"
+    path = instrument.config.paths.console_socket
     commands, subscribe = instrument.commands(), instrument.bus.subscribe
     with idle("clients"):
         await serve_console(

@@ -31,7 +31,6 @@ from firmware_app.records.errors import StorageFault
 from firmware_app.records.removals import SafeWhen
 from firmware_app.records.store import Records
 from firmware_app.services.alignment_commands import AlignmentCommands
-from firmware_app.services.allocator import MemoryService
 from firmware_app.services.analysis import Analysed, run_analysis
 from firmware_app.services.audit_commands import AuditCommands
 from firmware_app.services.audit_setup import audit_of
@@ -60,6 +59,7 @@ from firmware_app.services.lights import LightService
 from firmware_app.services.listening import ListenerService, offers_of
 from firmware_app.services.log_commands import LogCommands
 from firmware_app.services.log_tail import LogTailKeeper
+from firmware_app.services.memory import MemoryService
 from firmware_app.services.mpps import MppsService
 from firmware_app.services.mpps_commands import MppsCommands
 from firmware_app.services.panorama_commands import PanoramaCommands
@@ -318,7 +318,7 @@ class Instrument:
             self.bus.publish,
             steps=StepReports(composer, self.mpps.wake, self.bus.publish),
             send_automatically=self.config.storage.automatic,
-            other_nodes={name: self.config.second_storage.automatic for name in self.destinations if name != "storage"},
+            other_nodes={name: each.automatic for name, each in self.destinations.items() if name != FIRST},
             print_accepted=self.printing.exam_finished,
             closed=self._exam_closed,
             opened=self.lights.exam_opened,

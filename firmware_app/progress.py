@@ -12,11 +12,11 @@ are of that part. Pure: the clock is given.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 # What a service does between the waits that it declares is over in milliseconds.
 SERVICE_S = 120.0
@@ -27,6 +27,7 @@ COMPUTE_S = 300.0
 # Each wait on a peer has a bound of its own, which the configuration limits to an hour: what lasts longer lost it.
 PEER_S = 2 * 3600.0
 
+T = TypeVar("T")
 Doing = Literal["idle", "working", "hung", "done", "died"]
 
 
@@ -169,6 +170,24 @@ def waiting(what: str, limit_s: float = PEER_S) -> AbstractContextManager[None]:
 def working(what: str, limit_s: float = SERVICE_S) -> AbstractContextManager[None]:
     """Within the scope it works on `what`, and hangs when that takes longer than `limit_s`."""
     return _inside(what, limit_s, False)
+
+
+class Arriving(Generic[T]):
+    """`async for` over what comes from `source`; until the next one comes the part waits for `what`.
+
+    No generator: one that is left before its end has to be closed by whoever left it.
+    """
+
+    def __init__(self, source: AsyncIterator[T], what: str) -> None:
+        self._source = source
+        self._what = what
+
+    def __aiter__(self) -> Arriving[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        with idle(self._what):
+            return await anext(self._source)
 
 
 def step() -> None:

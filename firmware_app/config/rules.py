@@ -286,7 +286,7 @@ def _outputs_of_kind(stage: StageConfig, lamps: Mapping[str, str]) -> Iterator[F
 
 
 def _paths(config: Config) -> Iterator[Finding]:
-    length = len(f"{config.paths.runtime}/console.sock".encode())
+    length = len(str(config.paths.console_socket).encode())
     if length > SUN_PATH_MAX_BYTES:
         yield Finding(
             "paths.runtime",

@@ -6,6 +6,7 @@ Where a default comes from the SP-1P statement, clause 4.7.2, "None" there is th
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -248,6 +249,10 @@ class ReflexConfig(Struct, frozen=True, forbid_unknown_fields=True):
 class PathsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     state: AbsolutePath = "/var/lib/specular"
     runtime: AbsolutePath = "/run/specular"
+
+    @property
+    def console_socket(self) -> Path:
+        return Path(self.runtime) / "console.sock"
 
 
 class SyslogConfig(Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,8 +7,8 @@ own, from 75 to 79 MiB. A smaller limit would cost: at 128 KiB each of the netwo
 analysis takes 1.7 times as long (77,000 page faults a picture; at 4 MiB 300, as with the defaults).
 
 What is left are holes: small things that live long lie between large ones that do not, and the heap grew by 4 KiB an
-exam, in steps, over 850 exams, with as many objects in it as before. After each exam the free pages in the holes go
-back to the kernel.
+exam, in steps, over 850 exams, with as many objects in it as before. Free pages in the holes go back to the kernel
+when `give_back` is called (`services/memory.py`).
 """
 
 from __future__ import annotations
@@ -16,18 +16,11 @@ from __future__ import annotations
 import ctypes
 from typing import Final
 
-import trio
-
-from firmware_app.progress import idle, working
-from firmware_app.services.queue_task import wake
-
 # <malloc.h>
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 MAPPED_FROM_BYTES: Final = 4 << 20
 # What may stay free at the top of the heap; set as well, because a fixed limit for maps ends its own adjustment.
 KEPT_FREE_BYTES: Final = 8 << 20
-# After an exam has ended: its instances are being sent by then, and nobody waits at the screen.
-SETTLE_S: Final = 5.0
 
 
 def settle_allocator() -> bool:
@@ -44,22 +37,3 @@ def give_back() -> bool:
     """Free pages, wherever in the heap they are, go back to the kernel: malloc_trim(3). Whether there were any."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     return trim is not None and bool(trim(0))
-
-
-class MemoryService:
-    """Gives back what an exam has used, some seconds after it has ended."""
-
-    def __init__(self) -> None:
-        self._wake, self._woken = trio.open_memory_channel[None](1)
-
-    def wake(self) -> None:
-        """An exam has ended."""
-        wake(self._wake)
-
-    async def run(self) -> None:
-        while True:
-            with idle("an exam that ends"):
-                await self._woken.receive()
-                await trio.sleep(SETTLE_S)
-            with working("giving memory back"):
-                await trio.to_thread.run_sync(give_back)

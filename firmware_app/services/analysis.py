@@ -11,7 +11,7 @@ import trio
 from firmware_app.endothelium.history import NOT_EDITED, History
 from firmware_app.endothelium.measure import measure
 from firmware_app.model import CALCULATION_FAILURE, Event, Measurement, Quality, Refusal
-from firmware_app.progress import COMPUTE_S, idle, working
+from firmware_app.progress import COMPUTE_S, Arriving, working
 from firmware_app.services.capture import Captured
 
 
@@ -31,12 +31,7 @@ async def run_analysis(
 ) -> None:
     """Measure every capture in order, until the channel closes."""
     async with captures, analysed:
-        while True:
-            with idle("a capture to measure"):
-                try:
-                    captured = await captures.receive()
-                except trio.EndOfChannel:
-                    return
+        async for captured in Arriving(captures, "a capture to measure"):
             capture = captured.capture
             publish(
                 Event(

@@ -1,8 +1,8 @@
 """The audit trail: what happens in the instrument, as messages of PS3.15 A.5, on disk in the order of happening.
 
-Learnt from the events, as log and console are; whom they are about is looked up in the records. One task writes. A disk
-that refuses is tried again, and that recording had stopped is then part of the trail. The subscription holds far more
-than an exam tells; were it ever full, that messages are missing is part of the trail too.
+Learnt from the events, as log and console are; whom they are about is looked up in the records. A disk that refuses is
+tried again, and that recording had stopped is then part of the trail. The subscription holds far more than an exam
+tells; were it ever full, that messages are missing is part of the trail too.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ class AuditService:
         self._wake_sending = wake_sending
         self._disk = trio.CapacityLimiter(1)
         self._unwritten: list[tuple[str, str]] = []
+        self._writing = trio.Lock()  # a reader of the trail is part of it too, beside the task that hears the events
         self._refused_at = ""
         self._is_open = False
         self._tellers: dict[str, Teller] = {
@@ -172,21 +173,29 @@ class AuditService:
 
     async def _keep(self, messages: Messages) -> None:
         self._unwritten += [(message.at, message_xml(message, self._source)) for message in messages]
-        if not self._unwritten or not self._is_open:
+        if not self._is_open or not await self._write():
             return
-        try:
-            await self._call(partial(self._trail.append, tuple(self._unwritten)))
-        except StorageFault as error:
-            self._tell_refusal(error)
-            del self._unwritten[:-EVENTS_MAX]
-            return
-        self._unwritten.clear()
         if self._refused_at:
             stopped_at, self._refused_at = self._refused_at, ""
             self._publish(Event("audit.recovered", "the audit trail is written again"))
             await self._alert(m.AUDIT_RECORDING_STOPPED, f"the disk refused from {stopped_at} on", "8")
             await self._alert(m.AUDIT_RECORDING_STARTED, "the disk takes the trail again", "0")
         self._wake_sending()
+
+    async def _write(self) -> bool:
+        """Everything that is unwritten, once; False where there was nothing, or the disk refused."""
+        async with self._writing:
+            batch = tuple(self._unwritten)
+            if not batch:
+                return False
+            try:
+                await self._call(partial(self._trail.append, batch))
+            except StorageFault as error:
+                self._tell_refusal(error)
+                del self._unwritten[:-EVENTS_MAX]
+                return False
+            del self._unwritten[: len(batch)]
+            return True
 
     def _tell_refusal(self, error: StorageFault) -> None:
         if not self._refused_at:

@@ -237,23 +237,25 @@ class CaptureService:
             text = f"{name}: no frame of the burst is good: {kept.score.reason}"
             self._publish(Event("capture.doubtful", text, level="warning"))
         scale = self._scale_of_frame(kept.frame, simulated=self._is_simulated_camera())
-        capture = await self._records.save_capture(
-            exam,
-            kept.frame,
-            eye=eye,
-            position=position,
-            um_per_px=scale.um_per_px,
-            sharpness=kept.score.sharpness,
-            simulated=self._is_simulated(),
-            thickness=thickness,
-            gaze=gaze,
-            calibration=scale.calibration,
-        )
+        with trio.CancelScope(shield=True):  # a stop must not take from the exam what is told to be captured
+            capture = await self._records.save_capture(
+                exam,
+                kept.frame,
+                eye=eye,
+                position=position,
+                um_per_px=scale.um_per_px,
+                sharpness=kept.score.sharpness,
+                simulated=self._is_simulated(),
+                thickness=thickness,
+                gaze=gaze,
+                calibration=scale.calibration,
+            )
         self._publish(Event("capture.captured", f"{name} captured", {"capture_id": capture.capture_id}))
         captured = Captured(capture, kept.frame)
         await self.hand_over(captured, progress)
         if rejects:
-            await self._keep_rejects(capture, rejects)
+            with trio.CancelScope(shield=True):
+                await self._keep_rejects(capture, rejects)
         return captured
 
     async def _keep_rejects(self, capture: Capture, rejects: Sequence[Reject]) -> None:
@@ -319,10 +321,11 @@ class CaptureService:
         if self._busy:
             raise Refused(f"the instrument is busy {self._busy}")
         self._busy = what
-        with trio.CancelScope() as self._operation:
+        with trio.CancelScope() as operation:
+            self._operation = operation
             try:
                 yield
             finally:
-                self._busy, operation, self._operation = "", self._operation, None
+                self._busy, self._operation = "", None
         if operation.cancelled_caught:
             raise DeviceFault("stopped", f"{what} was stopped")

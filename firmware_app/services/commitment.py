@@ -21,7 +21,7 @@ import trio
 
 from firmware_app.dicom.commitment import Judgement, judge
 from firmware_app.dicom.statuses import INVALID_ARGUMENT_VALUE, PROCESSING_FAILURE, SUCCESS, describe_status
-from firmware_app.model import CommitmentState, DeliveryState, Event, EventLevel
+from firmware_app.model import Event, EventLevel
 from firmware_app.net.association import Association, ContextPair, associate
 from firmware_app.net.commitment import UnusableReport, read_report, request_commitment
 from firmware_app.net.errors import DimseFailure, NetworkError, is_worth_retrying
@@ -36,7 +36,7 @@ from firmware_app.records.errors import RecordsError, StorageFault
 from firmware_app.records.store import Records
 from firmware_app.services.backoff import BackoffPolicy
 from firmware_app.services.queue_task import IDLE_LOOK_S, DiskFaults, wake
-from firmware_app.services.standing import standing
+from firmware_app.services.standing import Standing
 
 # Requests on one association, one after the other.
 BATCH = 16
@@ -45,12 +45,12 @@ ALERT_AFTER = 3
 INTERRUPTED = "broken off while asking"
 # Where the instances of an event stand from then on.
 STANDINGS = {
-    "requested": standing(DeliveryState.STORED, CommitmentState.REQUESTED),
-    "expired": standing(DeliveryState.STORED, CommitmentState.REQUESTED),
-    "asked_again": standing(DeliveryState.STORED, CommitmentState.REQUESTED),
-    "committed": standing(DeliveryState.STORED, CommitmentState.COMMITTED),
-    "refused": standing(DeliveryState.STORED, CommitmentState.REFUSED),
-    "stored_again": standing(DeliveryState.QUEUED),
+    "requested": Standing.COMMITMENT_REQUESTED,
+    "expired": Standing.COMMITMENT_REQUESTED,
+    "asked_again": Standing.COMMITMENT_REQUESTED,
+    "committed": Standing.COMMITTED,
+    "refused": Standing.COMMITMENT_REFUSED,
+    "stored_again": Standing.QUEUED,
 }
 
 

@@ -20,6 +20,8 @@ from firmware_app.records.contacts import Contact, ContactRecords
 from firmware_app.records.errors import RecordsError
 from firmware_app.services.events import Subscription
 
+# A node's answers of some minutes, while a disk does not answer.
+EVENTS_MAX = 1024
 KEEP_EVERY_S = 10.0
 TEXT_MAX = 500
 SUCCESSES = frozenset({

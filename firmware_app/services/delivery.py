@@ -41,7 +41,7 @@ from firmware_app.services.standing import moved
 # Checksums of a batch are verified before its association is opened; 32 images are read in under 0.2 s, and an
 # archive that closes the study at the release of the association sees an exam in one piece.
 BATCH = 32
-NOTHING_TO_SEND = "something to send"
+SOMETHING_TO_SEND = "something to send"
 
 # PS3.7 annex C.5.7. After an attempt whose answer was lost it is that answer: the archive has the instance.
 DUPLICATE_SOP_INSTANCE = 0x0111
@@ -145,7 +145,7 @@ class NodeDelivery:
         self._in_trouble = False
         self._disk_faults = DiskFaults("delivery.paused", publish, chance)
         self._broken_off: dict[str, int] = {}
-        self.what_it_waits_for = NOTHING_TO_SEND
+        self.what_it_waits_for = SOMETHING_TO_SEND
 
     async def deliver_due(self) -> float:
         """Send what is due and return how long nothing will be."""
@@ -156,7 +156,7 @@ class NodeDelivery:
                 wait_s = self._wait_s(queue[0]) if queue else IDLE_LOOK_S
                 if wait_s > 0:
                     self._disk_faults.over()
-                    self.what_it_waits_for = NOTHING_TO_SEND if not queue else f"the next attempt at {self._node.name}"
+                    self.what_it_waits_for = f"the next attempt at {self._node.name}" if queue else SOMETHING_TO_SEND
                     return wait_s
                 await self._send(list(itertools.takewhile(lambda outgoing: self._wait_s(outgoing) == 0, queue)))
         except StorageFault as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 REMOVED = "[removed]"
@@ -25,18 +25,19 @@ class Remover:
     """`values` are names, IDs, birth dates ... as they stand in the records; parts of a name count by themselves."""
 
     def __init__(self, values: Iterable[str]) -> None:
-        self._values = frozenset(value.strip() for value in values if len(value.strip()) >= WORD_MIN)
+        whole = {value.strip() for value in values if len(value.strip()) >= WORD_MIN}
+        # Once: a bundle asks tens of thousands of times, of every patient on record.
+        self._of_several_words = tuple(value for value in whole if " " in value)
         self._words = frozenset(
             word
-            for value in self._values
+            for value in whole
             for word in (value.casefold(), *map(str.casefold, _APART.split(value)))
             if len(word) >= WORD_MIN or (word and not word.isascii())
         )
 
     def text(self, text: str) -> str:
-        for value in self._with_several_words:
-            if value in text:
-                text = text.replace(value, REMOVED)
+        for value in self._of_several_words:
+            text = text.replace(value, REMOVED)
         return "".join(self._word(part) for part in _APART.split(text))
 
     def value(self, value: Any) -> Any:
@@ -48,10 +49,6 @@ class Remover:
         if isinstance(value, (list, tuple)):
             return [self.value(each) for each in value]
         return value
-
-    @property
-    def _with_several_words(self) -> Iterator[str]:
-        return (value for value in self._values if " " in value)
 
     def _word(self, word: str) -> str:
         bare = word.strip(".-_!?").casefold()

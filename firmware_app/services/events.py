@@ -10,7 +10,6 @@ from dataclasses import replace
 import trio
 
 from firmware_app.model import Event
-from firmware_app.progress import idle
 
 # Half a minute of a busy exam; a subscriber that is behind by more is not watching.
 EVENTS_PER_SUBSCRIBER = 256
@@ -39,8 +38,7 @@ class Subscription:
         await trio.lowlevel.checkpoint()
         while not self._events:
             self._arrived = trio.Event()
-            with idle("events"):
-                await self._arrived.wait()
+            await self._arrived.wait()
         return self._events.popleft()
 
     def take_at_once(self) -> Event | None:

@@ -25,6 +25,7 @@ import structlog
 import trio
 
 from firmware_app.model import Event, EventLevel
+from firmware_app.progress import idle
 from firmware_app.services.causes import causes
 from firmware_app.services.events import Subscription
 from firmware_app.services.repeats import Repeated, RepeatFilter
@@ -118,7 +119,7 @@ async def run_log(events: Subscription) -> None:
     repeats = RepeatFilter()
     while True:
         event = None
-        with trio.move_on_at(repeats.next_end_s()):
+        with trio.move_on_at(repeats.next_end_s()), idle("events"):
             event = await events.receive()
         now_s = trio.current_time()
         for repeated in repeats.ended(now_s):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import trio
 
 from firmware_app.model import Event
-from firmware_app.progress import idle
+from firmware_app.progress import Arriving
 from firmware_app.records.errors import RecordsError
 from firmware_app.records.store import Records
 from firmware_app.services.analysis import Analysed
@@ -22,12 +22,7 @@ async def run_recorder(
 ) -> None:
     """Keep every measurement, then tell the numbers."""
     async with analysed:
-        while True:
-            with idle("a measurement to keep"):
-                try:
-                    item = await analysed.receive()
-                except trio.EndOfChannel:
-                    return
+        async for item in Arriving(analysed, "a measurement to keep"):
             capture, measurement = item.captured.capture, item.measurement
             try:
                 await records.save_measurement(capture.capture_id, measurement)

@@ -160,9 +160,8 @@ def checks_of(config: Config, profile: Profile) -> tuple[Check, ...]:
 
 async def check_service(bench: Bench) -> Outcome:
     """Whether one runs decides how the devices and our port are checked; none is no failure."""
-    socket_path = Path(bench.config.paths.runtime) / "console.sock"
     try:
-        answer = await ask_service(socket_path, "status")
+        answer = await ask_service(bench.config.paths.console_socket, "status")
     except NoService as error:
         return skipped(f"{error}: devices and port are tried directly")
     if isinstance(answer, Failure):

@@ -79,7 +79,7 @@ def _by_the_service(arguments: argparse.Namespace, pitch_um: float) -> int:
     for option, value in (("--target", arguments.target), ("--by", arguments.by)):
         words += [option, value] if value else []
     with stopping(EXIT_FAILED, NoService):
-        answer = trio.run(ask_service, Path(config.paths.runtime) / "console.sock", shlex.join(words))
+        answer = trio.run(ask_service, config.paths.console_socket, shlex.join(words))
     if isinstance(answer, Failure):
         raise Stop(EXIT_FAILED, answer.error)
     show(arguments.json, answer.data or {}, answer.text)

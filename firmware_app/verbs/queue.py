@@ -39,8 +39,7 @@ def add(verbs: Verbs, parents: Parents) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    socket_path = Path(read_config(arguments).paths.runtime) / "console.sock"
-    reply = _ask(socket_path, line_of(arguments))
+    reply = _ask(read_config(arguments).paths.console_socket, line_of(arguments))
     if not arguments.json:
         from firmware_app.console.text import printable
 

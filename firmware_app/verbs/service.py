@@ -61,8 +61,7 @@ def run_service(arguments: argparse.Namespace) -> int:
 def run_console(arguments: argparse.Namespace) -> int:
     from firmware_app.console import client
 
-    socket_path = Path(read_config(arguments).paths.runtime) / "console.sock"
-    return client.run_console(socket_path, arguments.command, arguments.json)
+    return client.run_console(read_config(arguments).paths.console_socket, arguments.command, arguments.json)
 
 
 def run_demo(arguments: argparse.Namespace) -> int:

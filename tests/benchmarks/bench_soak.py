@@ -38,7 +38,7 @@ from stages import STAGE_CONFIG  # noqa: E402
 from firmware_app.demo.console_link import ConsoleLink, answers, connected  # noqa: E402
 from firmware_app.demo.exam import free_port  # noqa: E402
 from firmware_app.demo.processes import running  # noqa: E402
-from firmware_app.services.allocator import SETTLE_S  # noqa: E402
+from firmware_app.services.memory import SETTLE_S  # noqa: E402
 
 GROWTH_KIB = 2048
 REST_S = 2 * SETTLE_S  # until what the last exam has used is given back

@@ -198,7 +198,7 @@ class Auditing:
         """Its task waits for the next event; threads are at work before that."""
         await trio.testing.wait_all_tasks_blocked()
         with trio.fail_after(20):
-            while [state.what for state in self.table.states()] != ["events"]:
+            while [state.what for state in self.table.states()] != ["something to audit"]:
                 await trio.to_thread.run_sync(time.sleep, 0.005)
 
     async def said(self, *events: Event) -> list[ElementTree.Element]:
@@ -366,6 +366,19 @@ async def test_a_disk_that_refuses_and_takes_again(
         assert [code(each) for each in found] == ["110100", "110113", "110113"]
         assert found[0].find("EventIdentification").get("EventDateTime") == START.isoformat(timespec="milliseconds")  # type: ignore[union-attr]
         assert [event.kind for event in auditing.events] == ["audit.failed", "audit.recovered"]
+
+    await audited(tmp_path, check)
+
+
+async def test_who_reads_the_trail_while_something_happens_is_in_it_once(tmp_path: Path) -> None:
+    async def check(auditing: Auditing, _: str) -> None:
+        auditing.bus.publish(Event("service.ready", ""))
+        async with trio.open_nursery() as nursery:
+            for reader in ("Op^Otto", "Op^Olga"):
+                nursery.start_soon(auditing.service.used, reader)
+        await auditing.settled()
+        found = [ElementTree.fromstring(entry.message) for entry in auditing.service.trail.entries()]
+        assert sorted(code(each) for each in found) == ["110100", "110101", "110101"]
 
     await audited(tmp_path, check)
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,7 +18,7 @@ from auto_run import photograph, summary
 from direct_instrument import DirectInstrument, DirectStage, at_once, direct_instrument
 from records_material import exam_of
 
-from firmware_app.model import Event, Exam, Eye, FixationPoint, Position, ThicknessWay
+from firmware_app.model import Capture, Event, Exam, Eye, FixationPoint, Position, ThicknessWay
 from firmware_app.records import files
 from firmware_app.records.errors import StorageFault
 from firmware_app.records.frames import decode_png
@@ -381,6 +382,25 @@ async def test_a_stop_ends_the_whole_way_at_any_moment(
                 assert not bench.stage.moving
             assert bench.capture.busy == ""
             assert await bench.capture.position() != target
+
+
+async def test_a_stop_while_a_picture_is_kept_takes_it_from_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with rig(tmp_path, head_of(3, lids=AlwaysRough(0, 0.0), haze=1.0), lambda point: None) as bench:
+        save_capture = bench.records.save_capture
+
+        async def stopped_meanwhile(*arguments: Any, **named: Any) -> Capture:
+            await bench.capture.stop()
+            return await save_capture(*arguments, **named)
+
+        monkeypatch.setattr(bench.records, "save_capture", stopped_meanwhile)
+        captured, photograph = await bench.capture.auto(bench.exam, Eye.RIGHT, lambda text: None)
+        assert await bench.records.captures(bench.exam.exam_id) == [captured.capture]
+        assert [event.kind for event in bench.events] == ["capture.doubtful", "capture.captured"]
+        kept = (tmp_path / "exams" / bench.exam.exam_id / "rejects").glob("*.png")
+        assert len(list(kept)) == len(photograph.rejects) > 0
+        assert bench.capture.busy == ""
 
 
 @pytest.mark.parametrize("away_um", [-350.0, 300.0])

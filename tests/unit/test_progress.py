@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import trio
+import trio.testing
 
 from firmware_app.progress import (
     DISK_S,
     SERVICE_S,
+    Arriving,
     PartState,
     ProgressTable,
     finished,
@@ -46,6 +49,25 @@ def test_an_idle_part_may_wait_for_ever(table: ProgressTable, clock: Clock) -> N
         state = only(table)
         assert (state.doing, state.what, state.for_s) == ("idle", "something to send", 7 * 86400)
         assert table.troubles() == ()
+
+
+async def test_until_the_next_one_comes_a_part_is_idle_and_with_it_it_works(table: ProgressTable) -> None:
+    send, receive = trio.open_memory_channel[int](2)
+    got = []
+
+    async def take() -> None:
+        with table.part("analysis"):
+            async for number in Arriving(receive, "a capture"):
+                got.append((number, only(table).doing))  # noqa: PERF401
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(take)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (only(table).doing, only(table).what) == ("idle", "a capture")
+        await send.send(1)
+        await send.send(2)
+        await send.aclose()
+    assert got == [(1, "working"), (2, "working")]
 
 
 @pytest.mark.parametrize("limit_s", [DISK_S, 5.0])
