@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from firmware_app.records.database import Database
+from firmware_app.records.queue import WHERE_STANDING
 
 # The exams of the page first: what is joined to them is then a few rows of each, however many there are.
 _PAGE = """
@@ -22,11 +23,13 @@ SELECT p.exam_id, p.started_at, p.finished_at, p.patient_id, p.patient_name,
 FROM page p ORDER BY p.place DESC
 """
 )
+_STANDING = "CASE " + " ".join(f"WHEN {rows} THEN '{word}'" for word, rows in WHERE_STANDING.items()) + " END"
 _DELIVERIES = (
     _PAGE
-    + """
-SELECT p.exam_id, CASE d.commitment WHEN 'committed' THEN 'committed' ELSE d.state END AS word, count(*) AS n
+    + f"""
+SELECT p.exam_id, {_STANDING} AS word, count(*) AS n
 FROM page p JOIN objects o ON o.exam_id = p.exam_id JOIN deliveries d ON d.sop_instance_uid = o.sop_instance_uid
+  LEFT JOIN held_nodes h ON h.node = d.node
 GROUP BY p.exam_id, word ORDER BY p.exam_id, word
 """
 )
@@ -35,7 +38,7 @@ _OF_PATIENT = "WHERE patient_id = :patient_id"
 
 @dataclass(frozen=True, slots=True)
 class ExamSummary:
-    """`deliveries` counts the exam's instances by state; one at two nodes counts twice."""
+    """`deliveries` counts the exam's instances by the queue's words; one at two nodes counts twice."""
 
     exam_id: str
     started_at: str

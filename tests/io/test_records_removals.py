@@ -162,6 +162,11 @@ async def test_what_goes_and_what_stays_of_an_exam(tmp_path: Path) -> None:
         assert await records.exam("exam-1") == exam_of(1)  # the history keeps it
         rows = await records.deliveries(exam_id="exam-1")
         assert [standing_of(row) for row in rows] == [Standing.REMOVED] * 2
+        await records.steering.hold_node(NODE)
+        await records.begin_exam(exam_of(3))
+        await records.save_object("exam-3", None, **instance(31), enqueue_for=NODE)
+        by_exam = {each.exam_id: dict(each.deliveries) for each in await records.history("", 10)}
+        assert by_exam == {"exam-1": {"removed": 2}, "exam-2": {"committed": 2}, "exam-3": {"held": 1}}
         said_when = r"exam exam-1 was removed from this instrument on 2026-03-01 \(older than 30 days\)"
         with pytest.raises(ExamRemoved, match=said_when):
             await records.enqueue(uid_of(11), "backup")
