@@ -45,6 +45,10 @@ class Subscription:
         """What has come already, without waiting."""
         return self._events.popleft() if self._events else None
 
+    def __len__(self) -> int:
+        """How many have come and not been taken."""
+        return len(self._events)
+
     def take_missed(self) -> int:
         missed, self._missed = self._missed, 0
         return missed

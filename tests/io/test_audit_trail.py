@@ -191,14 +191,15 @@ class Auditing:
         )
 
     async def run(self, events: Subscription) -> None:
+        self.heard = events
         with self.table.part("audit trail"):
             await self.service.run(events)
 
     async def settled(self) -> None:
-        """Its task waits for the next event; threads are at work before that."""
+        """Every event was taken and its task waits for the next one; threads are at work before that."""
         await trio.testing.wait_all_tasks_blocked()
         with trio.fail_after(20):
-            while [state.what for state in self.table.states()] != ["something to audit"]:
+            while self.heard or [state.what for state in self.table.states()] != ["something to audit"]:
                 await trio.to_thread.run_sync(time.sleep, 0.005)
 
     async def said(self, *events: Event) -> list[ElementTree.Element]:
