@@ -26,7 +26,7 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -266,7 +266,8 @@ def main() -> int:
     parser.add_argument("--camera", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.camera is not None:
-        be_the_camera(arguments.camera)
+        with suppress(BrokenPipeError, ConnectionResetError):  # the host has gone in the middle of a frame
+            be_the_camera(arguments.camera)
         return 0
     found = trio.run(stream, arguments.seconds)
     frames, cpu_s = bare_reader(arguments.seconds)
