@@ -21,6 +21,7 @@ from firmware_app.config.schema import (
     InstrumentConfig,
     NetworkConfig,
     PathsConfig,
+    RetentionConfig,
     StorageConfig,
 )
 from firmware_app.demo.exam import free_port
@@ -127,6 +128,7 @@ def configuration(
         light=light,
         storage=StorageConfig(**node),
         capture=CaptureConfig(burst=4),
+        retention=RetentionConfig(min_free_percent=0),  # whatever room this machine has
         paths=PathsConfig(state=str(folder / "state"), runtime=str(folder)),
     )
 

@@ -105,6 +105,9 @@ simulated = true
 bits_stored = 8
 um_per_px = {_value(UM_PER_PX)}                   # on the cornea; a real instrument is calibrated for it
 
+[retention]
+min_free_percent = 0                # what you look at afterwards stays, on a disk that is nearly full as well
+
 [paths]
 state = {_value(str(paths.state))}
 runtime = {_value(str(paths.runtime))}

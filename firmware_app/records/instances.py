@@ -89,12 +89,15 @@ class InstanceTable:
         with self._database.transaction() as connection:
             queue.insert(connection, sop_instance_uid, node, now)
 
-    def note_node(self, sop_instance_uid: str, node: str) -> None:
-        """In its sidecar, so that a rebuilt database sends it there, too. One that cannot be read keeps nobody."""
+    def note_node(self, sop_instance_uid: str, node: str, instead_of: str = "") -> None:
+        """In its sidecar, so that a rebuilt database sends it there. One that cannot be read keeps nobody."""
         record = self.record(sop_instance_uid)
         sidecar = sidecars.read_object(self._folders.state_dir, record)
-        if sidecar is not None and node not in (sidecar.nodes or ()):
-            noted = replace(sidecar, nodes=(*(sidecar.nodes or ()), node))
+        if sidecar is None:
+            return
+        others = (each for each in sidecar.nodes or () if each != instead_of)
+        noted = replace(sidecar, nodes=tuple(dict.fromkeys((*others, node))))
+        if noted != sidecar:
             path = self._folders.folder(record.exam_id) / f"{record.sop_instance_uid}.json"
             self._folders.replace_file(path, documents.encode_sidecar(noted))
 

@@ -60,8 +60,8 @@ class Tally:
 
 
 class Steering:
-    def __init__(self, database: Database, queue: DeliveryQueue, note: Callable[[str, str], None]) -> None:
-        """`note` writes beside an instance that it goes to that node, too."""
+    def __init__(self, database: Database, queue: DeliveryQueue, note: Callable[[str, str, str], None]) -> None:
+        """`note` writes beside an instance that it goes to that node, instead of the other."""
         self._database = database
         self._queue = queue
         self._note = note
@@ -107,10 +107,10 @@ class Steering:
         def move(connection: sqlite3.Connection, row: sqlite3.Row, at: str) -> tuple[str, str]:
             values = {"place": row["place"], "uid": row["sop_instance_uid"], "to": to, "now": at}
             reason = f"sent here by hand instead of {row['node']}"
+            self._note(row["sop_instance_uid"], to, row["node"])
             if connection.execute(_HAS_ROW, values).fetchone():
                 connection.execute(_DROP, values)
             else:
-                self._note(row["sop_instance_uid"], to)
                 connection.execute(_REDIRECT, values | {"reason": reason})
             return row["sop_instance_uid"], to
 

@@ -127,6 +127,7 @@ def make_place(folder: Path, stage: Table, nodes: Mapping[str, Table], station_p
         "stage": stage,
         "camera": {"kind": "folder", "port": str(camera), "frames_per_s": 200.0, "um_per_px": 0.85},
         "capture": {"burst": 1},
+        "retention": {"min_free_percent": 0},  # whatever room this machine has
         "paths": {"state": str(state), "runtime": str(folder)},
         **tables,
     }

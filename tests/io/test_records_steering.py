@@ -122,6 +122,19 @@ async def test_what_the_other_node_has_already_is_not_queued_there_again(tmp_pat
         assert (await records.steering.redirect(ONE, NODE)).deliveries == ()  # what is stored stays where it is
 
 
+@pytest.mark.parametrize("is_there_too", [False, True])
+async def test_a_rebuilt_database_sends_nothing_where_it_was_not_to_go(tmp_path: Path, is_there_too: bool) -> None:
+    async with open_records(tmp_path, clock=StandingClock()) as records:
+        await fill(records, 1)
+        if is_there_too:
+            await records.enqueue(uid_of(1), "backup")
+        await records.steering.redirect(ONE, "backup")
+    for path in tmp_path.glob("records*.sqlite3*"):  # noqa: ASYNC240
+        path.unlink()
+    async with open_records(tmp_path, clock=StandingClock(), default_node=NODE) as records:
+        assert [each.node for each in await records.deliveries()] == ["backup"]
+
+
 async def test_a_redirection_that_the_disk_refuses_moves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
