@@ -146,6 +146,7 @@ async def serve(config: Config, handed_over: HandedOver) -> None:
                 watching.start_soon("memory", instrument.memory.run)
                 watching.start_soon("audit trail", instrument.audit.run, audited)
                 watching.start_soon("audit sending", instrument.audit_sending.run)
+                watching.start_soon("sessions", instrument.sessions.run)
                 watching.start_soon("event loop", instrument.lag.run)
                 watching.start_soon("records keeping", instrument.keeping.run)
                 watching.start_soon("certificates", watch_certificates, config, now, instrument.bus.publish)

@@ -76,6 +76,7 @@ from firmware_app.services.records_commands import RecordsCommands
 from firmware_app.services.records_keeping import RecordsKeeping
 from firmware_app.services.retention import RetentionService, space_of
 from firmware_app.services.retention_rules import RetentionRules
+from firmware_app.services.session_notes import SessionNotes
 from firmware_app.services.status import StatusService
 from firmware_app.services.step_reports import StepReports, step_composer
 from firmware_app.services.storage_nodes import COMMITMENT_OF, FIRST, Destination, commitment_tables, destinations
@@ -150,6 +151,7 @@ class Instrument:
         self.memory = MemoryService()
         self.log_tail = LogTailKeeper(Path(config.paths.state), config.log.keep_mib << 20)
         self.audit, self.audit_sending = audit_of(config, records, address, self.bus.publish, now)
+        self.sessions = SessionNotes(Path(config.paths.state) / "sessions", self.audit, self.bus.publish)
         self.health = HealthService(
             self.progress,
             self.watchdog,

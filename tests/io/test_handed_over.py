@@ -1,4 +1,4 @@
-"""Sockets that systemd opens for the service: taken by name, used again after a failure, and never instead of another."""
+"""Sockets that systemd opens for the service: taken by name, used again, never instead of another."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_environment_names_what_was_handed_over(environment: dict[str, str],
 
 def test_a_process_that_was_started_as_systemd_does_it_has_the_socket_and_its_children_have_nothing() -> None:
     """The descriptor's number and the process's own are known only in a process of its own."""
-    program = """
+    program = '''
 import json, os, socket, subprocess, sys
 kept = socket.create_server(("127.0.0.1", 0))
 os.dup2(kept.fileno(), 3)
@@ -62,10 +62,12 @@ from firmware_app.services.handed_over import take_over
 taken = take_over()
 port = kept.getsockname()[1]
 mine = taken.dicom_port(port)
-of_child = subprocess.run([sys.executable, "-c", "import os; print('LISTEN_FDS' in os.environ or os.path.exists('/proc/self/fd/3') and os.readlink('/proc/self/fd/3').startswith('socket'))"],
-    capture_output=True, text=True, close_fds=False).stdout.strip()
-print(json.dumps([mine.getsockname()[1] == port, taken.dicom_port(port + 1) is None, of_child]))
-"""
+look = """import os
+has = os.path.exists("/proc/self/fd/3") and os.readlink("/proc/self/fd/3").startswith("socket")
+print("LISTEN_FDS" in os.environ or has)"""
+child = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, close_fds=False)
+print(json.dumps([mine.getsockname()[1] == port, taken.dicom_port(port + 1) is None, child.stdout.strip()]))
+'''
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [True, True, "False"]
 
@@ -75,16 +77,15 @@ async def test_the_port_is_served_on_the_socket_that_was_handed_over_also_after_
         port = opened.getsockname()[1]
         handed_over = HandedOver({"dicom": opened.fileno()})
         for _ in range(2):
-            events: list[Event] = []
+            telling, told = trio.open_memory_channel[Event](10)
             service = ListenerService(
-                US, port, ListenerRules(), events.append, handed_over=handed_over.dicom_port, offers=()
+                US, port, ListenerRules(), telling.send_nowait, handed_over=handed_over.dicom_port, offers=()
             )
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(service.run)
                 with trio.fail_after(10):
-                    while not events:
-                        await trio.sleep(0.01)
-                assert events[0].kind == "listener.ready" and f":{port} " in events[0].text
+                    event = await told.receive()
+                assert event.kind == "listener.ready" and f":{port} " in event.text
                 nursery.cancel_scope.cancel()
 
 
