@@ -46,6 +46,9 @@ BEFORE_REBOOT = (
     Step("C-ECHO to it", "/opt/specular/bin/specular echo TP_AM_SP1P_001@127.0.0.1:64001"),
     Step("a stranger has no console", "runuser -u nobody -- /opt/specular/bin/specular console -c status",
          said("Permission denied", 1)),
+    Step("who is at the console is named, also to a service that sees no other users", "runuser -u service -- "
+         "/opt/specular/bin/specular console -c health >/dev/null; sleep 1; runuser -u service -- "
+         "/opt/specular/bin/specular console -c audit", said(r"Login\s+service,")),
     Step("a key for the console", "ssh-keygen -q -t ed25519 -N '' -f /root/key && cp /root/key.pub "
          "/etc/specular/ssh/service && systemctl restart ssh"),
     Step("a command over SSH is one of the console's", f"{SSH} status", said("specular .* on 127.0.0.1")),
@@ -56,6 +59,9 @@ BEFORE_REBOOT = (
     Step("the sessions are in the audit trail, with the address",
          "sleep 6; cat /var/lib/specular/audit/*",
          said(r'UserID=\\"service\\".*NetworkAccessPointID=\\"127\.0\.0\.1\\"')),
+    # What the packet filters of control groups deny is denied in no container: the virtual machine shows that.
+    Step("what the unit denies is denied", "python3 /src/tests/device/probe_unit.py --groups "
+         "sockets,files,processes,kernel >/tmp/probe; status=$?; grep -v '\"ok\": true' /tmp/probe; exit $status"),
     Step("a crash is mended", "kill -9 $(systemctl show -P MainPID specular); sleep 1; "
          "for i in $(seq 100); do systemctl is-active -q specular && break; sleep 0.2; done; "
          "runuser -u service -- /opt/specular/bin/specular console -c status", said("own port")),
