@@ -1,9 +1,12 @@
-"""What deploy/install puts onto a machine: every file of systemd/ is placed, or known to be the device image's alone."""
+"""What deploy/install puts onto a machine: every file of systemd/ is placed, or known to be the image's."""
 
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from deploy.installation.machine import place_files
 from deploy.installation.placement import PLACES, UNITS, Placed, placements
