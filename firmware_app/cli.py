@@ -20,6 +20,7 @@ from firmware_app.verbs import (
     commit,
     configuration,
     conformance,
+    device,
     images,
     mpps,
     objects,
@@ -50,6 +51,7 @@ VERBS = (
     configuration,
     calibrate,
     selftest,
+    device,
 )
 
 
