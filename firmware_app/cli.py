@@ -20,6 +20,7 @@ from firmware_app.verbs import (
     commit,
     configuration,
     conformance,
+    device,
     images,
     mpps,
     objects,
@@ -48,6 +49,7 @@ VERBS = (
     queue,
     conformance,
     configuration,
+    device,
     calibrate,
     selftest,
 )

@@ -38,10 +38,12 @@ OPTIONS = (
     "path-include=/usr/share/doc/*/copyright",
     "force-confold",
 )
-NO_INITRAMFS = 'mkdir -p "$1/etc/initramfs-tools" && echo update_initramfs=no >"$1/etc/initramfs-tools/update-initramfs.conf"'
+NO_INITRAMFS = (
+    'mkdir -p "$1/etc/initramfs-tools" && echo update_initramfs=no >"$1/etc/initramfs-tools/update-initramfs.conf"'
+)
 LIST_PACKAGES = (
-    "chroot \"$1\" dpkg-query -W -f '${binary:Package}\\t${Version}\\t${Architecture}\\t${source:Package}\\t"
-    "${source:Version}\\t${Installed-Size}\\n' >\"$1/packages.tsv\""
+    'chroot "$1" dpkg-query -W -f \'${binary:Package}\\t${Version}\\t${Architecture}\\t${source:Package}\\t'
+    '${source:Version}\\t${Installed-Size}\\n\' >"$1/packages.tsv"'
 )
 
 
@@ -104,7 +106,9 @@ class Base:
             say(f"Debian's part is here: {self.tar.name}")
             return self.tar
         self.tar.parent.mkdir(parents=True, exist_ok=True)
-        with step(f"Debian {SUITE} {self.architecture.debian}: mmdebstrap, {len(self.names)} packages and what they need"):
+        with step(
+            f"Debian {SUITE} {self.architecture.debian}: mmdebstrap, {len(self.names)} packages and what they need"
+        ):
             self.make(self.tar, log)
         for other in self.tar.parent.glob(f"base-{self.architecture.debian}-*.tar"):
             if other != self.tar:

@@ -19,14 +19,14 @@ PLACES = {
     "sysusers.d": "usr/lib/sysusers.d",
     "tmpfiles.d": "usr/lib/tmpfiles.d",
     "sysctl.d": "usr/lib/sysctl.d",
-    "udev": "usr/lib/udev/rules.d",
+    "udev/rules.d": "usr/lib/udev/rules.d",
     "journald.conf.d": "usr/lib/systemd/journald.conf.d",
     "timesyncd.conf.d": "usr/lib/systemd/timesyncd.conf.d",
     "network": "usr/lib/systemd/network",
-    "ssh": "etc/ssh/sshd_config.d",
+    "sshd_config.d": "etc/ssh/sshd_config.d",
     "sudoers.d": "etc/sudoers.d",
-    "nftables": "usr/lib/specular/nftables",
-    "libexec": "usr/lib/specular",
+    "nftables": "usr/lib/specular",
+    "whole-machine": f"{UNITS}/specular-rules.service.d",
 }
 # Made once, empty: mount points, and files that the data partition lends.
 FOLDERS = ("data", "boot", "usr/share/doc/specular")
@@ -40,9 +40,14 @@ LINKS = {
     # The initramfs has done it: the machine's identity is on the data partition.
     "etc/systemd/system/systemd-machine-id-commit.service": "/dev/null",
     "etc/systemd/system/systemd-firstboot.service": "/dev/null",
+    # Catalogues of what never changes on a read-only root, and /var forgets that they were made.
+    "etc/systemd/system/systemd-journal-catalog-update.service": "/dev/null",
+    "etc/systemd/system/systemd-update-done.service": "/dev/null",
+    "etc/systemd/system/systemd-hwdb-update.service": "/dev/null",
+    "etc/systemd/system/ldconfig.service": "/dev/null",
     "etc/systemd/system/local-fs.target.wants/systemd-growfs@data.service": f"/{UNITS}/systemd-growfs@.service",
 }
-DEBIAN_UNITS = ("systemd-networkd.service", "systemd-resolved.service", "systemd-timesyncd.service", "nftables.service")
+DEBIAN_UNITS = ("systemd-networkd.service", "systemd-resolved.service", "systemd-timesyncd.service")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +64,9 @@ def placed_files(systemd: Path) -> list[Placed]:
             continue
         parts = path.relative_to(systemd).parts
         parts = parts[1:] if parts[0] == "image" else parts
-        place = PLACES.get(parts[0])
-        if place is not None and len(parts) == 2:
-            found.append(Placed(path, f"{place}/{parts[1]}"))
+        place = PLACES.get("/".join(parts[:-1]))
+        if place is not None:
+            found.append(Placed(path, f"{place}/{parts[-1]}"))
         elif len(parts) == 1 and path.suffix in UNIT_SUFFIXES:
             found.append(Placed(path, f"{UNITS}/{parts[0]}"))
         elif len(parts) == 2 and parts[0].endswith(".d") and Path(parts[0][:-2]).suffix in UNIT_SUFFIXES:
@@ -105,7 +110,11 @@ def empty_files(tree: Path) -> None:
 
 def enable(tree: Path, targets: list[str], log: Path) -> None:
     """Units with an [Install] section start; of Debian's, those that the device needs."""
-    ours = [Path(target).name for target in targets if target.startswith(UNITS) and target.count("/") == UNITS.count("/") + 1]
+    ours = [
+        Path(target).name
+        for target in targets
+        if target.startswith(UNITS) and target.count("/") == UNITS.count("/") + 1
+    ]
     installed = [name for name in ours if "[Install]" in (tree / UNITS / name).read_text()]
     run(["systemctl", f"--root={tree}", "enable", *installed, *DEBIAN_UNITS], log)
 

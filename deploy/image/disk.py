@@ -85,7 +85,8 @@ class DiskMaker:
             file.truncate(size)
         blocks = str((4 << 40) // 4096)
         run(["mke2fs", "-q", "-t", "ext4", "-b", "4096", "-i", "16384", "-m", "1", "-J", "size=32", "-L", "data",
-             "-U", DATA_ID, "-E", f"hash_seed={DATA_ID},lazy_itable_init=0,resize={blocks}", image], self.log)  # fmt: skip
+             "-U", DATA_ID, "-E", f"hash_seed={DATA_ID},lazy_itable_init=0,resize={blocks}", image],
+            self.log)  # fmt: skip
         return image
 
     def _fat(self, image: Path, size: int, label: str, files: dict[Path, str]) -> None:
@@ -93,7 +94,7 @@ class DiskMaker:
         sectors = size // 512
         run(["mformat", "-C", "-i", image, "-v", label, "-N", "5bec01a8", "-T", str(sectors), "-h", "255", "-s", "63",
              "-c", "8", "::"], self.log, variables=self.dates)  # fmt: skip
-        folders = sorted({parent for name in files.values() for parent in Path(name).parents if parent != Path(".")})
+        folders = sorted({parent for name in files.values() for parent in Path(name).parents if parent.name})
         for folder in folders:
             run(["mmd", "-i", image, f"::{folder}"], self.log, variables=self.dates)
         for source, name in files.items():

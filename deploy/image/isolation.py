@@ -23,7 +23,9 @@ ELF_MASK = r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xf
 USERS = 65536
 MARK = "SPECULAR_IMAGE_NAMESPACE"
 WAIT_FOR_MAP = 'read go; exec unshare --mount --pid --fork --kill-child --mount-proc -- "$@" </dev/null'
-IN_TREE = 'tree=$1; shift; mount --rbind /dev "$tree/dev" && mount -t proc proc "$tree/proc" && exec chroot "$tree" "$@"'
+IN_TREE = (
+    'tree=$1; shift; mount --rbind /dev "$tree/dev" && mount -t proc proc "$tree/proc" && exec chroot "$tree" "$@"'
+)
 
 
 def is_foreign(architecture: Architecture) -> bool:
@@ -39,7 +41,7 @@ def run_in_namespace(command: Sequence[str]) -> int:
     words = ["unshare", "--user", "--", "sh", "-c", WAIT_FOR_MAP, "sh", *command]
     with subprocess.Popen(words, stdin=subprocess.PIPE, env={**os.environ, MARK: "1"}) as child:
         process = Path(f"/proc/{child.pid}")
-        while os.readlink(process / "ns/user") == os.readlink("/proc/self/ns/user"):
+        while (process / "ns/user").readlink() == Path("/proc/self/ns/user").readlink():
             if child.poll() is not None:
                 raise CannotBuild("no user namespace can be made here: unshare --user")
             time.sleep(0.01)

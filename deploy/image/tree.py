@@ -48,7 +48,8 @@ class Tree:
         kernel_folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(self.folder / "boot/initrd.img", kernel_folder / "initrd.img")
         shutil.copyfile(self.folder / f"boot/vmlinuz-{modules.name}", kernel_folder / "vmlinuz")
-        say(f"kernel {modules.name}, {kept} modules, initramfs {(kernel_folder / 'initrd.img').stat().st_size >> 20} MiB")
+        size_mib = (kernel_folder / "initrd.img").stat().st_size / 2**20
+        say(f"kernel {modules.name}, {kept} modules, initramfs {size_mib:.0f} MiB")
 
     def _initramfs_configuration(self, modules: Path) -> None:
         target = self.folder / "etc/initramfs-tools"
@@ -76,7 +77,9 @@ class Tree:
         size = self.unpacked_bytes()
         say(f"the root is {size / 1e6:.0f} MB unpacked (at most {UNPACKED_MAX_BYTES / 1e6:.0f})")
         if size > UNPACKED_MAX_BYTES:
-            raise CannotBuild(f"{self.folder}: {size / 1e6:.0f} MB, more than the {UNPACKED_MAX_BYTES / 1e6:.0f} MB allowed")
+            raise CannotBuild(
+                f"{self.folder}: {size / 1e6:.0f} MB, more than the {UNPACKED_MAX_BYTES / 1e6:.0f} MB allowed"
+            )
 
     def _same_dates_of_passwords(self) -> None:
         """/etc/shadow says on which day a password, which nobody here has, was changed."""

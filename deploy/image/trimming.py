@@ -8,23 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 MODULE_LIST = Path(__file__).parent / "kernel-modules.txt"
-# Paths and patterns of the tree that nothing at run time reads.
-UNUSED = (
-    "boot/*", "vmlinuz*", "initrd.img*", "packages.tsv",
-    "var/lib/dpkg", "var/lib/apt", "var/cache/*", "var/log/*", "var/backups", "var/lib/ucf", "var/lib/systemd/*",
-    "usr/share/i18n", "usr/share/locale", "usr/share/man", "usr/share/info", "usr/share/lintian", "usr/share/bug",
-    "usr/share/zsh", "usr/share/fish", "usr/share/bash-completion", "usr/share/doc-base", "usr/share/grub",
-    "usr/share/perl5/Debconf", "usr/share/polkit-1", "usr/share/pixmaps", "usr/share/applications", "usr/share/gcc",
-    "usr/share/gdb", "usr/share/zoneinfo/right", "usr/share/zoneinfo/posix", "usr/share/python3/debpython",
-    "usr/lib/python3.13/idlelib", "usr/lib/python3.13/ensurepip", "usr/lib/python3.13/pydoc_data",
-    "usr/lib/python3.13/lib2to3", "usr/lib/python3.13/test", "usr/lib/python3.13/turtledemo", "usr/lib/python3.13/tkinter",
-    "usr/lib/python3.13/config-3.13-*", "usr/lib/systemd/boot", "usr/lib/grub", "usr/lib/initramfs-tools",
-    "usr/share/initramfs-tools", "etc/initramfs-tools", "etc/kernel", "usr/lib/kernel", "etc/apt", "etc/dpkg", "usr/lib/dpkg",
-    "etc/ssh/ssh_host_*", "etc/machine-id", "etc/hostname", "etc/resolv.conf", "etc/.pwd.lock", "etc/passwd-", "etc/group-",
-    "etc/shadow-", "etc/gshadow-", "etc/subuid*", "etc/subgid*", "etc/cron.*", "etc/grub.d", "etc/default/grub*", "root/.*",
-    "usr/bin/grub-*", "usr/sbin/grub-*", "usr/lib/x86_64-linux-gnu/gconv", "usr/lib/aarch64-linux-gnu/gconv",
-    "usr/lib/firmware",
-)  # fmt: skip
+UNUSED_LIST = Path(__file__).parent / "unused.txt"
 KEPT = ("usr/bin/grub-editenv",)
 # Units that Debian's packages start and the device has no use for.
 UNWANTED_UNITS = (
@@ -34,6 +18,12 @@ UNWANTED_UNITS = (
 MODULE_SUFFIX = re.compile(r"\.ko(\.(xz|zst|gz))?$")
 
 
+def listed(text: str) -> list[str]:
+    """The lines of a list, without comments."""
+    lines = [line.partition("#")[0].strip() for line in text.splitlines()]
+    return [line for line in lines if line]
+
+
 def module_name(path: str) -> str:
     """As the kernel has it: a file's - is a module's _."""
     return MODULE_SUFFIX.sub("", path.rpartition("/")[2]).replace("-", "_")
@@ -41,8 +31,8 @@ def module_name(path: str) -> str:
 
 def wanted_modules(text: str, needs: Mapping[str, Iterable[str]]) -> set[str]:
     """The files to keep: those of the list and all they need. `needs` is modules.dep, file -> files."""
-    lines = [line.partition("#")[0].strip() for line in text.splitlines()]
-    names = {line.replace("-", "_") for line in lines if line and not line.endswith("/")}
+    lines = listed(text)
+    names = {line.replace("-", "_") for line in lines if not line.endswith("/")}
     folders = tuple(line for line in lines if line.endswith("/"))
     kept: set[str] = set()
     for file, needed in needs.items():
@@ -71,7 +61,7 @@ def trim_modules(tree: Path) -> int:
 
 def remove_unused(tree: Path) -> None:
     kept = {tree / path for path in KEPT}
-    for pattern in UNUSED:
+    for pattern in listed(UNUSED_LIST.read_text()):
         for path in sorted(tree.glob(pattern)):
             if path in kept:
                 continue

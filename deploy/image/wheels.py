@@ -111,7 +111,12 @@ def _installed(site: Path) -> dict[str, tuple[Wheel, Path]]:
         metadata = email.message_from_string((folder / "METADATA").read_text())
         licence = metadata.get("License-Expression") or metadata.get("License") or ""
         requires = tuple(metadata.get_all("Requires-Dist", []))
-        wheel = Wheel(canonicalize_name(metadata["Name"]), metadata["Version"], licence.splitlines()[0] if licence else "", requires)
+        wheel = Wheel(
+            canonicalize_name(metadata["Name"]),
+            metadata["Version"],
+            licence.splitlines()[0] if licence else "",
+            requires,
+        )
         found[wheel.name] = (wheel, folder)
     return found
 
