@@ -32,6 +32,7 @@ from firmware_app.services.certificates import watch_certificates
 from firmware_app.services.commands import EXPECTED
 from firmware_app.services.contacts import EVENTS_MAX as CONTACT_EVENTS_MAX
 from firmware_app.services.devices import open_camera, open_stage
+from firmware_app.services.handed_over import HandedOver, take_over
 from firmware_app.services.log import configure_log, last_words, run_log
 from firmware_app.services.notify import sd_notify
 from firmware_app.services.opening_progress import OpeningProgress
@@ -56,9 +57,10 @@ def run_service(config: Config) -> int:
     settle_allocator()
     configure_log(config.log.level, config.log.patient_data)
     last_words()
+    handed_over = take_over()
     for rebuilds in itertools.count(1):
         try:
-            trio.run(serve, config)
+            trio.run(serve, config, handed_over)
             break
         except BaseException as error:
             damage = next((cause for cause in causes(error) if isinstance(cause, DatabaseDamaged)), None)
@@ -118,7 +120,7 @@ class ServiceGroup:
             self._ended = trio.Event()
 
 
-async def serve(config: Config) -> None:
+async def serve(config: Config, handed_over: HandedOver) -> None:
     """The instrument, from opening the records to closing them. Raises as `run_service`."""
     address = own_address(config)
     profile = load_profile(config.profile)
@@ -129,7 +131,7 @@ async def serve(config: Config) -> None:
         )
         async with opening as records, trio.open_nursery() as nursery:
             progress.over()
-            instrument = Instrument(config, profile, address, records)
+            instrument = Instrument(config, profile, address, records, handed_over)
             with (
                 instrument.bus.subscribe(patient_data=True) as events,
                 instrument.bus.subscribe(CONTACT_EVENTS_MAX) as contacts,
@@ -144,6 +146,7 @@ async def serve(config: Config) -> None:
                 watching.start_soon("memory", instrument.memory.run)
                 watching.start_soon("audit trail", instrument.audit.run, audited)
                 watching.start_soon("audit sending", instrument.audit_sending.run)
+                watching.start_soon("sessions", instrument.sessions.run)
                 watching.start_soon("event loop", instrument.lag.run)
                 watching.start_soon("records keeping", instrument.keeping.run)
                 watching.start_soon("certificates", watch_certificates, config, now, instrument.bus.publish)
@@ -213,7 +216,13 @@ async def open_console(instrument: Instrument, *, task_status: trio.TaskStatus[P
     commands, subscribe = instrument.commands(), instrument.bus.subscribe
     with idle("clients"):
         await serve_console(
-            path, commands, subscribe, expected=EXPECTED, observe=instrument.console_used, task_status=task_status
+            path,
+            commands,
+            subscribe,
+            expected=EXPECTED,
+            observe=instrument.console_used,
+            handed_over=instrument.handed_over.console(path),
+            task_status=task_status,
         )
 
 

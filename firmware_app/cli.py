@@ -28,6 +28,7 @@ from firmware_app.verbs import (
     patients,
     peers,
     print_film,
+    provision,
     queue,
     selftest,
     service,
@@ -50,8 +51,10 @@ VERBS = (
     conformance,
     configuration,
     device,
+    provision,
     calibrate,
     selftest,
+    device,
 )
 
 

@@ -48,6 +48,7 @@ from firmware_app.services.editing_commands import EditingCommands
 from firmware_app.services.equipment import equipment_of
 from firmware_app.services.events import EventBus
 from firmware_app.services.exam import ExamService
+from firmware_app.services.handed_over import HandedOver
 from firmware_app.services.hardware import DeviceSlot, DeviceStatus
 from firmware_app.services.health import LoopLag, Watchdog
 from firmware_app.services.health_commands import HealthCommands
@@ -75,6 +76,7 @@ from firmware_app.services.records_commands import RecordsCommands
 from firmware_app.services.records_keeping import RecordsKeeping
 from firmware_app.services.retention import RetentionService, space_of
 from firmware_app.services.retention_rules import RetentionRules
+from firmware_app.services.session_notes import SessionNotes
 from firmware_app.services.status import StatusService
 from firmware_app.services.step_reports import StepReports, step_composer
 from firmware_app.services.storage_nodes import COMMITMENT_OF, FIRST, Destination, commitment_tables, destinations
@@ -95,8 +97,11 @@ def now() -> datetime:
 class Instrument:
     """Everything that lives as long as the nursery."""
 
-    def __init__(self, config: Config, profile: Profile, address: str, records: Records) -> None:
+    def __init__(
+        self, config: Config, profile: Profile, address: str, records: Records, handed_over: HandedOver | None = None
+    ) -> None:
         self.config = config
+        self.handed_over = handed_over or HandedOver()
         self.profile = profile
         self.records = records
         self.entities = Entities(config, profile, address)
@@ -109,7 +114,9 @@ class Instrument:
         self.keeping = RecordsKeeping(records, self.bus.publish, now)
         self.stage: DeviceSlot[Stage] = DeviceSlot("stage", now)
         self.camera: DeviceSlot[Camera] = DeviceSlot("camera", now)
-        self.hotplug = HotplugService((self.stage, self.camera), self.bus.publish)
+        self.hotplug = HotplugService(
+            (self.stage, self.camera), self.bus.publish, self.handed_over.duplicate("uevents")
+        )
         self.captures_in, self.captures_out = trio.open_memory_channel[Captured](2)
         self.analysed_in, self.analysed_out = trio.open_memory_channel[Analysed](0)
         self.storage = self._node("storage", config.storage)
@@ -144,6 +151,7 @@ class Instrument:
         self.memory = MemoryService()
         self.log_tail = LogTailKeeper(Path(config.paths.state), config.log.keep_mib << 20)
         self.audit, self.audit_sending = audit_of(config, records, address, self.bus.publish, now)
+        self.sessions = SessionNotes(Path(config.paths.state) / "sessions", self.audit, self.bus.publish)
         self.health = HealthService(
             self.progress,
             self.watchdog,
@@ -417,7 +425,16 @@ class Instrument:
             local, offers = self.entities["listener"], offers_of(self.profile)
         except NotDeclared as error:
             return ListenerService(None, port, rules, self.bus.publish, on_event, tls, offers=(), why_not=str(error))
-        return ListenerService(local, port, rules, self.bus.publish, on_event, tls, offers=offers)
+        return ListenerService(
+            local,
+            port,
+            rules,
+            self.bus.publish,
+            on_event,
+            tls,
+            offers=offers,
+            handed_over=self.handed_over.dicom_port,
+        )
 
     def _bundle(self) -> ServiceBundle:
         from firmware_app.services.service_bundle import ServiceBundle  # 30 ms of imports, not before READY

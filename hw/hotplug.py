@@ -28,6 +28,11 @@ def open_uevents() -> trio.socket.SocketType:
     return opened
 
 
+def is_bound(opened: trio.socket.SocketType) -> bool:
+    """Whether it hears the kernel already, as one that systemd has opened does."""
+    return bool(opened.getsockname()[1] & KERNEL_GROUP)
+
+
 async def watch_devices(
     on_event: Callable[[Uevent | None], None],
     open_socket: Callable[[], trio.socket.SocketType] = open_uevents,
@@ -40,7 +45,7 @@ async def watch_devices(
     """
     with open_socket() as opened:
         try:
-            if opened.family == socket.AF_NETLINK:
+            if opened.family == socket.AF_NETLINK and not is_bound(opened):
                 await opened.bind((0, KERNEL_GROUP))
             task_status.started()
             while True:

@@ -27,6 +27,8 @@ PEER_PROGRAMS = {
     "tshark": ("tshark", "text2pcap"),
     "dcmjs": ("node", "npm"),
     "e2fsprogs": ("mke2fs", "e2fsck", "debugfs"),
+    "systemd": ("systemd-analyze",),
+    "nftables": ("nft", "ip"),
     "cjk-font": ("/usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf",),
 }
 

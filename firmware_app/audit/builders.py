@@ -240,15 +240,17 @@ def security_alert(
     )
 
 
-def user_authentication(us: Us, user_id: str, user_name: str, at: str, *, comes: bool) -> AuditMessage:
-    """A.5.3.12: the operating system has authenticated whoever opens a console."""
+def user_authentication(
+    us: Us, user_id: str, user_name: str, at: str, *, comes: bool, address: str = ""
+) -> AuditMessage:
+    """A.5.3.12: the operating system has authenticated whoever opens a console or an SSH session."""
     return AuditMessage(
         event=m.USER_AUTHENTICATION,
         types=(m.LOGIN if comes else m.LOGOUT,),
         action="E",
         at=at,
         participants=(
-            Participant(user_id=user_id, user_name=user_name, is_requestor=True),
+            Participant(user_id=user_id, user_name=user_name, is_requestor=True, address=address),
             us.participant(),
         ),
     )

@@ -70,16 +70,18 @@ async def serve_console(
     expected: tuple[type[Exception], ...] = (),
     *,
     observe: Callable[[bool, ConsoleUser], None] = lambda comes, user: None,
+    handed_over: socket.socket | None = None,
     task_status: trio.TaskStatus[Path] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve the commands of `table`, `help` and `events` on `path` for ever; starts with the socket listening.
 
     `expected` are the errors of devices and peers: their text is the answer. Any other exception of a handler is
     answered and logged with its traceback. `observe` hears of everybody who comes and goes.
+    `handed_over` is a socket that listens on `path` already: whoever made it says who may connect, and removes it.
     Raises `listening.ConsoleUnavailable`.
     """
     complete = CommandTable([*table, HELP, events_command(subscribing)])
-    with listening_socket(path) as sock:
+    with listening_socket(path) if handed_over is None else handed_over as sock:
         listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
         task_status.started(path)
         clients = 0

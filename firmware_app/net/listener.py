@@ -121,26 +121,27 @@ async def serve(
     on_event: EventHandler = expect_no_report,
     tls: ListenerTls | None = None,
     observe: Callable[[InboundAssociation], None] = ignore,
+    handed_over: socket.socket | None = None,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Listen on our one interface until cancelled; the started value is the port. OSError when it cannot be had.
 
+    `handed_over` is a socket that listens on `port` already; it may do so on every interface, and is closed at the end.
     `on_event` gets each N-EVENT-REPORT; what it raises is told to the peer as 0110H, and in `InboundAssociation`.
     """
     limits = limits or ListenerLimits()
     if tls is not None:
         TlsSession.acceptor(tls)  # TlsFault, an OSError, where our certificate cannot be used
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((local.source_address, port))
-        listening.listen(BACKLOG)
-        listening.setblocking(False)
+    with handed_over or listening_socket(local.source_address, port) as listening:
         async with trio.open_nursery() as nursery:
             task_status.started(listening.getsockname()[1])
             room = trio.CapacityLimiter(limits.max_associations)
             connections: dict[Inbound, None] = {}
             while True:
                 connected, address = await accept(listening)
+                if connected.getsockname()[0] != local.source_address:  # as if it were bound to our one interface
+                    connected.close()
+                    continue
                 if len(connections) >= limits.max_connections and not make_room(connections):
                     connected.close()
                     continue
@@ -155,6 +156,20 @@ async def serve(
                 connections[inbound] = None
                 inbound.on_end = partial(connections.pop, inbound, None)
                 nursery.start_soon(inbound.run, observe)
+
+
+def listening_socket(address: str, port: int) -> socket.socket:
+    """Ours, non-blocking."""
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((address, port))
+        listening.listen(BACKLOG)
+        listening.setblocking(False)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
 
 
 def make_room(connections: dict[Inbound, None]) -> bool:

@@ -121,6 +121,10 @@ class AuditService:
         """Somebody has read the trail."""
         await self._keep([builders.audit_log_used(self._us, user_id, self.uri, self._at())])
 
+    async def session(self, user: str, address: str, at: str, *, comes: bool) -> None:
+        """Somebody came over SSH, or left, at a moment that is noted."""
+        await self._keep([builders.user_authentication(self._us, user, user, at, comes=comes, address=address)])
+
     async def run(self, events: Subscription) -> None:
         """Write until cancelled, and then what was heard until then."""
         await self._open()

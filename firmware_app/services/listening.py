@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Sequence
 
 import trio
@@ -53,7 +54,10 @@ def limits_of(local: LocalApplicationEntity) -> ListenerLimits:
 
 
 class ListenerService:
-    """`local` None, or `port` 0: this instrument does not listen. `on_event` answers the reports of commitment."""
+    """`local` None, or `port` 0: this instrument does not listen. `on_event` answers the reports of commitment.
+
+    `handed_over` gives the socket that systemd has opened for this port, or None where there is none.
+    """
 
     def __init__(
         self,
@@ -66,6 +70,7 @@ class ListenerService:
         *,
         offers: Sequence[Offer] = DEFAULT_OFFERS,
         why_not: str = "the profile accepts no association",
+        handed_over: Callable[[int], socket.socket | None] = lambda port: None,
     ) -> None:
         self._local = local
         self._port = port
@@ -74,6 +79,7 @@ class ListenerService:
         self._on_event = on_event
         self._tls = tls
         self._offers = offers
+        self._handed_over = handed_over
         if local is None:
             self.detail = f"not listening: {why_not}"
         else:
@@ -116,6 +122,7 @@ class ListenerService:
                 on_event=self._on_event,
                 tls=self._tls,
                 observe=self._tell,
+                handed_over=self._handed_over(self._port),
                 task_status=task_status,
             )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,11 @@ def add(verbs: Verbs, parents: Parents) -> None:
         "a line until the first that does not succeed; empty lines and lines beginning with # are skipped."
     )
     verb.add_argument("-c", dest="command", metavar="COMMAND", help='run one command ("help" lists them) and leave')
+    verb.add_argument(
+        "--ssh",
+        action="store_true",
+        help="of an SSH session: the command that its client gave, if any",
+    )
     verb.set_defaults(run=run_console)
 
     verb = add_verb(verbs, "demo", "a whole exam with the simulated instrument and the embedded hospital")
@@ -61,7 +67,9 @@ def run_service(arguments: argparse.Namespace) -> int:
 def run_console(arguments: argparse.Namespace) -> int:
     from firmware_app.console import client
 
-    return client.run_console(read_config(arguments).paths.console_socket, arguments.command, arguments.json)
+    # sshd's ForceCommand: what the client asked for is the console's to understand, never a shell's (sshd_config(5)).
+    command = arguments.command or (os.environ.get("SSH_ORIGINAL_COMMAND") if arguments.ssh else None) or None
+    return client.run_console(read_config(arguments).paths.console_socket, command, arguments.json)
 
 
 def run_demo(arguments: argparse.Namespace) -> int:
