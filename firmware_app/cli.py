@@ -50,11 +50,10 @@ VERBS = (
     queue,
     conformance,
     configuration,
-    device,
-    provision,
     calibrate,
     selftest,
     device,
+    provision,
 )
 
 

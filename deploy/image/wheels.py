@@ -72,7 +72,8 @@ def install(product: Path, wheels: Path, architecture: Architecture, tree: Path,
     """The product and what it needs of the wheels. Returns what is there now."""
     site = tree / SITE
     site.mkdir(parents=True)
-    command = [sys.executable, "-m", "pip", "install", "--no-index", "--no-deps", "--no-compile", "--target", site]
+    command = [sys.executable, "-m", "pip", "install", "--no-index", "--no-deps", "--no-compile"]
+    command += ["--target", str(site)]
     command += ["--python-version", PYTHON, "--implementation", "cp", "--only-binary=:all:"]
     command += ["--disable-pip-version-check", "--root-user-action=ignore"]
     for platform in architecture.wheels:
