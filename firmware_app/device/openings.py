@@ -39,6 +39,16 @@ class Surroundings:
     settings: SystemSettings | None = None
     resolvers: tuple[str, ...] = ()
 
+    @property
+    def name_servers(self) -> tuple[str, ...] | None:
+        """Beyond this machine; empty for those that DHCP will name, None where there are none."""
+        if self.settings is not None:
+            network = self.settings.network
+            return network.dns if network.dns or network.dhcp else None
+        return (
+            tuple(server for server in self.resolvers if is_address(server) and not server.startswith("127.")) or None
+        )
+
 
 def listening_port(config: Config, profile: Profile) -> int:
     """Of our own DICOM port; 0 where nothing listens."""
@@ -117,8 +127,8 @@ def _syslog(config: Config) -> Iterator[Opening]:
 def _names(config: Config, around: Surroundings) -> Iterator[Opening]:
     """Whoever reaches its peers by name asks a resolver; one on this machine needs no opening."""
     hosts = [node.host for node in config.nodes().values()] + [config.audit.syslog.host_name or "127.0.0.1"]
-    asked = tuple(server for server in around.resolvers if is_address(server) and not server.startswith("127."))
-    if asked and not all(is_address(host) for host in hosts):
+    asked = around.name_servers
+    if asked is not None and not all(is_address(host) for host in hosts):
         for protocol in ("udp", "tcp"):
             why = "the addresses of the nodes that are configured by name"
             yield Opening("out", protocol, DNS_PORT, asked, SERVICE_USER, "host_name", why)
