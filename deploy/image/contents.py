@@ -46,6 +46,14 @@ LINKS = {
     "etc/systemd/system/systemd-update-done.service": "/dev/null",
     "etc/systemd/system/systemd-hwdb-update.service": "/dev/null",
     "etc/systemd/system/ldconfig.service": "/dev/null",
+    # File systems and drivers that nothing here asks for.
+    "etc/systemd/system/proc-sys-fs-binfmt_misc.automount": "/dev/null",
+    "etc/systemd/system/sys-kernel-debug.mount": "/dev/null",
+    "etc/systemd/system/sys-kernel-tracing.mount": "/dev/null",
+    "etc/systemd/system/sys-fs-fuse-connections.mount": "/dev/null",
+    "etc/systemd/system/dev-hugepages.mount": "/dev/null",
+    "etc/systemd/system/modprobe@drm.service": "/dev/null",
+    "etc/systemd/system/modprobe@fuse.service": "/dev/null",
     "etc/systemd/system/local-fs.target.wants/systemd-growfs@data.service": f"/{UNITS}/systemd-growfs@.service",
 }
 DEBIAN_UNITS = ("systemd-networkd.service", "systemd-resolved.service", "systemd-timesyncd.service")

@@ -65,7 +65,7 @@ def virtual_device(
     with ExitStack() as stack:
         hospital_words = ["hospital", "--out", str(folder / "archive"), "--station-port", str(dicom_port)]
         hospital = stack.enter_context(running("hospital", hospital_words, folder))
-        sim_words = ["sim", "--link-dir", str(folder), *options.instrument]
+        sim_words = ["sim", "--as-hardware", "--link-dir", str(folder), *options.instrument]
         sim_words += ["--no-camera"] * (options.camera != "serial")
         instrument = stack.enter_context(running("instrument", sim_words, folder))
         ports = hospital.first_line(READY_S)
@@ -136,7 +136,6 @@ file = "specular.toml"
 def configuration(instrument: Mapping[str, Any], nodes: Mapping[str, Mapping[str, Any]], camera: str) -> str:
     """As a technician would write it. For the device it is a real instrument: nothing in it knows of a simulator."""
     archive, worklist, printer = (_node(nodes[name]) for name in ("archive", "worklist", "printer"))
-    stage = {**instrument["stage_config"], "simulated": False}
     cameras: dict[str, dict[str, object]] = {
         "serial": {"kind": "serial", "port": f"usb:{FTDI}:{CAMERA_SERIAL}", "bits_stored": 8, "um_per_px": UM_PER_PX},
         "vivid": {"kind": "v4l2", "port": "/dev/video0", "bits_stored": 8, "um_per_px": UM_PER_PX},
@@ -150,7 +149,7 @@ def configuration(instrument: Mapping[str, Any], nodes: Mapping[str, Mapping[str
         "mpps": worklist,
         "commitment": {**archive, "report_timeout_s": 20},
         "print": {**printer, "layout": "2,1", "orientation": "LANDSCAPE"},
-        "stage": {"port": f"usb:{FTDI}:{STAGE_SERIAL}", **stage},
+        "stage": {"port": f"usb:{FTDI}:{STAGE_SERIAL}", **instrument["stage_config"]},
         "camera": {**cameras[camera], "simulated": False},
     }
     lines = ['profile = "specular"']
