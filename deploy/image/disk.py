@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.image.architecture import Architecture
@@ -66,10 +67,8 @@ class DiskMaker:
         return loader
 
     def _grub_environment(self) -> Path:
-        """GRUB's own format: 1024 bytes, filled up with #."""
         block = self.folder / "grubenv"
-        text = GRUB_ENVIRONMENT + "".join(f"{name}={value}\n" for name, value in FIRST_START.items())
-        block.write_bytes(text.encode().ljust(1024, b"#"))
+        block.write_bytes(grub_environment(FIRST_START))
         return block
 
     def _uboot_script(self) -> dict[Path, str]:
@@ -103,6 +102,12 @@ class DiskMaker:
             run(["mmd", "-i", image, f"::{folder}"], self.log, variables=self.dates)
         for source, name in files.items():
             run(["mcopy", "-i", image, source, f"::{name}"], self.log, variables=self.dates)
+
+
+def grub_environment(variables: Mapping[str, str]) -> bytes:
+    """GRUB's own format: 1024 bytes, filled up with #."""
+    text = GRUB_ENVIRONMENT + "".join(f"{name}={value}\n" for name, value in variables.items())
+    return text.encode().ljust(1024, b"#")
 
 
 def _copy_into(disk: Path, image: Path, partition: Partition) -> None:
