@@ -28,6 +28,7 @@ from firmware_app.verbs import (
     patients,
     peers,
     print_film,
+    provision,
     queue,
     selftest,
     service,
@@ -52,6 +53,7 @@ VERBS = (
     calibrate,
     selftest,
     device,
+    provision,
 )
 
 

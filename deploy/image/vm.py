@@ -1,0 +1,160 @@
+"""A booted image: start, wait, log in, snapshot, stop. What the tests of the device are made of."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from deploy.image.commands import environment
+from deploy.image.machine import MachineSettings, UsbSerial, command
+from deploy.image.qmp import Monitor, MonitorError
+
+POLL_S = 0.2
+SSH_OPTIONS = ("-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+               "-o", "LogLevel=ERROR", "-o", "IdentitiesOnly=yes", "-o", "ConnectTimeout=10")  # fmt: skip
+TERMINAL = re.compile(r"\x1b\[[0-9;?!]*[a-zA-Z]|\x1b[()][A-Z0-9]|\x1b[78=>c]|\r")
+
+
+class MachineError(Exception):
+    """The machine did not do what was waited for; the text has the last lines of its console."""
+
+
+class VirtualMachine:
+    """One QEMU process. `key` is the private key that its users know."""
+
+    def __init__(self, settings: MachineSettings, key: Path, ssh_port: int) -> None:
+        self.settings, self.key, self.ssh_port = settings, key, ssh_port
+        self.monitor = Monitor(settings.monitor)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._errors = settings.folder / "qemu.log"
+        self._console_from = 0
+
+    def start(self, *, snapshot: str = "") -> None:
+        """Raises `MachineError` if QEMU does not come up. `snapshot`: from there instead of from the disk."""
+        self.settings.monitor.unlink(missing_ok=True)
+        self._console_from = len(self._console_octets())
+        words = command(self.settings) + (["-loadvm", snapshot] if snapshot else [])
+        with self._errors.open("ab") as errors:
+            self._process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, env=environment()
+            )
+        self.monitor = Monitor(self.settings.monitor)
+        try:
+            self.monitor.connect(30.0)
+        except MonitorError as error:
+            self.kill()
+            raise MachineError(f"QEMU: {error}: {self._errors.read_text(errors='replace')[-500:]}") from error
+
+        for serial in self.settings.serials:
+            self.plug_in(serial)
+
+    def plug_in(self, serial: UsbSerial) -> None:
+        """The converter; what is at its socket's other end has a plug of its own."""
+        self.monitor.execute(
+            "device_add",
+            driver="usb-serial",
+            bus="usb.0",
+            id=f"usb-{serial.name}",
+            chardev=serial.name,
+            serial=serial.serial_number,
+        )
+
+    def unplug(self, serial: UsbSerial) -> None:
+        name = f"usb-{serial.name}"
+        self.monitor.execute("device_del", id=name)
+        self.monitor.wait_for_event(
+            lambda event: event["event"] == "DEVICE_DELETED" and event["data"].get("device") == name, 30.0
+        )
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def console_text(self) -> str:
+        """What it has said on its serial console since `start`, without a terminal's orders."""
+        return TERMINAL.sub("", self._console_octets()[self._console_from :].decode(errors="replace"))
+
+    def wait_for_console(self, pattern: str, timeout_s: float) -> re.Match[str]:
+        """Raises `MachineError`."""
+        give_up_s = time.monotonic() + timeout_s
+        while True:
+            found = re.search(pattern, self.console_text())
+            if found:
+                return found
+            self._still(give_up_s, f"{pattern!r} is not on the console after {timeout_s:.0f} s")
+
+    def ssh(
+        self, line: str | Sequence[str], *, user: str = "admin", given: bytes = b"", timeout_s: float = 60.0
+    ) -> subprocess.CompletedProcess[bytes]:
+        """A command in the machine, or the console with user="service". Nothing is raised for its exit status."""
+        words = [line] if isinstance(line, str) else list(line)
+        return subprocess.run(
+            [*self.ssh_command(user), *words], input=given, capture_output=True, timeout=timeout_s, check=False
+        )
+
+    def ssh_command(self, user: str) -> list[str]:
+        return ["ssh", "-i", str(self.key), "-p", str(self.ssh_port), *SSH_OPTIONS, f"{user}@127.0.0.1"]
+
+    def run(self, line: str, *, timeout_s: float = 60.0) -> str:
+        """A command of the administrator that must succeed; what it printed. Raises `MachineError`."""
+        done = self.ssh(line, timeout_s=timeout_s)
+        if done.returncode:
+            raise MachineError(f"{line!r} ended with {done.returncode}: {done.stderr.decode(errors='replace')[-800:]}")
+        return done.stdout.decode(errors="replace")
+
+    def wait_for_ssh(self, timeout_s: float) -> float:
+        """Seconds until a login succeeded. Raises `MachineError`."""
+        began_s = time.monotonic()
+        while True:
+            if self.ssh("true", timeout_s=max(20.0, timeout_s)).returncode == 0:
+                return time.monotonic() - began_s
+            self._still(began_s + timeout_s, f"no login over SSH within {timeout_s:.0f} s")
+
+    def save(self, name: str) -> float:
+        """A snapshot in the qcow2 disk, without the converters; seconds it took. The machine goes on."""
+        for serial in self.settings.serials:
+            self.unplug(serial)
+        began_s = time.monotonic()
+        self.monitor.human(f"savevm {name}")
+        took_s = time.monotonic() - began_s
+        for serial in self.settings.serials:
+            self.plug_in(serial)
+        return took_s
+
+    def set_clock(self) -> None:
+        """After a snapshot the guest's clock is that of the snapshot; ours is right."""
+        self.run(f"sudo date --set=@{time.time():.3f} >/dev/null")
+
+    def stop(self, timeout_s: float = 120.0) -> None:
+        """By the power button; by force if that takes too long."""
+        if self._process is None or not self.is_running:
+            return
+        self.monitor.execute("system_powerdown")
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """As a power cut."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self.monitor.close()
+
+    def _console_octets(self) -> bytes:
+        try:
+            return self.settings.console.read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def _still(self, give_up_s: float, words: str) -> None:
+        if not self.is_running:
+            raise MachineError(f"QEMU has ended: {self._errors.read_text(errors='replace')[-500:]}")
+        if time.monotonic() > give_up_s:
+            last = "\n    ".join(self.console_text().splitlines()[-15:])
+            raise MachineError(f"{words}; its console's end:\n    {last}")
+        time.sleep(POLL_S)

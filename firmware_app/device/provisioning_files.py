@@ -1,0 +1,101 @@
+"""Take a provisioning file from the boot partition: read, check, and put what it says onto the data partition."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from firmware_app.config import ConfigError, load_config
+from firmware_app.device.provisioning import (
+    FILE_MAX_BYTES,
+    TLS_FILE_MAX_BYTES,
+    Provision,
+    ProvisionError,
+    Written,
+    files_of,
+    parse_provision,
+    tls_problems,
+)
+
+STAMP = "provisioned"  # written last: with it everything else is there
+OWNER = "specular"
+
+
+def read_bounded(path: Path, bound: int) -> bytes:
+    """One byte more than the bound, so that the caller sees it passed. Raises `ProvisionError`."""
+    try:
+        with path.open("rb") as file:
+            return file.read(bound + 1)
+    except OSError as error:
+        raise ProvisionError([f"{path}: cannot be read: {error.strerror or error}"]) from error
+
+
+def take(file: Path, data: Path) -> bool:
+    """Whether something was taken: at the first start, or while the file says `again`. Raises `ProvisionError`."""
+    provision_octets = read_bounded(file, FILE_MAX_BYTES)
+    etc = data / "config"
+    taken_before = (etc / STAMP).exists()
+    try:
+        provision = parse_provision(provision_octets, file.name)
+    except ProvisionError:
+        if taken_before:  # what is wrong in a file that nobody asks for any more keeps no device from working
+            return False
+        raise
+    if taken_before and not provision.again:
+        return False
+    configuration, tls = _beside(file, provision)
+    for name, written in files_of(provision, configuration, tls).items():
+        write_whole(etc / name, written)
+    digest = hashlib.sha256(provision_octets).hexdigest()
+    write_whole(etc / STAMP, Written(f"{file.name} sha256:{digest}\n".encode()))
+    return True
+
+
+def _beside(file: Path, provision: Provision) -> tuple[bytes, dict[str, bytes]]:
+    """The configuration and the files for TLS, all checked. Raises `ProvisionError` with all that is wrong."""
+    given = provision.configuration
+    source = file.parent / given.file if given.file else file
+    configuration = read_bounded(source, FILE_MAX_BYTES) if given.file else given.text.encode()
+    tls = {name: read_bounded(file.parent / name, TLS_FILE_MAX_BYTES) for name in given.tls_files}
+    problems = [problem for name, content in tls.items() for problem in tls_problems(name, content)]
+    problems += configuration_problems(configuration, source.name, provision)
+    if problems:
+        raise ProvisionError(problems)
+    return configuration, tls
+
+
+def configuration_problems(configuration: bytes, name: str, provision: Provision) -> list[str]:
+    """As `specular check-config` has them, but for the files that it names: they are not in their place yet."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(configuration)
+        try:
+            config = load_config(path)
+        except ConfigError as error:
+            return [problem.replace(str(path), name) for problem in error.problems]
+    if config.network.interface != provision.network.interface:
+        return [f'network.interface: "{provision.network.interface}", but in {name} it is "{config.network.interface}"']
+    return []
+
+
+def write_whole(path: Path, written: Written) -> None:
+    """Under its name only when all of it is on the disk: a power cut leaves the old one or the new one."""
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.new")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(written.content)
+        if os.geteuid() == 0 and written.secret:
+            shutil.chown(unfinished, "root", OWNER)
+        os.fchmod(file.fileno(), 0o640 if written.secret else 0o644)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
