@@ -26,14 +26,15 @@ from firmware_app import app  # noqa: E402
 from firmware_app.cli import main  # noqa: E402
 from firmware_app.config import Config  # noqa: E402
 from firmware_app.services import records_keeping  # noqa: E402
+from firmware_app.services.handed_over import HandedOver  # noqa: E402
 
 plain_serve = app.serve
 
 
-async def serve(config: Config) -> None:
+async def serve(config: Config, handed_over: HandedOver) -> None:
     async with trio.open_nursery() as nursery:
         await nursery.start(answer)
-        await plain_serve(config)
+        await plain_serve(config, handed_over)
         nursery.cancel_scope.cancel()
 
 
