@@ -126,7 +126,8 @@ class Services:
             LOCAL,
             ((COMMITMENT_CLASS, (EXPLICIT_VR_LITTLE_ENDIAN,)),),
             STORAGE,
-            CommitmentPolicy(backoff=POLICY, same_association_wait_s=0.0),
+            # A report that a busy machine loses is asked for again while the run lasts.
+            CommitmentPolicy(backoff=POLICY, report_timeout_s=60.0, same_association_wait_s=0.0),
             publish,
             lambda: None,
         )
