@@ -11,8 +11,10 @@ could not be run. The service itself may go on.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -25,6 +27,7 @@ RUNTIME = Path("/run/systemd/system")
 FOLDER = Path("/run/specular-probe")
 PYTHON = "/opt/specular/bin/python"
 INTERFACE = "specprobe0"
+CONNECT_S = 5.0
 # Whatever of these the machine has: name to kind, major, minor.
 NODES = {
     "mem": ("c", 1, 1),
@@ -114,12 +117,27 @@ def nothing() -> Iterator[None]:
     yield
 
 
+def reaches(other: str) -> bool:
+    """The control, without packet filter and unit: there is somebody whom the unit then keeps the service from."""
+    host, _, port = other.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), CONNECT_S).close()
+        outcome, ok = "works: connected", True
+    except ConnectionRefusedError:
+        outcome, ok = "works: reached, which refuses the port", True
+    except OSError as error:
+        outcome, ok = f"failed: {error}", False
+    print(json.dumps({"group": "control", "what": f"root reaches {other}", "ok": ok, "outcome": outcome}), flush=True)
+    return ok
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--groups", default="network,sockets,files,devices,processes,limits,kernel")
     parser.add_argument("--peer", default="")
+    parser.add_argument("--other", action="append", default=[])
     parser.add_argument("--without-filter", action="store_true")
     parser.add_argument("--other-interface", action="store_true")
     own, others = parser.parse_known_args()
@@ -127,12 +145,13 @@ def main() -> int:
     FOLDER.mkdir(exist_ok=True)
     shutil.copyfile(Path(__file__).with_name("denials.py"), FOLDER / "denials.py")
     try:
-        write_unit(["--groups", groups, "--peer", own.peer, *others])
+        write_unit(["--groups", groups, "--peer", own.peer, *(f"--other={each}" for each in own.other), *others])
         with (
             device_nodes() if "devices" in groups else nothing(),
             without_filter() if own.without_filter or own.other_interface else nothing(),
             other_interface(own.peer) if own.other_interface else nothing(),
         ):
+            unreached = sum(not reaches(other) for other in own.other) if own.without_filter else 0
             subprocess.run(["systemctl", "start", PROBE], check=False, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
         print(f"probe_unit: {error}", file=sys.stderr)
@@ -143,7 +162,7 @@ def main() -> int:
         ["systemctl", "show", "-P", "ExecMainStatus", PROBE], capture_output=True, text=True, check=False
     ).stdout.strip()
     remove()
-    return int(status) if said and status.isdigit() else 2
+    return int(status) or min(unreached, 1) if said and status.isdigit() else 2
 
 
 def remove() -> None:
