@@ -4,8 +4,8 @@
 
 Makes specular-probe.service of the unit and its drop-ins as systemd has them, with another program in it, starts it and
 prints what it said. `--without-filter`: the packet filter is taken away meanwhile, so that only the unit denies.
-`--other-interface`: the peer's address leads over another interface meanwhile. Exit status: that of the probe; 2 if it
-could not be run. The service itself may go on.
+`--other-interface`: the unit names another interface than the one that leads to the peer, who then is not reached.
+Exit status: that of the probe; 2 if it could not be run. The service itself may go on.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ UNIT, PROBE = "specular.service", "specular-probe.service"
 RUNTIME = Path("/run/systemd/system")
 FOLDER = Path("/run/specular-probe")
 PYTHON = "/opt/specular/bin/python"
-INTERFACE = "specprobe0"
+INTERFACE = "specprobe0"  # which nobody has
 CONNECT_S = 5.0
 # Whatever of these the machine has: name to kind, major, minor.
 NODES = {
@@ -58,7 +58,7 @@ def run(*command: str) -> None:
     subprocess.run(command, check=True)
 
 
-def write_unit(arguments: list[str]) -> None:
+def write_unit(arguments: list[str], more: list[str]) -> None:
     """The unit and every drop-in as they are, and one drop-in more."""
     drop_ins = RUNTIME / f"{PROBE}.d"
     shutil.rmtree(drop_ins, ignore_errors=True)
@@ -70,7 +70,7 @@ def write_unit(arguments: list[str]) -> None:
     lines = ["[Unit]", "ConditionPathExists=", "[Service]", "Type=oneshot", "WatchdogSec=0", "Restart=no", "Sockets="]
     lines += ["ExecStart=", f"ExecStart={PYTHON} -I {FOLDER}/denials.py {words}"]
     lines += [f"StandardOutput=truncate:{FOLDER}/said", "StandardError=journal"]
-    (drop_ins / "zz-probe.conf").write_text("\n".join(lines) + "\n")
+    (drop_ins / "zz-probe.conf").write_text("\n".join([*lines, *more]) + "\n")
     run("systemctl", "daemon-reload")
 
 
@@ -98,18 +98,6 @@ def without_filter() -> Iterator[None]:
         yield
     finally:
         run("systemctl", "reload", "specular-rules.service")
-
-
-@contextmanager
-def other_interface(peer: str) -> Iterator[None]:
-    run("ip", "link", "add", INTERFACE, "type", "dummy")
-    try:
-        run("ip", "address", "add", "198.51.100.1/24", "dev", INTERFACE)
-        run("ip", "link", "set", INTERFACE, "up")
-        run("ip", "route", "add", f"{peer.rpartition(':')[0]}/32", "dev", INTERFACE)
-        yield
-    finally:
-        run("ip", "link", "delete", INTERFACE)
 
 
 @contextmanager
@@ -142,14 +130,15 @@ def main() -> int:
     parser.add_argument("--other-interface", action="store_true")
     own, others = parser.parse_known_args()
     groups = "interface" if own.other_interface else own.groups
+    of_another = ["RestrictNetworkInterfaces=", f"RestrictNetworkInterfaces=lo {INTERFACE}"]
+    more = of_another if own.other_interface else []
     FOLDER.mkdir(exist_ok=True)
     shutil.copyfile(Path(__file__).with_name("denials.py"), FOLDER / "denials.py")
     try:
-        write_unit(["--groups", groups, "--peer", own.peer, *(f"--other={each}" for each in own.other), *others])
+        write_unit(["--groups", groups, "--peer", own.peer, *(f"--other={each}" for each in own.other), *others], more)
         with (
             device_nodes() if "devices" in groups else nothing(),
             without_filter() if own.without_filter or own.other_interface else nothing(),
-            other_interface(own.peer) if own.other_interface else nothing(),
         ):
             unreached = sum(not reaches(other) for other in own.other) if own.without_filter else 0
             subprocess.run(["systemctl", "start", PROBE], check=False, capture_output=True)
