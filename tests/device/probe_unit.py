@@ -4,15 +4,17 @@
 
 Makes specular-probe.service of the unit and its drop-ins as systemd has them, with another program in it, starts it and
 prints what it said. `--without-filter`: the packet filter is taken away meanwhile, so that only the unit denies.
-`--other-interface`: the peer's address leads over another interface meanwhile. Exit status: that of the probe; 2 if it
-could not be run. The service itself may go on.
+`--other-interface`: the unit names another interface than the one that leads to the peer, who then is not reached.
+Exit status: that of the probe; 2 if it could not be run. The service itself may go on.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -24,7 +26,8 @@ UNIT, PROBE = "specular.service", "specular-probe.service"
 RUNTIME = Path("/run/systemd/system")
 FOLDER = Path("/run/specular-probe")
 PYTHON = "/opt/specular/bin/python"
-INTERFACE = "specprobe0"
+INTERFACE = "specprobe0"  # which nobody has
+CONNECT_S = 5.0
 # Whatever of these the machine has: name to kind, major, minor.
 NODES = {
     "mem": ("c", 1, 1),
@@ -55,7 +58,7 @@ def run(*command: str) -> None:
     subprocess.run(command, check=True)
 
 
-def write_unit(arguments: list[str]) -> None:
+def write_unit(arguments: list[str], more: list[str]) -> None:
     """The unit and every drop-in as they are, and one drop-in more."""
     drop_ins = RUNTIME / f"{PROBE}.d"
     shutil.rmtree(drop_ins, ignore_errors=True)
@@ -67,7 +70,7 @@ def write_unit(arguments: list[str]) -> None:
     lines = ["[Unit]", "ConditionPathExists=", "[Service]", "Type=oneshot", "WatchdogSec=0", "Restart=no", "Sockets="]
     lines += ["ExecStart=", f"ExecStart={PYTHON} -I {FOLDER}/denials.py {words}"]
     lines += [f"StandardOutput=truncate:{FOLDER}/said", "StandardError=journal"]
-    (drop_ins / "zz-probe.conf").write_text("\n".join(lines) + "\n")
+    (drop_ins / "zz-probe.conf").write_text("\n".join([*lines, *more]) + "\n")
     run("systemctl", "daemon-reload")
 
 
@@ -98,20 +101,22 @@ def without_filter() -> Iterator[None]:
 
 
 @contextmanager
-def other_interface(peer: str) -> Iterator[None]:
-    run("ip", "link", "add", INTERFACE, "type", "dummy")
-    try:
-        run("ip", "address", "add", "198.51.100.1/24", "dev", INTERFACE)
-        run("ip", "link", "set", INTERFACE, "up")
-        run("ip", "route", "add", f"{peer.rpartition(':')[0]}/32", "dev", INTERFACE)
-        yield
-    finally:
-        run("ip", "link", "delete", INTERFACE)
-
-
-@contextmanager
 def nothing() -> Iterator[None]:
     yield
+
+
+def reaches(other: str) -> bool:
+    """The control, without packet filter and unit: there is somebody whom the unit then keeps the service from."""
+    host, _, port = other.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), CONNECT_S).close()
+        outcome, ok = "works: connected", True
+    except ConnectionRefusedError:
+        outcome, ok = "works: reached, which refuses the port", True
+    except OSError as error:
+        outcome, ok = f"failed: {error}", False
+    print(json.dumps({"group": "control", "what": f"root reaches {other}", "ok": ok, "outcome": outcome}), flush=True)
+    return ok
 
 
 def main() -> int:
@@ -120,19 +125,22 @@ def main() -> int:
     )
     parser.add_argument("--groups", default="network,sockets,files,devices,processes,limits,kernel")
     parser.add_argument("--peer", default="")
+    parser.add_argument("--other", action="append", default=[])
     parser.add_argument("--without-filter", action="store_true")
     parser.add_argument("--other-interface", action="store_true")
     own, others = parser.parse_known_args()
     groups = "interface" if own.other_interface else own.groups
+    of_another = ["RestrictNetworkInterfaces=", f"RestrictNetworkInterfaces=lo {INTERFACE}"]
+    more = of_another if own.other_interface else []
     FOLDER.mkdir(exist_ok=True)
     shutil.copyfile(Path(__file__).with_name("denials.py"), FOLDER / "denials.py")
     try:
-        write_unit(["--groups", groups, "--peer", own.peer, *others])
+        write_unit(["--groups", groups, "--peer", own.peer, *(f"--other={each}" for each in own.other), *others], more)
         with (
             device_nodes() if "devices" in groups else nothing(),
             without_filter() if own.without_filter or own.other_interface else nothing(),
-            other_interface(own.peer) if own.other_interface else nothing(),
         ):
+            unreached = sum(not reaches(other) for other in own.other) if own.without_filter else 0
             subprocess.run(["systemctl", "start", PROBE], check=False, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
         print(f"probe_unit: {error}", file=sys.stderr)
@@ -143,7 +151,7 @@ def main() -> int:
         ["systemctl", "show", "-P", "ExecMainStatus", PROBE], capture_output=True, text=True, check=False
     ).stdout.strip()
     remove()
-    return int(status) if said and status.isdigit() else 2
+    return int(status) or min(unreached, 1) if said and status.isdigit() else 2
 
 
 def remove() -> None:
