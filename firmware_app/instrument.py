@@ -352,6 +352,10 @@ class Instrument:
         self.memory.wake()
         self.lights.exam_closed()
 
+    def _committed(self) -> None:
+        self.retention.wake()
+        self.memory.wake()
+
     def _commitments(self) -> dict[str, CommitmentService]:
         """By the storage node for whose instances they ask."""
         made: dict[str, CommitmentService] = {}
@@ -379,7 +383,7 @@ class Instrument:
             self.bus.publish,
             self._deliver_now,
             self._why_not("commitment", name),
-            committed=self.retention.wake,
+            committed=self._committed,
             elsewhere=elsewhere,
         )
 
