@@ -65,7 +65,7 @@ def virtual_device(
     with ExitStack() as stack:
         hospital_words = ["hospital", "--out", str(folder / "archive"), "--station-port", str(dicom_port)]
         hospital = stack.enter_context(running("hospital", hospital_words, folder))
-        sim_words = ["sim", "--as-hardware", "--link-dir", str(folder), *options.instrument]
+        sim_words = ["sim", "--link-dir", str(folder), *options.instrument]
         sim_words += ["--no-camera"] * (options.camera != "serial")
         instrument = stack.enter_context(running("instrument", sim_words, folder))
         ports = hospital.first_line(READY_S)
@@ -134,7 +134,7 @@ file = "specular.toml"
 
 
 def configuration(instrument: Mapping[str, Any], nodes: Mapping[str, Mapping[str, Any]], camera: str) -> str:
-    """As a technician would write it. For the device it is a real instrument: nothing in it knows of a simulator."""
+    """As a technician would write it for a trial: the instrument is a simulated one, the hospital a test hospital."""
     archive, worklist, printer = (_node(nodes[name]) for name in ("archive", "worklist", "printer"))
     cameras: dict[str, dict[str, object]] = {
         "serial": {"kind": "serial", "port": f"usb:{FTDI}:{CAMERA_SERIAL}", "bits_stored": 8, "um_per_px": UM_PER_PX},
@@ -142,7 +142,7 @@ def configuration(instrument: Mapping[str, Any], nodes: Mapping[str, Mapping[str
     }
     tables: dict[str, dict[str, object]] = {
         "instrument": {"institution_name": "Simulated Eye Clinic", "operator": "Demo^Technician", "port": DICOM_PORT},
-        "network": {"interface": "eth0"},
+        "network": {"interface": "eth0", "test_peers": [HOSPITAL_ADDRESS]},
         "worklist": {**worklist, "modality": "OP", "refresh_interval_s": 0},
         "storage": {**archive, "modality": "OP", "retry_first_s": 0.5},
         "patient_query": archive,
@@ -150,7 +150,7 @@ def configuration(instrument: Mapping[str, Any], nodes: Mapping[str, Mapping[str
         "commitment": {**archive, "report_timeout_s": 20},
         "print": {**printer, "layout": "2,1", "orientation": "LANDSCAPE"},
         "stage": {"port": f"usb:{FTDI}:{STAGE_SERIAL}", **instrument["stage_config"]},
-        "camera": {**cameras[camera], "simulated": False},
+        "camera": {**cameras[camera], "simulated": camera == "serial"},
     }
     lines = ['profile = "specular"']
     for name, keys in tables.items():

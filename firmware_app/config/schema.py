@@ -76,6 +76,7 @@ class InstrumentConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 class NetworkConfig(Struct, frozen=True, forbid_unknown_fields=True):
     interface: InterfaceName = "eth0"
+    test_peers: Addresses = ()  # beside this machine, whom a simulated instrument may talk to
 
 
 class TimeoutsConfig(Struct, frozen=True, forbid_unknown_fields=True):

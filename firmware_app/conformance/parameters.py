@@ -23,6 +23,7 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "instrument.tls.require_client_certificate": "peers must show a certificate",
     "instrument.tls.pinned_sha256": "of the peers that are vouched for only these; None: all",
     "network.interface": "the one interface that every connection uses",
+    "network.test_peers": "of a test hospital: beside this machine, the only peers of a simulated instrument",
     "NODE.ip_address": "address of the remote AE",
     "NODE.host_name": "its host name, instead of an address",
     "NODE.port": "its TCP port",

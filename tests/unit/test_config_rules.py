@@ -192,6 +192,11 @@ REFUSED = [
     (f"[stage]\nsimulated = true\n[storage]\n{NODE}", "storage.ip_address", "10.0.0.9 is not a loopback address"),
     (f"[camera]\nsimulated = true\n[worklist]\n{NODE}", "worklist.ip_address", "camera.simulated is true"),
     (f"[camera]\nsimulated = true\n[patient_query]\n{NODE}", "patient_query.ip_address", "simulated"),
+    (
+        f"[network]\ntest_peers = ['10.0.0.8']\n[stage]\nsimulated = true\n[storage]\n{NODE}",
+        "storage.ip_address",
+        "a test hospital's is in network.test_peers",
+    ),
     (f"[camera]\nsimulated = true\n[mpps]\n{NAMED}", "mpps.host_name", "pacs.clinic.example is not a loopback address"),
     (f"[camera]\nsimulated = true\n[print]\n{NODE}", "print.ip_address", '(127.x.y.z) or "localhost"'),
     # an address or a name
@@ -283,6 +288,7 @@ ACCEPTED = [
     "[instrument]\ninstitution_name = '眼科 病院'",
     f"[storage]\n{NODE}retry_first_s = 30\nretry_max_s = 30\n[storage.timeouts]\nconnect_s = 5",
     f"[stage]\nsimulated = true\n[storage]\n{NODE}".replace("10.0.0.9", "127.0.0.5"),
+    f"[network]\ntest_peers = ['10.0.0.9']\n[stage]\nsimulated = true\n[storage]\n{NODE}",
     "[stage]\nsteps_per_mm = [250, 250, 1000]\nsettle_s = 0",
     "[stage]\nright_eye_um = [-100000, -40000, -39300]\nretract_um = 700",
     "[camera]\nbits_stored = 12\num_per_px = 0.85",
