@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from deploy.installation import machine, program
-from deploy.installation.commands import CannotInstall, run, say, succeeds
+from deploy.installation.commands import CannotInstall, say, succeeds
 from deploy.installation.placement import CONFIGURATION, PROGRAM, STATE, placements
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -33,10 +33,11 @@ def main() -> int:
     arguments = parser.parse_args()
     has_ssh = Path("/etc/ssh/sshd_config.d").is_dir() and shutil.which("sshd") is not None
     try:
-        machine.check_machine()
+        machine.check_rights()
         if arguments.uninstall:
             uninstall(has_ssh)
         else:
+            machine.check_machine()
             install(arguments, has_ssh)
     except (CannotInstall, OSError) as error:
         say(str(error))
@@ -46,6 +47,7 @@ def main() -> int:
 
 def install(arguments: argparse.Namespace, has_ssh: bool) -> None:
     placed = placements(REPOSITORY, has_ssh=has_ssh)
+    before = machine.placed_before()
     has_program = program.is_current(REPOSITORY)
     if not has_program:
         succeeds("systemctl", "stop", "specular.service")  # its modules are about to go
@@ -56,10 +58,11 @@ def install(arguments: argparse.Namespace, has_ssh: bool) -> None:
     for path in changed:
         say(f"wrote {path}")
     machine.write_manifest(placed)
+    machine.remove_files(set(before) - {file.target for file in placed})
     if has_program and not changed and succeeds("systemctl", "is-active", "--quiet", "specular.service"):
         say("nothing has changed, and the service runs")
         return
-    check_configuration()
+    machine.check_configuration()  # before anything is restarted with it
     machine.set_up(has_ssh=has_ssh)
     began_s = time.monotonic()
     machine.enable_and_start(start=not arguments.no_start)
@@ -67,14 +70,10 @@ def install(arguments: argparse.Namespace, has_ssh: bool) -> None:
         say(f"the service is ready, {time.monotonic() - began_s:.1f} s after its start was asked for")
 
 
-def check_configuration() -> None:
-    """Before anything is restarted with it."""
-    run(str(PROGRAM / "bin/specular"), "check-config", str(CONFIGURATION / "specular.toml"))
-
-
 def uninstall(has_ssh: bool) -> None:
     machine.remove_machine_part(has_ssh)
-    shutil.rmtree(PROGRAM, ignore_errors=True)
+    if PROGRAM.exists():
+        shutil.rmtree(PROGRAM)
     say(f"the service is gone; data in {STATE}, configuration in {CONFIGURATION} and the users stay")
 
 

@@ -6,8 +6,12 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
+from deploy.installation import machine
+from deploy.installation.commands import CannotInstall, succeeds
 from deploy.installation.machine import place_files
 from deploy.installation.placement import PLACES, UNITS, Placed, placements
 
@@ -57,3 +61,28 @@ def test_only_what_is_different_is_written(tmp_path: Path) -> None:
     source.write_text("b")
     assert place_files(placed) == [tmp_path / "etc" / "target"]
     assert (tmp_path / "etc" / "target").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_first_configuration_that_is_wrong_keeps_no_better_one_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    program = tmp_path / "opt/bin/specular"
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m firmware_app "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(machine, "PROGRAM", tmp_path / "opt")
+    monkeypatch.setattr(machine, "CONFIGURATION", tmp_path / "etc")
+    given, target = tmp_path / "first.toml", tmp_path / "etc/specular.toml"
+    given.write_text("x = 1\n")
+    with pytest.raises(CannotInstall, match=r"first\.toml: x: unknown key"):
+        machine.place_configuration(given)
+    assert not target.exists()
+    given.write_text('[network]\ninterface = "lo"\n')
+    assert machine.place_configuration(given) and target.read_text() == given.read_text()
+    given.write_text("")
+    assert not machine.place_configuration(given) and target.read_text() != ""
+    assert f"{given} is not taken" in capfd.readouterr().err
+
+
+def test_a_program_that_is_not_there_does_not_succeed() -> None:
+    assert not succeeds("no-such-program-of-specular")
