@@ -91,6 +91,11 @@ def parse_provision(octets: bytes, name: str = FILE_NAME) -> Provision:
     return provision
 
 
+def asks_again(octets: bytes) -> bool:
+    """Of a file that cannot be taken: whoever wants it taken again is told why it was not."""
+    return re.search(rb"^\s*again\s*=\s*true\b", octets, re.M) is not None
+
+
 def settings_text(provision: Provision) -> str:
     """system.toml: the tables that are the machine's, every value as it was given."""
     tables = {"system": provision.system, "network": provision.network}

@@ -155,7 +155,10 @@ def test_what_a_profile_does_not_declare_is_not_opened(tmp_path: Path) -> None:
     assert [opening.port for opening in opened] == [104, 5000]
     sp_1p = load_profile("sp-1p")
     assert "print" not in sp_1p.application_entity
-    assert 5000 not in [opening.port for opening in service_openings(config, sp_1p, Surroundings())]
+    named = config_of(tmp_path, text.replace('ip_address = "192.0.2.9"', 'host_name = "printer"'))
+    around = Surroundings(resolvers=("192.0.2.2",))
+    assert {5000, 53} <= {opening.port for opening in service_openings(named, load_profile("kodakqc"), around)}
+    assert not {5000, 53} & {opening.port for opening in service_openings(named, sp_1p, around)}
 
 
 def test_without_settings_a_whole_machine_has_ssh_alone() -> None:
