@@ -22,15 +22,15 @@ class NoHotplug(Exception):
 def open_uevents() -> trio.socket.SocketType:
     """The socket, bound. `NoHotplug` where the kernel has none or a sandbox (RestrictAddressFamilies) forbids it."""
     try:
-        opened = trio.socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, NETLINK_KOBJECT_UEVENT)
+        opened = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, NETLINK_KOBJECT_UEVENT)
     except OSError as error:
         raise NoHotplug(f"no netlink socket: {error.strerror or error}") from error
-    return opened
-
-
-def is_bound(opened: trio.socket.SocketType) -> bool:
-    """Whether it hears the kernel already, as one that systemd has opened does."""
-    return bool(opened.getsockname()[1] & KERNEL_GROUP)
+    try:
+        opened.bind((0, KERNEL_GROUP))
+    except OSError as error:
+        opened.close()
+        raise NoHotplug(f"the netlink socket hears no kernel: {error.strerror or error}") from error
+    return trio.socket.from_stdlib_socket(opened)
 
 
 async def watch_devices(
@@ -45,8 +45,6 @@ async def watch_devices(
     """
     with open_socket() as opened:
         try:
-            if opened.family == socket.AF_NETLINK and not is_bound(opened):
-                await opened.bind((0, KERNEL_GROUP))
             task_status.started()
             while True:
                 await _receive(opened, on_event)

@@ -27,4 +27,8 @@ def run(*command: str) -> str:
 
 
 def succeeds(*command: str) -> bool:
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    """Also where there is no such program: no, then."""
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False

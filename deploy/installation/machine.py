@@ -8,18 +8,22 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from deploy.installation.commands import CannotInstall, run, say, succeeds
-from deploy.installation.placement import CONFIGURATION, MANIFEST, UNITS, Placed
+from deploy.installation.placement import CONFIGURATION, MANIFEST, PROGRAM, UNITS, Placed
 
 SYSTEMD_MIN = 252
 NEEDED = {"nft": "nftables", "systemd-sysusers": "systemd", "udevadm": "udev", "ip": "iproute2"}
 
 
-def check_machine() -> None:
-    """Raises `CannotInstall` naming everything that is missing, and the package that has it."""
+def check_rights() -> None:
+    """Raises `CannotInstall`."""
     if os.geteuid() != 0:
         raise CannotInstall("needs root (sudo deploy/install)")
     if not Path("/run/systemd/system").is_dir():
         raise CannotInstall("systemd does not run here")
+
+
+def check_machine() -> None:
+    """Raises `CannotInstall` naming everything that is missing, and the package that has it."""
     found = int(run("systemctl", "--version").split()[1])
     if found < SYSTEMD_MIN:
         raise CannotInstall(f"systemd {found} is too old: {SYSTEMD_MIN} (Debian 12) or newer")
@@ -50,11 +54,20 @@ def place_configuration(given: Path | None) -> bool:
     for folder in (CONFIGURATION, CONFIGURATION / "tls", CONFIGURATION / "ssh"):
         folder.mkdir(mode=0o755, exist_ok=True)
     if target.exists():
+        if given is not None and not (given.is_file() and given.read_bytes() == target.read_bytes()):
+            say(f"{given} is not taken: there is a configuration already, {target}")
         return False
+    if given is not None:
+        check_configuration(given)  # a wrong one in its place would keep out the one that is mended
     text = given.read_text() if given is not None else _first_configuration()
     target.write_text(text)
     target.chmod(0o644)
     return True
+
+
+def check_configuration(path: Path = CONFIGURATION / "specular.toml") -> None:
+    """Raises `CannotInstall` with what is wrong in it."""
+    run(str(PROGRAM / "bin/specular"), "check-config", str(path))
 
 
 def _first_configuration() -> str:
@@ -93,14 +106,23 @@ def write_manifest(placed: Iterable[Placed]) -> None:
     MANIFEST.write_text("".join(f"{file.target}\n" for file in placed))
 
 
+def placed_before() -> list[Path]:
+    """By the last installation, which may have been of another version."""
+    return [Path(line) for line in MANIFEST.read_text().splitlines()] if MANIFEST.is_file() else []
+
+
+def remove_files(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
 def remove_machine_part(has_ssh: bool) -> None:
     """Units stopped and gone, files gone; users stay, because what is theirs stays."""
     succeeds("systemctl", "disable", "--now", *reversed(UNITS))
     succeeds("nft", "delete", "table", "inet", "specular")
     if shutil.which("pam-auth-update"):
         succeeds("pam-auth-update", "--package", "--remove", "specular")
-    for line in MANIFEST.read_text().splitlines() if MANIFEST.is_file() else ():
-        Path(line).unlink(missing_ok=True)
+    remove_files(placed_before())
     for name in ("systemd/system/specular.service.d", "systemd/system/specular-dicom.socket.d", "specular-device"):
         shutil.rmtree(Path("/run") / name, ignore_errors=True)
     Path("/run/udev/rules.d/73-specular-configured.rules").unlink(missing_ok=True)

@@ -7,7 +7,8 @@ from typing import Annotated
 from msgspec import Meta
 
 # `\Z`, not `$`: `$` would let one trailing newline through.
-_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+# [0-9], not \d: that is a digit of any script, and what is read here stands in rules of the packet filter.
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _TEXT = r"\A[^\x00-\x1f\x7f\\]*\Z"
 
 Port = Annotated[int, Meta(ge=0, le=65535, description="a port number from 0 to 65535")]
@@ -40,9 +41,10 @@ ShortText = Annotated[
 ModalityKey = Annotated[
     str, Meta(pattern=r"\A[A-Z0-9_ ]{0,16}\Z", description='at most 16 of A-Z, 0-9, "_" and space, such as "OP"; or ""')
 ]
-# IFNAMSIZ is 16 with the final NUL.
+# IFNAMSIZ is 16 with the final NUL. The kernel takes more characters, but the name stands in files of nftables, systemd
+# and networkd, to which quotes, stars, semicolons and percent signs are syntax.
 InterfaceName = Annotated[
-    str, Meta(pattern=r"\A(?!\.{1,2}\Z)[^\s/:\x00-\x1f]{1,15}\Z", description='an interface name such as "eth0"')
+    str, Meta(pattern=r"\A(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,15}\Z", description='an interface name such as "eth0"')
 ]
 AbsolutePath = Annotated[
     str, Meta(pattern=r"\A/[^\x00-\x1f]*\Z", max_length=4095, description='an absolute path such as "/run/specular"')

@@ -14,8 +14,7 @@ from firmware_app.device.provisioning_files import STAMP
 
 SIOCGIFADDR = 0x8915
 LISTENING = "0A"  # /proc/net/tcp, TCP_LISTEN
-LOOPBACK = "0100007F"
-KEY_READ_MAX = 4096
+LOOPBACK = "7F"  # 127.0.0.0/8: the table has the first octet last
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ def listening_ports(table: str) -> tuple[int, ...]:
     """Of /proc/net/tcp, those that others can reach."""
     rows = [line.split() for line in table.splitlines()[1:]]
     places = [row[1].partition(":") for row in rows if len(row) > 3 and row[3] == LISTENING]
-    return tuple(sorted({int(port, 16) for address, _, port in places if address != LOOPBACK}))
+    return tuple(sorted({int(port, 16) for address, _, port in places if not address.endswith(LOOPBACK)}))
 
 
 def slot_of(command_line: str) -> str:

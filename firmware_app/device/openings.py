@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 from typing import Literal
 
 from firmware_app.config import Config
-from firmware_app.config.schema import service_of
+from firmware_app.config.schema import NodeConfig, service_of
 from firmware_app.device.system_settings import SystemSettings
 from firmware_app.profiles.profile import Profile
 
@@ -61,7 +61,7 @@ def service_openings(config: Config, profile: Profile, around: Surroundings) -> 
         *_own_port(config, profile),
         *_nodes(config, profile),
         *_syslog(config),
-        *_names(config, around),
+        *_names(config, profile, around),
     )
 
 
@@ -107,12 +107,14 @@ def _own_port(config: Config, profile: Profile) -> Iterator[Opening]:
     yield Opening("in", "tcp", port, accepted, SERVICE_USER, "instrument.port", why)
 
 
+def _asked(config: Config, profile: Profile) -> dict[str, NodeConfig]:
+    """The nodes that the profile declares something to ask of."""
+    return {name: node for name, node in config.nodes().items() if service_of(name) in profile.application_entity}
+
+
 def _nodes(config: Config, profile: Profile) -> Iterator[Opening]:
-    for name, node in config.nodes().items():
-        service = service_of(name)
-        if service not in profile.application_entity:
-            continue
-        why = f"DICOM to {node.ae_title}: {service.replace('_', ' ')}"
+    for name, node in _asked(config, profile).items():
+        why = f"DICOM to {node.ae_title}: {service_of(name).replace('_', ' ')}"
         peers = by_address((node.host,))
         yield Opening("out", "tcp", node.port, peers, SERVICE_USER, f"[{name}]", _named(why, node.host))
 
@@ -124,9 +126,9 @@ def _syslog(config: Config) -> Iterator[Opening]:
         yield Opening("out", "tcp", syslog.port, peers, SERVICE_USER, "[audit.syslog]", why)
 
 
-def _names(config: Config, around: Surroundings) -> Iterator[Opening]:
+def _names(config: Config, profile: Profile, around: Surroundings) -> Iterator[Opening]:
     """Whoever reaches its peers by name asks a resolver; one on this machine needs no opening."""
-    hosts = [node.host for node in config.nodes().values()] + [config.audit.syslog.host_name or "127.0.0.1"]
+    hosts = [node.host for node in _asked(config, profile).values()] + [config.audit.syslog.host_name or "127.0.0.1"]
     asked = around.name_servers
     if asked is not None and not all(is_address(host) for host in hosts):
         for protocol in ("udp", "tcp"):

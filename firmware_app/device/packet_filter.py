@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from firmware_app.device.openings import Opening
+from firmware_app.device.openings import SERVICE_USER, Opening
 
 TABLE = "inet specular"
-# A second try within a minute is a person; what a scan or a broken peer sends beyond it is dropped, not answered.
+# A person with `ping`, and a monitor or two; what floods us is dropped, not answered.
 PING_RATE = "10/second"
 
 
@@ -35,7 +35,7 @@ def machine_rules(openings: Iterable[Opening], interface: str) -> str:
     )
 
 
-def service_rules(openings: Iterable[Opening], interface: str, user: str) -> str:
+def service_rules(openings: Iterable[Opening], interface: str) -> str:
     """For a machine that is not ours alone: only the service's own port and its own connections are bounded."""
     opened = tuple(openings)
     inward = ["type filter hook input priority filter; policy accept;", "iif lo accept"]
@@ -44,7 +44,7 @@ def service_rules(openings: Iterable[Opening], interface: str, user: str) -> str
             inward += [rule(opening, interface), f"{opening.protocol} dport {opening.port} drop"]
     outward = [
         "type filter hook output priority filter; policy accept;",
-        f'meta skuid != "{user}" accept',
+        f'meta skuid != "{SERVICE_USER}" accept',
         "oif lo accept",
         "ct state established,related accept",
         *(rule(opening, interface) for opening in opened if opening.direction == "out"),

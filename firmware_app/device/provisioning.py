@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
-import tomli
 from msgspec import Meta, Struct
 
-from firmware_app.config.keys import allowed_words, hints_of, table_in
-from firmware_app.device.system_settings import NetworkTable, SettingsError, SystemTable, parse_settings
+from firmware_app.device.system_settings import NetworkTable, SystemTable, network_problems
+from firmware_app.device.tables import NoSuchTables, tables_of
 
 FILE_NAME = "specular-provision.toml"
 FILE_MAX_BYTES = 1 << 20  # with a configuration of 6 kB in it, a tenth of a percent
@@ -80,23 +79,21 @@ def parse_provision(octets: bytes, name: str = FILE_NAME) -> Provision:
         raise ProvisionError([f"{name}: is longer than {FILE_MAX_BYTES} bytes: not a provisioning file"])
     try:
         # Editors of Windows begin a file with a mark and end lines with two characters.
-        document = tomli.loads(octets.decode("utf-8-sig").replace("\r\n", "\n"))
-        provision = msgspec.convert(document, Provision)
+        provision = tables_of(octets.decode("utf-8-sig").replace("\r\n", "\n"), Provision)
     except UnicodeDecodeError as error:
         line = octets.count(b"\n", 0, error.start) + 1
         raise ProvisionError([f"{name}: line {line}: not UTF-8"]) from error
-    except (tomli.TOMLDecodeError, RecursionError) as error:
-        raise ProvisionError([f"{name}: not TOML: {error}"]) from error
-    except msgspec.ValidationError as error:
-        raise ProvisionError([f"{name}: {_with_key(str(error))}"]) from error
+    except NoSuchTables as error:
+        raise ProvisionError([f"{name}: {error}"]) from error
     problems = [f"{name}: {problem}" for problem in _problems(provision)]
-    try:
-        parse_settings(settings_text(provision), name)
-    except SettingsError as error:
-        problems.append(str(error))
     if problems:
         raise ProvisionError(problems)
     return provision
+
+
+def asks_again(octets: bytes) -> bool:
+    """Of a file that cannot be taken: whoever wants it taken again is told why it was not."""
+    return re.search(rb"^\s*again\s*=\s*true\b", octets, re.M) is not None
 
 
 def settings_text(provision: Provision) -> str:
@@ -152,23 +149,7 @@ def _problems(provision: Provision) -> Iterator[str]:
         r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", provision.system.host_name
     ):
         yield f'system.host_name: "{provision.system.host_name}" is no host name: a-z, 0-9 and "-", at most 63'
-
-
-def _with_key(error: str) -> str:
-    """msgspec says where at the end: "Expected `bool` - at `$.again`"; we begin with the key, and for an expression
-    say what it stands for."""
-    found = re.fullmatch(r"(.*) - at `\$\.?(.*)`", error)
-    if not found or not found[2]:
-        return error
-    words = f"not allowed; allowed: {_allowed(found[2])}" if "matching regex" in found[1] else found[1]
-    return f"{found[2]}: {words}"
-
-
-def _allowed(key_path: str) -> str:
-    hint: Any = Provision
-    for key in re.sub(r"\[[^]]*\]", "", key_path).split("."):
-        hint = hints_of(table_in(hint) or hint)[key]
-    return allowed_words(hint)
+    yield from network_problems(provision.network)
 
 
 def _table(name: str, values: Mapping[str, Any]) -> str:

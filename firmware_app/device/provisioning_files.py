@@ -15,6 +15,7 @@ from firmware_app.device.provisioning import (
     Provision,
     ProvisionError,
     Written,
+    asks_again,
     files_of,
     parse_provision,
     tls_problems,
@@ -41,7 +42,8 @@ def take(file: Path, data: Path) -> bool:
     try:
         provision = parse_provision(provision_octets, file.name)
     except ProvisionError:
-        if taken_before:  # what is wrong in a file that nobody asks for any more keeps no device from working
+        # What is wrong in a file that nobody asks for any more keeps no device from working.
+        if taken_before and not asks_again(provision_octets):
             return False
         raise
     if taken_before and not provision.again:

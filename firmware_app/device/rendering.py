@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from firmware_app.config import Config
 from firmware_app.device.interface_file import network_file
 from firmware_app.device.openings import (
-    SERVICE_USER,
     Opening,
     Surroundings,
     listening_port,
@@ -38,20 +37,19 @@ def interface_files(settings: SystemSettings | None) -> dict[str, str]:
     return {} if settings is None else {INTERFACE: network_file(settings)}
 
 
-def configured_files(
-    config: Config, profile: Profile, around: Surroundings, *, whole_machine: bool, user: str = SERVICE_USER
-) -> dict[str, str]:
+def configured_files(config: Config, profile: Profile, around: Surroundings, *, whole_machine: bool) -> dict[str, str]:
     """Raises `Disagreement`."""
     interface, settings = config.network.interface, around.settings
     if settings is not None and settings.network.interface != interface:
         raise Disagreement(
-            f"network.interface is {interface!r}, but the machine's settings have {settings.network.interface!r}"
+            f"network.interface is {interface!r} in the configuration, but {settings.network.interface!r} in the "
+            "machine's own settings, system.toml"
         )
     of_service = service_openings(config, profile, around)
     if whole_machine:
         rules = machine_rules((*machine_openings(around), *of_service), interface)
     else:
-        rules = service_rules(of_service, interface, user)
+        rules = service_rules(of_service, interface)
     files = {
         SERVICE_LIMITS: service_drop_in(of_service, interface),
         DEVICE_NAMES: names_file(config),

@@ -31,7 +31,7 @@ def _rules(subsystem: str, port: str, name: str) -> Iterator[str]:
     identity = parse_identity(port)
     if identity is None:
         return
-    of_class, is_it = f'SUBSYSTEM=="{subsystem}"', f"ENV{{SPECULAR_{name[9:].upper()}}}"
+    of_class, is_it = f'SUBSYSTEM=="{subsystem}"', f"ENV{{SPECULAR_{name.removeprefix('specular-').upper()}}}"
     yield ", ".join([of_class, f'SYMLINK-="{name}"'])
     yield ", ".join([of_class, *_device(subsystem, identity), f'{is_it}="1"'])
     # What one rule asks of parents it asks of one and the same: the interface, a parent of its own, has its own rule.

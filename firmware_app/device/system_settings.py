@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
-import tomli
 from msgspec import Meta, Struct
 
 from firmware_app.config.fields import Addresses, HostName, InterfaceName
+from firmware_app.device.tables import NoSuchTables, tables_of
 
 FILE_MAX_BYTES = 64 << 10
 Servers = Annotated[
-    tuple[HostName, ...], Meta(max_length=8, description='at most 8 names or addresses such as ["192.168.1.1"]')
+    tuple[Annotated[HostName, Meta(min_length=1)], ...],
+    Meta(max_length=8, description='at most 8 names or addresses such as ["192.168.1.1"]'),
 ]
 
 
@@ -46,13 +45,12 @@ class SystemSettings(Struct, frozen=True, forbid_unknown_fields=True):
 def parse_settings(text: str, name: str) -> SystemSettings:
     """Raises `SettingsError`, which begins with `name`."""
     try:
-        settings = msgspec.convert(tomli.loads(text), SystemSettings)
-    except tomli.TOMLDecodeError as error:
-        raise SettingsError(f"{name}: not TOML: {error}") from error
-    except msgspec.ValidationError as error:
-        raise SettingsError(f"{name}: {_with_key(str(error))}") from error
-    for problem in _problems(settings.network):
-        raise SettingsError(f"{name}: {problem}")
+        settings = tables_of(text, SystemSettings)
+    except NoSuchTables as error:
+        raise SettingsError(f"{name}: {error}") from error
+    problems = network_problems(settings.network)
+    if problems:
+        raise SettingsError(f"{name}: {'; '.join(problems)}")
     return settings
 
 
@@ -70,13 +68,8 @@ def read_settings(path: Path) -> SystemSettings:
         raise SettingsError(f"{path}: not UTF-8: {error}") from error
 
 
-def _with_key(error: str) -> str:
-    """msgspec says where at the end: "Expected `bool` - at `$.network.dhcp`"; we begin with the key."""
-    found = re.fullmatch(r"(.*) - at `\$\.?(.*)`", error)
-    return f"{found[2]}: {found[1]}" if found and found[2] else error
-
-
-def _problems(network: NetworkTable) -> list[str]:
+def network_problems(network: NetworkTable) -> list[str]:
+    """What no single key shows, a line each that begins with the key."""
     if network.dhcp:
         given = [key for key in ("address", "gateway") if getattr(network, key)]
         return [f"network.{key}: not with network.dhcp = true" for key in given]
@@ -86,7 +79,8 @@ def _problems(network: NetworkTable) -> list[str]:
         interface = IPv4Interface(network.address)
     except ValueError:
         interface = None
-    if interface is None or "/" not in network.address or interface.network.prefixlen == 0:
+    # As it is written: networkd reads neither a netmask in the place of the length nor a length that begins with 0.
+    if interface is None or interface.with_prefixlen != network.address or interface.network.prefixlen == 0:
         return [f'network.address: "{network.address}" is no IPv4 address with its prefix length ("192.168.1.10/24")']
     if network.gateway:
         try:

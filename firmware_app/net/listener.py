@@ -130,9 +130,9 @@ async def serve(
     `on_event` gets each N-EVENT-REPORT; what it raises is told to the peer as 0110H, and in `InboundAssociation`.
     """
     limits = limits or ListenerLimits()
-    if tls is not None:
-        TlsSession.acceptor(tls)  # TlsFault, an OSError, where our certificate cannot be used
     with handed_over or listening_socket(local.source_address, port) as listening:
+        if tls is not None:
+            TlsSession.acceptor(tls)  # TlsFault, an OSError, where our certificate cannot be used
         async with trio.open_nursery() as nursery:
             task_status.started(listening.getsockname()[1])
             room = trio.CapacityLimiter(limits.max_associations)

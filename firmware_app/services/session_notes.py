@@ -61,6 +61,7 @@ class SessionNotes:
                 self._publish(Event("ssh.unread", trouble, level="warning"))
             self._told = trouble
             return 0
+        self._told = ""
         return len(found)
 
     async def _tell(self, path: Path, note: SessionNote | None) -> None:
@@ -79,17 +80,27 @@ def read_notes(folder: Path) -> list[tuple[Path, SessionNote | None]]:
         names = sorted(path for path in folder.iterdir() if path.suffix == ".json")[:NOTES_AT_ONCE]
     except FileNotFoundError:
         return []
-    return [(path, parse_note(path.read_bytes()[: NOTE_MAX_BYTES + 1])) for path in names]
+    return [(path, _read_note(path)) for path in names]
+
+
+def _read_note(path: Path) -> SessionNote | None:
+    with path.open("rb") as file:
+        return parse_note(file.read(NOTE_MAX_BYTES + 1))
 
 
 def parse_note(octets: bytes) -> SessionNote | None:
     try:
         said = json.loads(octets) if len(octets) <= NOTE_MAX_BYTES else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(said, dict) or said.get("what") not in ("opened", "closed"):
         return None
     at, user, host = (said.get(key) for key in ("at", "user", "host"))
     if not (isinstance(at, str) and isinstance(user, str) and isinstance(host, str)):
         return None
-    return SessionNote(at, said["what"] == "opened", user, host)
+    return SessionNote(_whole(at), said["what"] == "opened", _whole(user), _whole(host))
+
+
+def _whole(text: str) -> str:
+    """Half a surrogate pair is JSON, as which Python writes an environment's stray octet, and no text of the trail."""
+    return text.encode(errors="backslashreplace").decode()

@@ -17,11 +17,12 @@ from firmware_app.model import Event
 from firmware_app.net.errors import NetworkError
 from firmware_app.net.listener import ListenerRules, serve
 from firmware_app.net.node import LocalApplicationEntity, Node, Timeouts
+from firmware_app.net.tls import ListenerTls
+from firmware_app.net.tls_reasons import TlsFault
 from firmware_app.net.verification import echo
 from firmware_app.services.handed_over import FIRST_DESCRIPTOR, HandedOver, taken_from
 from firmware_app.services.hotplug import HotplugService
 from firmware_app.services.listening import ListenerService
-from hw.hotplug import is_bound
 
 US = LocalApplicationEntity("SPECULAR", "127.0.0.1", "1.2.3.4", "TEST")
 PEER = LocalApplicationEntity("PEER", "127.0.0.1", "1.2.3.5", "PEER")
@@ -100,6 +101,16 @@ async def test_a_socket_that_listens_everywhere_answers_on_our_one_address_only(
     nursery.cancel_scope.cancel()
 
 
+async def test_a_socket_is_closed_also_where_our_certificate_cannot_be_used(tmp_path: Path) -> None:
+    """The port is tried for as long as it takes: a duplicate for each try would be all descriptors in the end."""
+    opened = listening_everywhere()
+    missing = str(tmp_path / "missing.pem")
+    tls = ListenerTls(certificate=missing, key=missing, trusted=missing)
+    with pytest.raises(TlsFault, match=r"missing\.pem"):
+        await serve(US, opened.getsockname()[1], tls=tls, handed_over=opened)
+    assert opened.fileno() == -1
+
+
 def test_a_socket_of_another_port_or_path_is_not_ours(tmp_path: Path) -> None:
     with listening_everywhere() as opened, socket.socket(socket.AF_UNIX) as console:
         console.bind(str(tmp_path / "console.sock"))
@@ -116,8 +127,6 @@ async def test_events_come_over_a_socket_that_hears_the_kernel_already() -> None
     """Where systemd opened it the service may open no netlink socket, and has not to."""
     opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 15)
     try:
-        with trio.socket.from_stdlib_socket(opened.dup()) as unbound:
-            assert not is_bound(unbound)
         opened.bind((0, 1))
         opened.setblocking(False)
         service = HotplugService((), lambda event: pytest.fail(str(event)), opened)

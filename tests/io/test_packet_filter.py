@@ -136,9 +136,9 @@ def load_rules(world: World, tmp_path: Path, whole: bool, user: str) -> None:
     path.write_text(CONFIG)
     config = load_config(path)
     around = Surroundings(parse_settings(SETTINGS, "system.toml") if whole else None)
-    files = configured_files(config, load_profile(), around, whole_machine=whole, user=user)
+    files = configured_files(config, load_profile(), around, whole_machine=whole)
     # The service's user is not on this machine; another stands in.
-    rules = files[PACKET_FILTER].replace('skuid "specular"', f'skuid "{user}"')
+    rules = files[PACKET_FILTER].replace('"specular"', f'"{user}"')
     (tmp_path / "rules.nft").write_text(rules)
     for _ in range(2):  # loading again takes the place of what was there
         run("ip", "netns", "exec", world.device, "nft", "-f", str(tmp_path / "rules.nft"))

@@ -167,6 +167,14 @@ REFUSED = [
     (f"[instrument]\nstation_name = '{'x' * 17}'", "instrument.station_name", "at most 16 characters"),
     ("[network]\ninterface = ''", "network.interface", "an interface name"),
     ("[network]\ninterface = 'abcdefghijklmnop'", "network.interface", "an interface name"),
+    ("[network]\ninterface = 'e\"accept;#'", "network.interface", "an interface name"),
+    ("[network]\ninterface = 'e*'", "network.interface", "an interface name"),
+    ("[network]\ninterface = '%H'", "network.interface", "an interface name"),
+    (
+        "[instrument]\naccepted_addresses = ['192.0.2.\u0661']",
+        "instrument.accepted_addresses",
+        "a list of IPv4 addresses",
+    ),
     # hardware
     ("[stage]\nport = 'ttyACM0'", "stage.port", "an absolute path"),
     ("[stage]\nbaud = 50", "stage.baud", "1200 to 4000000"),

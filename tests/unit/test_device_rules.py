@@ -155,7 +155,10 @@ def test_what_a_profile_does_not_declare_is_not_opened(tmp_path: Path) -> None:
     assert [opening.port for opening in opened] == [104, 5000]
     sp_1p = load_profile("sp-1p")
     assert "print" not in sp_1p.application_entity
-    assert 5000 not in [opening.port for opening in service_openings(config, sp_1p, Surroundings())]
+    named = config_of(tmp_path, text.replace('ip_address = "192.0.2.9"', 'host_name = "printer"'))
+    around = Surroundings(resolvers=("192.0.2.2",))
+    assert {5000, 53} <= {opening.port for opening in service_openings(named, load_profile("kodakqc"), around)}
+    assert not {5000, 53} & {opening.port for opening in service_openings(named, sp_1p, around)}
 
 
 def test_without_settings_a_whole_machine_has_ssh_alone() -> None:
@@ -225,14 +228,21 @@ def test_a_v4l2_camera_is_looked_for_among_cameras(tmp_path: Path) -> None:
         ('[network]\naddress = "192.0.2.5"\n', "network.address: "),
         ('[network]\naddress = "192.0.2.5/33"\n', "network.address: "),
         ('[network]\naddress = "192.0.2.5/0"\n', "network.address: "),
+        ('[network]\naddress = "192.0.2.5/255.255.255.0"\n', "network.address: "),
+        ('[network]\naddress = "192.0.2.5/024"\n', "network.address: "),
         ('[network]\naddress = "fe80::1/64"\n', "network.address: "),
         ('[network]\naddress = "192.0.2.5/24"\ngateway = "10.0.0.1"\n', "network.gateway: 10.0.0.1 is not in"),
         ('[network]\naddress = "192.0.2.5/24"\ngateway = "x\\nDNS=1.2.3.4"\n', "network.gateway: "),
         ('[network]\ndhcp = true\naddress = "192.0.2.5/24"\n', "network.address: not with"),
-        ('[network]\ndhcp = true\ninterface = "a b"\n', "network.interface: "),
+        ('[network]\ndhcp = true\ninterface = "a b"\n', "network.interface: not allowed; allowed: an interface name"),
+        ('[network]\ndhcp = true\ninterface = "*"\n', "network.interface: "),
+        ('[network]\ndhcp = true\ndns = ["192.0.2.\u0661"]\n', "network.dns"),
         ('[network]\ndhcp = true\n[system]\nntp_servers = ["a b"]\n', "system.ntp_servers"),
+        ('[network]\ndhcp = true\n[system]\nntp_servers = [""]\n', "system.ntp_servers"),
         ("[system]\n", "missing required field `network`"),
         ("[network\n", "not TOML"),
+        ("network = " + "[" * 5000, "not TOML"),
+        ("network = " + "1" * 5000, "not TOML"),
     ],
 )
 def test_wrong_settings_are_refused_and_the_key_is_named(text: str, said: str) -> None:

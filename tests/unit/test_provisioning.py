@@ -163,6 +163,15 @@ def test_a_wrong_file_on_a_provisioned_device_is_nobodys_business(card: Card) ->
     assert not take(card.file, card.data)
 
 
+def test_who_wants_a_wrong_file_taken_again_is_told(card: Card) -> None:
+    card.write(provisioning())
+    take(card.file, card.data)
+    card.write(provisioning(top="again = true", ssh='service_keys = ["x"]'))
+    with pytest.raises(ProvisionError, match=r"ssh\.service_keys\[0\]: is no public key"):
+        take(card.file, card.data)
+    assert card.taken("ssh/service") == KEY + "\n"
+
+
 def test_interface_and_configuration_agree(card: Card) -> None:
     card.write(provisioning(network='interface = "eth1"\ndhcp = true'))
     with pytest.raises(ProvisionError, match=r'network\.interface: "eth1", but in specular\.toml it is "eth0"'):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,10 @@ async def test_a_folder_that_cannot_be_read_is_told_once(tmp_path: Path) -> None
     events = list[Event]()
     notes = SessionNotes(tmp_path / "sessions", Trail(), events.append)
     assert [await notes.take(), await notes.take()] == [0, 0] and len(events) == 1
+    (tmp_path / "sessions").unlink()
+    assert await notes.take() == 0
+    (tmp_path / "sessions").write_text("")
+    assert await notes.take() == 0 and len(events) == 2  # mended in between: trouble anew
 
 
 def test_many_notes_are_taken_some_at_a_time(tmp_path: Path) -> None:
@@ -76,7 +81,15 @@ def test_many_notes_are_taken_some_at_a_time(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "octets",
-    [b"", b"\xff", b"{}", b'{"what": "opened"}', b'{"what": "opened", "at": 1, "user": "a", "host": "b"}', b" " * 5000],
+    [
+        b"",
+        b"\xff",
+        b"{}",
+        b'{"what": "opened"}',
+        b'{"what": "opened", "at": 1, "user": "a", "host": "b"}',
+        b" " * 5000,
+        b"[" * 4096,
+    ],
 )
 def test_a_file_of_anything_is_no_note(octets: bytes) -> None:
     assert parse_note(octets) is None
@@ -86,3 +99,9 @@ def test_a_note_is_what_was_written(tmp_path: Path) -> None:
     path = write_note(tmp_path, note_of(PAM | {"PAM_USER": 'a"\n'}, AT) or {})
     assert json.loads(path.read_text())["user"] == 'a"\n'
     assert parse_note(path.read_bytes()) == SessionNote(AT, True, 'a"\n', "192.0.2.9")
+
+
+def test_a_name_that_is_no_text_is_noted_as_text(tmp_path: Path) -> None:
+    path = write_note(tmp_path, note_of(PAM | {"PAM_RHOST": os.fsdecode(b"\xff")}, AT) or {})
+    note = parse_note(path.read_bytes())
+    assert note is not None and note.host == r"\udcff" and note.host.isascii()

@@ -66,7 +66,7 @@ def test_what_is_loaded_before_the_service_has_every_class_that_it_may_open() ->
 
 @pytest.mark.peer("systemd")
 @pytest.mark.parametrize("name", sorted(each.name for each in SYSTEMD.glob("*.s*")))
-def test_systemd_understands_every_line(name: str, tmp_path: Path) -> None:
+def test_systemd_understands_every_line(name: str) -> None:
     """Programs that are not installed here are no mistake of the unit, and an older systemd knows two words not."""
     known = ("is not executable", "identity", "ipv4:tcp:0", "Failed to load configuration", "not found")
     done = analyze("verify", str(SYSTEMD / name))
