@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from deploy.image import release, wheels
-from deploy.image.architecture import ARCHITECTURES
+from deploy.image.architecture import ARCHITECTURES, Architecture
 from deploy.image.base import Base, MirrorState, mirror_state, native_base
 from deploy.image.bundle import make_bundle
 from deploy.image.commands import need, output
@@ -26,7 +26,7 @@ from deploy.image.tree import Inputs, Tree, build
 from firmware_app import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAMS = ("mmdebstrap", "mksquashfs", "mke2fs", "sfdisk", "mformat", "openssl", "rauc", "bmaptool", "zstd")
+PROGRAMS = ("git", "mmdebstrap", "mksquashfs", "mke2fs", "sfdisk", "mformat", "openssl", "rauc", "bmaptool", "zstd")
 
 
 def main() -> int:
@@ -42,10 +42,8 @@ def main() -> int:
     architecture = ARCHITECTURES[arguments.architecture]
     began_s = time.monotonic()
     try:
-        if os.geteuid() != 0:
-            raise CannotBuild("needs root: the files of the image belong to its users")
+        prepare(architecture)
         if is_foreign(architecture) and not in_namespace():
-            need("qemu-aarch64-static", "arch-test")
             return run_in_namespace([sys.executable, "-m", "deploy.image", *sys.argv[1:]])
         build_image(arguments)
     except CannotBuild as error:
@@ -53,6 +51,16 @@ def main() -> int:
         return 1
     say(f"{architecture.debian} built in {time.monotonic() - began_s:.0f} s")
     return 0
+
+
+def prepare(architecture: Architecture) -> None:
+    """Before anything is built. Raises `CannotBuild` for what is missing here."""
+    if os.geteuid() != 0:
+        raise CannotBuild("needs root: the files of the image belong to its users")
+    os.umask(0o022)  # the device's users read what root writes here, whatever root's own umask is
+    need(*PROGRAMS, *(("grub-mkstandalone",) if architecture.debian == "amd64" else ("mkimage",)))
+    if is_foreign(architecture):
+        need("qemu-aarch64-static", "arch-test")
 
 
 def epoch_of(repository: Path) -> int:
@@ -63,7 +71,6 @@ def epoch_of(repository: Path) -> int:
 def build_image(arguments: argparse.Namespace) -> None:
     """Raises `CannotBuild`."""
     architecture = ARCHITECTURES[arguments.architecture]
-    need(*PROGRAMS, *(("grub-mkstandalone",) if architecture.debian == "amd64" else ("mkimage",)))
     folder: Path = arguments.output / architecture.debian
     cache: Path = arguments.output / "cache"
     folder.mkdir(parents=True, exist_ok=True)
@@ -78,13 +85,13 @@ def build_image(arguments: argparse.Namespace) -> None:
     keys = signing_keys(given, arguments.output / "development-keys", log)
     with step("the product's wheel, and those of requirements.lock for the device"):
         product = wheels.build_product(ROOT, folder / "product", log, epoch)
-        wheels.download(ROOT / "requirements.lock", architecture, cache / f"wheels-{architecture.debian}", log)
+        wheel_folder = wheels.download(ROOT / "requirements.lock", architecture, cache, log)
     tree = Tree(folder / "tree", architecture, log, epoch)
     inputs = Inputs(
         ROOT,
         base,
         product,
-        cache / f"wheels-{architecture.debian}",
+        wheel_folder,
         keys,
         arguments.release,
         native_base(architecture, state, cache, log),

@@ -16,6 +16,8 @@ LAST_LINES = 15
 
 # Program -> Debian's package.
 PACKAGES = {
+    "git": "git",
+    "ssh-keygen": "openssh-client",
     "mmdebstrap": "mmdebstrap",
     "mksquashfs": "squashfs-tools",
     "mke2fs": "e2fsprogs",

@@ -8,6 +8,7 @@ COMMON = (
     "systemd.volatile=state",  # /var is a tmpfs; what lasts is on the data partition
     "net.ifnames=0",  # a device with one network interface: it is eth0, whatever the slot it is plugged into
     "ipv6.disable=1",
+    "gpt",  # a power cut while the table grows may tear the first copy: then the one at the disk's end counts
     "panic=10",  # the initramfs, too, then restarts instead of waiting in a shell
     "systemd.gpt_auto=0",
     "quiet",

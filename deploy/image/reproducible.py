@@ -1,4 +1,4 @@
-"""Is the root the same when it is built again? Two trees, two squashfs; where they differ, the files that do.
+"""Are root and initramfs the same when built again? Two trees, two squashfs; where they differ, the files that do.
 
     ./deploy/check-image amd64|arm64 [--new-base]
 
@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from deploy.image import wheels
-from deploy.image.__main__ import ROOT, epoch_of
+from deploy.image.__main__ import ROOT, epoch_of, prepare
 from deploy.image.architecture import ARCHITECTURES, Architecture
 from deploy.image.base import Base, mirror_state, native_base
 from deploy.image.isolation import in_namespace, is_foreign, register_interpreter, run_in_namespace
@@ -35,9 +35,10 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "image", metavar="DIR")
     arguments = parser.parse_args()
     architecture = ARCHITECTURES[arguments.architecture]
-    if is_foreign(architecture) and not in_namespace():
-        return run_in_namespace([sys.executable, "-m", "deploy.image.reproducible", *sys.argv[1:]])
     try:
+        prepare(architecture)
+        if is_foreign(architecture) and not in_namespace():
+            return run_in_namespace([sys.executable, "-m", "deploy.image.reproducible", *sys.argv[1:]])
         return compare(architecture, arguments.output, new_base=arguments.new_base)
     except CannotBuild as error:
         say(str(error))
@@ -56,8 +57,7 @@ def compare(architecture: Architecture, output: Path, *, new_base: bool) -> int:
     base = Base(architecture, state, output / "cache")
     native = native_base(architecture, state, output / "cache", log)
     keys = signing_keys((None, None, None), output / "development-keys", log)
-    wheel_folder = output / "cache" / f"wheels-{architecture.debian}"
-    wheels.download(ROOT / "requirements.lock", architecture, wheel_folder, log)
+    wheel_folder = wheels.download(ROOT / "requirements.lock", architecture, output / "cache", log)
     trees = []
     for name in ("one", "two"):
         tar = base.ready(log)
@@ -72,9 +72,11 @@ def compare(architecture: Architecture, output: Path, *, new_base: bool) -> int:
     one, two = (digest(folder / f"{name}.squashfs") for name in ("one", "two"))
     kernels = [digest(folder / f"kernel-{name}/initrd.img") for name in ("one", "two")]
     say(f"root: {one[:16]} {two[:16]}; initramfs: {kernels[0][:16]} {kernels[1][:16]}")
+    if kernels[0] != kernels[1]:
+        say("the initramfs is not the same")
     if one == two:
         say("the root is bit-identical")
-        return 0
+        return 0 if kernels[0] == kernels[1] else 1
     for line in differences(trees[0].folder, trees[1].folder)[:SHOWN_MAX]:
         say(f"  {line}")
     return 1

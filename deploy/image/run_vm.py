@@ -44,7 +44,8 @@ def main() -> int:
     try:
         if not image.exists():
             raise CannotBuild(f"{image} is not here: deploy/build-image {arguments.arch}")
-        need("qemu-system-x86_64" if arguments.arch == "amd64" else "qemu-system-aarch64", "qemu-img", "mcopy")
+        emulator = "qemu-system-x86_64" if arguments.arch == "amd64" else "qemu-system-aarch64"
+        need(emulator, "qemu-img", "mcopy", "ssh-keygen")
         with (
             signals_as_interrupts(),
             tempfile.TemporaryDirectory(prefix="specular-vm-") as folder,

@@ -6,6 +6,7 @@ Nothing of the tree is run for it: pip chooses the wheels for the device's Pytho
 from __future__ import annotations
 
 import email
+import hashlib
 import shutil
 import sys
 from dataclasses import dataclass
@@ -59,14 +60,25 @@ def build_product(repository: Path, target: Path, log: Path, epoch: int) -> Path
     return next(target.glob("*.whl"))
 
 
-def download(lock: Path, architecture: Architecture, target: Path, log: Path) -> None:
-    """All wheels of the lock file for the device, their hashes checked."""
+def folder_of(lock: Path, architecture: Architecture, cache: Path) -> Path:
+    """For the wheels of this lock file alone: all that is in it is installed. One of another lock file goes."""
+    folder = cache / f"wheels-{architecture.debian}-{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}"
+    for other in cache.glob(f"wheels-{architecture.debian}*"):
+        if other != folder:
+            shutil.rmtree(other)
+    return folder
+
+
+def download(lock: Path, architecture: Architecture, cache: Path, log: Path) -> Path:
+    """All wheels of the lock file for the device, their hashes checked. Returns their folder."""
+    target = folder_of(lock, architecture, cache)
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "--only-binary=:all:"]
     command += ["--python-version", PYTHON, "--implementation", "cp", "--abi", f"cp{PYTHON.replace('.', '')}"]
     command += ["--abi", "abi3", "--abi", "none"]
     for platform in architecture.wheels:
         command += ["--platform", platform]
     run([*command, "--disable-pip-version-check", "--dest", target, "--requirement", lock], log)
+    return target
 
 
 def install(product: Path, wheels: Path, architecture: Architecture, tree: Path, log: Path) -> list[Wheel]:

@@ -10,11 +10,12 @@ from deploy.image.architecture import ARCHITECTURES
 from deploy.image.base import PACKAGE_LIST, wanted
 from deploy.image.contents import placed_files
 from deploy.image.disk import grub_environment
+from deploy.image.kernel_options import kernel_options
 from deploy.image.layout import MIB, disk_bytes, partitions, sfdisk_script
 from deploy.image.sbom import DebianPackage, PythonPackage, bill_of_materials, licences_of, read_packages
 from deploy.image.steps import CannotBuild
 from deploy.image.trimming import MODULE_LIST, module_name, read_needs, wanted_modules
-from deploy.image.wheels import Wheel, forget_where_from, needed
+from deploy.image.wheels import Wheel, folder_of, forget_where_from, needed
 from firmware_app.device.condition import Condition, lines_of, listening_ports, slot_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,6 +101,24 @@ def test_only_what_the_service_needs_is_on_the_device() -> None:
 def test_a_lock_file_that_lacks_something_is_told() -> None:
     with pytest.raises(CannotBuild, match="has no sniffio"):
         needed({name: wheel for name, wheel in WHEELS.items() if name != "sniffio"}, "specular")
+
+
+def test_of_another_lock_files_wheels_none_is_installed(tmp_path: Path) -> None:
+    lock, (here, other) = tmp_path / "lock", (ARCHITECTURES[name] for name in BOTH)
+    lock.write_text("trio==0.30\n")
+    before = folder_of(lock, here, tmp_path)
+    elsewhere = folder_of(lock, other, tmp_path)
+    for folder in (before, elsewhere):
+        folder.mkdir()
+    assert folder_of(lock, here, tmp_path) == before and before.exists()
+    lock.write_text("trio==0.31\n")
+    assert folder_of(lock, here, tmp_path) != before
+    assert not before.exists() and elsewhere.exists()
+
+
+@pytest.mark.parametrize("architecture", BOTH)
+def test_a_torn_partition_table_is_read_from_its_second_copy(architecture: str) -> None:
+    assert "gpt" in kernel_options(ARCHITECTURES[architecture]).split()
 
 
 DEP5 = """\
