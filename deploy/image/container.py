@@ -164,7 +164,7 @@ def main() -> int:
     except (CannotBuild, ContainerError) as error:
         print(f"container: {error}", file=sys.stderr)
         return 1
-    return 0 if ready_s <= READY_MAX_S and not failed else 1
+    return 0 if ready_s <= READY_MAX_S and state == "running" else 1
 
 
 if __name__ == "__main__":
