@@ -93,7 +93,7 @@ def parse_provision(octets: bytes, name: str = FILE_NAME) -> Provision:
 
 def asks_again(octets: bytes) -> bool:
     """Of a file that cannot be taken: whoever wants it taken again is told why it was not."""
-    return re.search(rb"^\s*again\s*=\s*true\b", octets, re.M) is not None
+    return re.search(rb"^(?:\xef\xbb\xbf)?\s*again\s*=\s*true\b", octets, re.M) is not None
 
 
 def settings_text(provision: Provision) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+from codecs import BOM_UTF8
 from pathlib import Path
 
 from firmware_app.config import ConfigError, load_config
@@ -49,10 +50,13 @@ def take(file: Path, data: Path) -> bool:
     if taken_before and not provision.again:
         return False
     configuration, tls = _beside(file, provision)
-    for name, written in files_of(provision, configuration, tls).items():
-        write_whole(etc / name, written)
     digest = hashlib.sha256(provision_octets).hexdigest()
-    write_whole(etc / STAMP, Written(f"{file.name} sha256:{digest}\n".encode()))
+    stamp = {STAMP: Written(f"{file.name} sha256:{digest}\n".encode())}
+    for name, written in (files_of(provision, configuration, tls) | stamp).items():
+        try:
+            write_whole(etc / name, written)
+        except OSError as error:  # a data partition that is full, or read-only after an error
+            raise ProvisionError([f"{etc / name}: cannot be written: {error.strerror or error}"]) from error
     return True
 
 
@@ -60,7 +64,8 @@ def _beside(file: Path, provision: Provision) -> tuple[bytes, dict[str, bytes]]:
     """The configuration and the files for TLS, all checked. Raises `ProvisionError` with all that is wrong."""
     given = provision.configuration
     source = file.parent / given.file if given.file else file
-    configuration = read_bounded(source, FILE_MAX_BYTES) if given.file else given.text.encode()
+    # Like the provisioning file it may come from an editor of Windows.
+    configuration = read_bounded(source, FILE_MAX_BYTES).removeprefix(BOM_UTF8) if given.file else given.text.encode()
     tls = {name: read_bounded(file.parent / name, TLS_FILE_MAX_BYTES) for name in given.tls_files}
     problems = [problem for name, content in tls.items() for problem in tls_problems(name, content)]
     problems += configuration_problems(configuration, source.name, provision)

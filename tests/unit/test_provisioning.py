@@ -22,6 +22,7 @@ def public_key(kind: str = "ssh-ed25519", body: bytes = b"\x00\x00\x00\x20" + by
 
 
 KEY = public_key()
+EXAMPLE = Path(__file__).resolve().parents[2] / "deploy/image/provision-example.toml"
 CONFIGURATION = 'profile = "specular"\n[network]\ninterface = "eth0"\n'
 
 
@@ -149,6 +150,12 @@ def test_a_file_that_says_so_is_taken_again(card: Card) -> None:
     assert card.taken("ssh/service") == ""
 
 
+def test_a_configuration_of_a_windows_editor_is_taken(card: Card) -> None:
+    card.write(provisioning(), "\ufeff" + CONFIGURATION)
+    assert take(card.file, card.data)
+    assert card.taken("specular.toml") == CONFIGURATION
+
+
 def test_nothing_is_taken_of_a_file_with_one_mistake(card: Card) -> None:
     card.write(provisioning(), CONFIGURATION + "colour = 1\n")
     with pytest.raises(ProvisionError, match=r"specular\.toml: network\.colour: unknown key"):
@@ -163,10 +170,11 @@ def test_a_wrong_file_on_a_provisioned_device_is_nobodys_business(card: Card) ->
     assert not take(card.file, card.data)
 
 
-def test_who_wants_a_wrong_file_taken_again_is_told(card: Card) -> None:
+@pytest.mark.parametrize("top", ["again = true", "\ufeffagain=true", "# a comment\n  again = true # please"])
+def test_who_wants_a_wrong_file_taken_again_is_told(card: Card, top: str) -> None:
     card.write(provisioning())
     take(card.file, card.data)
-    card.write(provisioning(top="again = true", ssh='service_keys = ["x"]'))
+    card.write(provisioning(top=top, ssh='service_keys = ["x"]'))
     with pytest.raises(ProvisionError, match=r"ssh\.service_keys\[0\]: is no public key"):
         take(card.file, card.data)
     assert card.taken("ssh/service") == KEY + "\n"
@@ -190,6 +198,19 @@ def test_what_is_no_pem_file_is_refused(card: Card) -> None:
     (card.boot / "key.pem").write_bytes(bytes(100))
     with pytest.raises(ProvisionError, match=r"key\.pem: is not a PEM file"):
         take(card.file, card.data)
+
+
+def test_a_data_partition_that_takes_nothing_is_told_by_file(card: Card) -> None:
+    (card.data / "config/specular.toml/full").mkdir(parents=True)
+    card.write(provisioning())
+    with pytest.raises(ProvisionError, match=r"data/config/specular\.toml: cannot be written: "):
+        take(card.file, card.data)
+    assert not (card.data / "config" / STAMP).exists()
+
+
+def test_the_example_on_the_boot_partition_is_a_provisioning_file() -> None:
+    provision = parse_provision(EXAMPLE.read_bytes())
+    assert provision.network.dhcp and provision.configuration.file == "specular.toml"
 
 
 def test_the_stamp_is_written_last(card: Card, monkeypatch: pytest.MonkeyPatch) -> None:
