@@ -2,7 +2,7 @@
 
     ./deploy/build-image amd64|arm64 [--release TEXT] [--keyring FILE --key FILE --cert FILE] [--output DIR]
 
-Exit status: 0 built; 1 something could not be built, the reason on stderr; 2 wrong usage.
+Exit status: 0 built; 1 something could not be built, the reason on stderr; 2 wrong usage; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from deploy.image.signing import SigningKeys, signing_keys
 from deploy.image.steps import CannotBuild, say, step
 from deploy.image.tree import Inputs, Tree, build
 from firmware_app import __version__
+from firmware_app.demo.processes import signals_as_interrupts
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = ("git", "mmdebstrap", "mksquashfs", "mke2fs", "sfdisk", "mformat", "openssl", "rauc", "bmaptool", "zstd")
@@ -42,13 +43,16 @@ def main() -> int:
     architecture = ARCHITECTURES[arguments.architecture]
     began_s = time.monotonic()
     try:
-        prepare(architecture)
-        if is_foreign(architecture) and not in_namespace():
-            return run_in_namespace([sys.executable, "-m", "deploy.image", *sys.argv[1:]])
-        build_image(arguments)
+        with signals_as_interrupts():  # no program that was started here goes on alone
+            prepare(architecture)
+            if is_foreign(architecture) and not in_namespace():
+                return run_in_namespace([sys.executable, "-m", "deploy.image", *sys.argv[1:]])
+            build_image(arguments)
     except CannotBuild as error:
         say(str(error))
         return 1
+    except KeyboardInterrupt:
+        return 130
     say(f"{architecture.debian} built in {time.monotonic() - began_s:.0f} s")
     return 0
 

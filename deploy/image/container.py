@@ -14,12 +14,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.image.commands import environment, need
 from deploy.image.steps import CannotBuild
+from firmware_app.demo.processes import signals_as_interrupts
 from firmware_app.device.provisioning_files import take
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -110,8 +111,9 @@ def booted(
     finally:
         process.terminate()
         try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(20)
+        finally:  # a second Ctrl-C, too, leaves no container behind
             process.kill()
             process.wait()
 
@@ -151,6 +153,7 @@ def main() -> int:
     began_s = time.monotonic()
     try:
         with (
+            signals_as_interrupts(),
             tempfile.TemporaryDirectory(prefix="specular-") as folder,
             booted(arguments.tree, Path(folder)) as container,
         ):
@@ -164,6 +167,8 @@ def main() -> int:
     except (CannotBuild, ContainerError) as error:
         print(f"container: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0 if ready_s <= READY_MAX_S and state == "running" else 1
 
 

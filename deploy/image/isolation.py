@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import platform
-import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,7 +45,6 @@ def run_in_namespace(command: Sequence[str]) -> int:
     /etc/subuid; root may write the map directly.
     """
     words = ["unshare", "--user", "--", "sh", "-c", WAIT_FOR_MAP, "sh", *command]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with subprocess.Popen(words, stdin=subprocess.PIPE, env={**os.environ, MARK: "1"}) as child, ended_with_us(child):
         process = Path(f"/proc/{child.pid}")
         while (process / "ns/user").readlink() == Path("/proc/self/ns/user").readlink():

@@ -24,6 +24,7 @@ from deploy.image.release import digest
 from deploy.image.signing import signing_keys
 from deploy.image.steps import CannotBuild, say
 from deploy.image.tree import Inputs, Tree, build
+from firmware_app.demo.processes import signals_as_interrupts
 
 SHOWN_MAX = 40
 
@@ -36,13 +37,16 @@ def main() -> int:
     arguments = parser.parse_args()
     architecture = ARCHITECTURES[arguments.architecture]
     try:
-        prepare(architecture)
-        if is_foreign(architecture) and not in_namespace():
-            return run_in_namespace([sys.executable, "-m", "deploy.image.reproducible", *sys.argv[1:]])
-        return compare(architecture, arguments.output, new_base=arguments.new_base)
+        with signals_as_interrupts():
+            prepare(architecture)
+            if is_foreign(architecture) and not in_namespace():
+                return run_in_namespace([sys.executable, "-m", "deploy.image.reproducible", *sys.argv[1:]])
+            return compare(architecture, arguments.output, new_base=arguments.new_base)
     except CannotBuild as error:
         say(str(error))
         return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 def compare(architecture: Architecture, output: Path, *, new_base: bool) -> int:
