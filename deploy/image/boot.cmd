@@ -56,7 +56,7 @@ ${devtype} write ${kernel_addr_r} ${second} ${blocks}
 
 if test "x${slot}" != "x"; then
     echo "specular: starting slot ${slot}, ${left} more attempts"
-    setenv bootargs "root=PARTLABEL=${label} ro rootfstype=squashfs rauc.slot=${slot} @KERNEL_OPTIONS@ ${specular_options}"
+    setenv bootargs "root=PARTLABEL=${label} ro rootfstype=squashfs rauc.slot=${slot} @KERNEL_OPTIONS@"
     if load ${devtype} ${devnum}:${kernel} ${kernel_addr_r} vmlinuz; then
         if load ${devtype} ${devnum}:${kernel} ${ramdisk_addr_r} initrd.img; then
             booti ${kernel_addr_r} ${ramdisk_addr_r}:${filesize} ${fdt_addr}

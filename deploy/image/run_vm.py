@@ -47,10 +47,10 @@ def main() -> int:
         emulator = "qemu-system-x86_64" if arguments.arch == "amd64" else "qemu-system-aarch64"
         need(emulator, "qemu-img", "mcopy", "ssh-keygen")
         with (
+            suppress(KeyboardInterrupt),  # while the instrument and the hospital are started, too
             signals_as_interrupts(),
             tempfile.TemporaryDirectory(prefix="specular-vm-") as folder,
             virtual_device(image.resolve(), arguments.arch, Path(folder), options) as device,
-            suppress(KeyboardInterrupt),
         ):
             run(device, arguments.timeout_s)
     except (CannotBuild, MachineError, MonitorError, DemoFailed) as error:
