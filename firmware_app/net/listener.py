@@ -139,8 +139,8 @@ async def serve(
             connections: dict[Inbound, None] = {}
             while True:
                 connected, address = await accept(listening)
-                if connected.getsockname()[0] != local.source_address:  # as if it were bound to our one interface
-                    connected.close()
+                if handed_over is not None and connected.getsockname()[0] != local.source_address:
+                    connected.close()  # as if it were bound to our one interface
                     continue
                 if len(connections) >= limits.max_connections and not make_room(connections):
                     connected.close()
