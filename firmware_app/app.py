@@ -159,6 +159,7 @@ async def serve(config: Config, handed_over: HandedOver) -> None:
                 front.start_soon("own port", instrument.listener.run)
                 await front.start("console", open_console, instrument)
                 watching.start_soon("watchdog", instrument.watchdog.run)
+                watching.start_soon("working order", instrument.order.run)
                 instrument.bus.publish(Event("service.ready", f"specular {__version__} ready on {address}"))
                 sd_notify(f"READY=1\nSTATUS=specular {__version__} on {address}")
                 await told_to_end(signals, instrument)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from firmware_app import __version__
 from firmware_app.config import Config, NodeConfig
 from firmware_app.config.schema import CommitmentConfig
 from firmware_app.console.commands import Command, CommandContext, CommandTable
@@ -81,6 +82,8 @@ from firmware_app.services.status import StatusService
 from firmware_app.services.step_reports import StepReports, step_composer
 from firmware_app.services.storage_nodes import COMMITMENT_OF, FIRST, Destination, commitment_tables, destinations
 from firmware_app.services.verification_commands import VerificationCommands
+from firmware_app.services.working_order import FILE_NAME as ORDER_FILE
+from firmware_app.services.working_order import WorkingOrder
 from firmware_app.services.worklist import WorklistService
 from hw.abc import Camera, Stage
 
@@ -163,6 +166,15 @@ class Instrument:
             self._devices,
             lambda: self.worklist.status,
             now,
+        )
+        self.order = WorkingOrder(
+            self.progress,
+            records.disk,
+            self.late_imports,
+            self.listener,
+            Path(config.paths.runtime) / ORDER_FILE,
+            __version__,
+            self.bus.publish,
         )
         self.status = StatusService(
             config.profile,

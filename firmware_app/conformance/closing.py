@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from firmware_app.audit import messages as m
 from firmware_app.conformance.document import Block, Bullets, Paragraph, Section, Table
 from firmware_app.net.tls import TLS_1_2_SUITES
 from firmware_app.profiles.profile import Profile
@@ -77,7 +78,33 @@ def security(profile: Profile) -> Section:
             + " has to be reached from outside.",
         )
     )
-    return Section("Security", (Paragraph("Security profiles and measures."), _tls(profile), measures))
+    return Section("Security", (Paragraph("Security profiles and measures."), _tls(profile), *_audit_trail(), measures))
+
+
+# Which message is written when; those that a profile has no occasion for are never written.
+AUDITED = (
+    (m.APPLICATION_ACTIVITY, "the service has started, or ends"),
+    (m.USER_AUTHENTICATION, "a console is opened, or closed"),
+    (m.QUERY, "the worklist or patients were asked for; with the keys"),
+    (m.PATIENT_RECORD, "a patient was typed in"),
+    (m.PROCEDURE_RECORD, "an exam was begun, resumed, finished or abandoned, a measurement edited"),
+    (m.BEGIN_TRANSFERRING, "instances of a study are about to be sent to a node"),
+    (m.INSTANCES_TRANSFERRED, "a node has stored them, or refuses them for good"),
+    (m.EXPORT, "films were printed"),
+    (m.STUDY_DELETED, "an exam was removed from the instrument, after commitment"),
+    (m.SECURITY_ALERT, "a node was refused (Node Authentication), or messages could not be kept"),
+    (m.AUDIT_LOG_USED, "somebody has read the audit trail"),
+)
+
+
+def _audit_trail() -> tuple[Block, ...]:
+    profiles = (
+        "Audit trail message format profile (PS3.15 A.5): messages are kept on the instrument, each chained to the one "
+        "before it. Audit trail message transmission profile, syslog over TLS (PS3.15 A.6, RFC 5425): where a receiver "
+        "is configured."
+    )
+    rows = tuple((f"{code.value} {code.meaning}", when) for code, when in AUDITED)
+    return Paragraph(profiles), Table("Audit messages", ("Event ID", "Written when"), rows)
 
 
 def _tls(profile: Profile) -> Block:

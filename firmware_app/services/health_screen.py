@@ -7,8 +7,7 @@ from dataclasses import asdict
 from firmware_app.console.protocol import Reply
 from firmware_app.console.text import format_table
 from firmware_app.services.health_report import ClockHealth, DiskHealth, Health, NodeHealth
-
-GIB = 1 << 30
+from firmware_app.services.retention_rules import amount
 
 
 def health(now: Health) -> Reply:
@@ -21,14 +20,14 @@ def health(now: Health) -> Reply:
     failed = f"; last refresh failed: {now.worklist_error}" if now.worklist_error else ""
     lines.append(f"worklist: {refreshed}{failed}")
     lines += [_node(each) for each in now.nodes]
-    lines += health_lines(now)
+    lines += [_disk(now.disk), *health_lines(now)]
     return Reply("\n".join(lines), asdict(now))
 
 
 def health_lines(now: Health) -> list[str]:
-    """The few lines of it that the status has too."""
+    """The few lines of it that the status has too. Its own line of the disk says whether there is room for exams."""
     well = "every part gets on" if now.well else f"NOT WELL: {now.watchdog_withheld}"
-    return [_disk(now.disk), _clock(now.clock), f"health: {well}"]
+    return [_clock(now.clock), f"health: {well}"]
 
 
 def duration(seconds: float) -> str:
@@ -46,7 +45,7 @@ def _disk(disk: DiskHealth) -> str:
     if disk.trouble:
         return f"disk: {disk.path}: {disk.trouble}"
     return (
-        f"disk: {disk.path}: {disk.free_bytes / GIB:.1f} GiB free of {disk.total_bytes / GIB:.1f}, "
+        f"disk: {disk.path}: {amount(disk.free_bytes)} of {amount(disk.total_bytes)} free, "
         f"{disk.used_percent:.1f} % used"
     )
 

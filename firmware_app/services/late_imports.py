@@ -53,3 +53,7 @@ class LateImports:
 
     async def wait(self) -> None:
         await self._there.wait()
+
+    @property
+    def done(self) -> bool:
+        return self._there.is_set()

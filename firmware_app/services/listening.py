@@ -57,6 +57,7 @@ class ListenerService:
     """`local` None, or `port` 0: this instrument does not listen. `on_event` answers the reports of commitment.
 
     `handed_over` gives the socket that systemd has opened for this port, or None where there is none.
+    `as_configured`: it listens, or is not to.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class ListenerService:
         self._tls = tls
         self._offers = offers
         self._handed_over = handed_over
+        self.as_configured = local is None or not port
         if local is None:
             self.detail = f"not listening: {why_not}"
         else:
@@ -97,9 +99,11 @@ class ListenerService:
                     port = await nursery.start(self._listen, local)
                     over = " over TLS" if self._tls else ""
                     self.detail = f"{local.ae_title} on {local.source_address}:{port} {self._doing()}{over}"
+                    self.as_configured = True
                     self._publish(Event("listener.ready", self.detail, {"port": port}))
                     told = ""
             except* OSError as group:
+                self.as_configured = False
                 self.detail = f"{local.source_address}:{self._port} cannot be listened on: {in_one_line(group)}"
                 if self.detail != told:
                     self._publish(Event("listener.lost", self.detail, {"port": self._port}, "warning"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +14,13 @@ from msgspec.structs import replace as replace_struct
 from statement_reader import PrintedStatement, print_profile, printed_statement, text_of, tokens_of
 
 from firmware_app import __version__
+from firmware_app.audit import builders, messages
 from firmware_app.cli import main
 from firmware_app.config.declared_services import declared_findings
 from firmware_app.config.keys import hints_of, table_in
 from firmware_app.config.reading import default_config
 from firmware_app.config.schema import Config, service_of
+from firmware_app.conformance.closing import AUDITED
 from firmware_app.conformance.document import (
     Bullets,
     Caption,
@@ -383,3 +386,8 @@ def test_the_verb_says_in_one_line_why_it_cannot(
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1
+
+
+def test_every_audit_message_that_is_built_is_stated() -> None:
+    built = set(re.findall(r"event=m\.([A-Z_]+)", inspect.getsource(builders)))
+    assert {getattr(messages, name) for name in built} == {code for code, _ in AUDITED}
