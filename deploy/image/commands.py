@@ -30,6 +30,10 @@ PACKAGES = {
     "mkimage": "u-boot-tools",
     "qemu-aarch64-static": "qemu-user-static",
     "arch-test": "arch-test",
+    "qemu-system-x86_64": "qemu-system-x86 ovmf",
+    "qemu-system-aarch64": "qemu-system-arm u-boot-qemu",
+    "qemu-img": "qemu-utils",
+    "mcopy": "mtools",
 }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from deploy.image.architecture import Architecture
 from deploy.image.commands import run
+from deploy.image.isolation import run_inside
 from deploy.image.steps import CannotBuild
 
 HERE = Path(__file__).parent
@@ -19,14 +20,14 @@ PLACES = {
     "sysusers.d": "usr/lib/sysusers.d",
     "tmpfiles.d": "usr/lib/tmpfiles.d",
     "sysctl.d": "usr/lib/sysctl.d",
-    "udev/rules.d": "usr/lib/udev/rules.d",
+    "udev": "usr/lib/udev/rules.d",
     "journald.conf.d": "usr/lib/systemd/journald.conf.d",
     "timesyncd.conf.d": "usr/lib/systemd/timesyncd.conf.d",
     "network": "usr/lib/systemd/network",
-    "sshd_config.d": "etc/ssh/sshd_config.d",
+    "ssh": "etc/ssh/sshd_config.d",
+    "pam-configs": "usr/share/pam-configs",
     "sudoers.d": "etc/sudoers.d",
-    "nftables": "usr/lib/specular",
-    "whole-machine": f"{UNITS}/specular-rules.service.d",
+    "nftables": "usr/lib/specular/nftables",
 }
 # Made once, empty: mount points, and files that the data partition lends.
 FOLDERS = ("data", "boot", "usr/share/doc/specular")
@@ -45,6 +46,14 @@ LINKS = {
     "etc/systemd/system/systemd-update-done.service": "/dev/null",
     "etc/systemd/system/systemd-hwdb-update.service": "/dev/null",
     "etc/systemd/system/ldconfig.service": "/dev/null",
+    # File systems and drivers that nothing here asks for.
+    "etc/systemd/system/proc-sys-fs-binfmt_misc.automount": "/dev/null",
+    "etc/systemd/system/sys-kernel-debug.mount": "/dev/null",
+    "etc/systemd/system/sys-kernel-tracing.mount": "/dev/null",
+    "etc/systemd/system/sys-fs-fuse-connections.mount": "/dev/null",
+    "etc/systemd/system/dev-hugepages.mount": "/dev/null",
+    "etc/systemd/system/modprobe@drm.service": "/dev/null",
+    "etc/systemd/system/modprobe@fuse.service": "/dev/null",
     "etc/systemd/system/local-fs.target.wants/systemd-growfs@data.service": f"/{UNITS}/systemd-growfs@.service",
 }
 DEBIAN_UNITS = ("systemd-networkd.service", "systemd-resolved.service", "systemd-timesyncd.service")
@@ -96,6 +105,8 @@ def install(repository: Path, tree: Path, architecture: Architecture, log: Path)
     for document in ("README.md", "CHANGELOG.md", "LICENSE"):
         _copy(repository / document, tree / "usr/share/doc/specular" / document)
     run(["systemd-sysusers", f"--root={tree}"], log)
+    # From here on who comes over SSH is noted by PAM: its own program joins systemd/pam-configs into common-session.
+    run_inside(tree, ["pam-auth-update", "--package", "--enable", "specular"], log)
     enable(tree, [file.target for file in placed], log)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.image.commands import environment
-from deploy.image.machine import MachineSettings, command
+from deploy.image.machine import MachineSettings, UsbSerial, command
 from deploy.image.qmp import Monitor, MonitorError
 
 POLL_S = 0.2
@@ -47,6 +47,27 @@ class VirtualMachine:
         except MonitorError as error:
             self.kill()
             raise MachineError(f"QEMU: {error}: {self._errors.read_text(errors='replace')[-500:]}") from error
+
+        for serial in self.settings.serials:
+            self.plug_in(serial)
+
+    def plug_in(self, serial: UsbSerial) -> None:
+        """The converter; what is at its socket's other end has a plug of its own."""
+        self.monitor.execute(
+            "device_add",
+            driver="usb-serial",
+            bus="usb.0",
+            id=f"usb-{serial.name}",
+            chardev=serial.name,
+            serial=serial.serial_number,
+        )
+
+    def unplug(self, serial: UsbSerial) -> None:
+        name = f"usb-{serial.name}"
+        self.monitor.execute("device_del", id=name)
+        self.monitor.wait_for_event(
+            lambda event: event["event"] == "DEVICE_DELETED" and event["data"].get("device") == name, 30.0
+        )
 
     @property
     def is_running(self) -> bool:
@@ -93,10 +114,15 @@ class VirtualMachine:
             self._still(began_s + timeout_s, f"no login over SSH within {timeout_s:.0f} s")
 
     def save(self, name: str) -> float:
-        """A snapshot in the qcow2 disk; seconds it took. The machine goes on."""
+        """A snapshot in the qcow2 disk, without the converters; seconds it took. The machine goes on."""
+        for serial in self.settings.serials:
+            self.unplug(serial)
         began_s = time.monotonic()
         self.monitor.human(f"savevm {name}")
-        return time.monotonic() - began_s
+        took_s = time.monotonic() - began_s
+        for serial in self.settings.serials:
+            self.plug_in(serial)
+        return took_s
 
     def set_clock(self) -> None:
         """After a snapshot the guest's clock is that of the snapshot; ours is right."""

@@ -107,7 +107,7 @@ def settings_text(provision: Provision) -> str:
 def files_of(provision: Provision, configuration: bytes, tls: Mapping[str, bytes]) -> dict[str, Written]:
     """Below /etc/specular, name -> content: in the order in which they are written."""
     files = {f"tls/{name}": Written(content, secret=True) for name, content in tls.items()}
-    files["specular.toml"] = Written(configuration, secret=True)
+    files["specular.toml"] = Written(configuration)  # read by the console's client, too; what is secret is in tls/
     files["system.toml"] = Written(settings_text(provision).encode())
     for user, keys in (("service", provision.ssh.service_keys), ("admin", provision.ssh.admin_keys)):
         files[f"ssh/{user}"] = Written("".join(f"{key.strip()}\n" for key in keys).encode())

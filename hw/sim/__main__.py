@@ -36,6 +36,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--stage", choices=KINDS, default="grbl", help="whose firmware moves the stage (default grbl)")
     parser.add_argument("--restless", action="store_true", help="a patient who blinks and looks about")
     parser.add_argument("--guttae", type=_percent, default=0.0, metavar="PERCENT", help="of the area (default 0)")
+    parser.add_argument(
+        "--as-hardware",
+        action="store_true",
+        help="do not say that it is a simulator: for a virtual machine that has it on its USB",
+    )
     arguments = parser.parse_args(argv)
     settings = SimSettings(
         seed=arguments.seed,
@@ -44,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         stage=arguments.stage,
         restless=arguments.restless,
         guttae_percent=arguments.guttae,
+        marked=not arguments.as_hardware,
     )
     try:
         trio.run(_simulate, settings)
