@@ -16,20 +16,30 @@ from pathlib import Path
 from deploy.image import wheels
 from deploy.image.architecture import ARCHITECTURES
 from deploy.image.base import Base, mirror_state
+from deploy.image.bundle import write_bundle
 from deploy.image.commands import need, output
 from deploy.image.disk import DiskMaker
 from deploy.image.isolation import in_namespace, is_foreign, register_interpreter, run_in_namespace
+from deploy.image.signing import given_or_development
 from deploy.image.steps import CannotBuild, say, step
 from deploy.image.tree import Tree, build
+from deploy.image.updates import Release
+from firmware_app import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAMS = ("mmdebstrap", "mksquashfs", "mke2fs", "sfdisk", "mformat", "xz", "zstd")
+PROGRAMS = ("mmdebstrap", "mksquashfs", "mke2fs", "sfdisk", "mformat", "xz", "zstd", "rauc", "openssl")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="deploy/build-image", description=__doc__.splitlines()[0])
     parser.add_argument("architecture", choices=sorted(ARCHITECTURES))
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "image", metavar="DIR")
+    for name, text in (
+        ("keyring", "certificates of the authorities whose bundles the image takes"),
+        ("key", "what signs the bundle"),
+        ("cert", "the certificate of --key"),
+    ):
+        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"{text} (default: development keys)")
     arguments = parser.parse_args()
     architecture = ARCHITECTURES[arguments.architecture]
     began_s = time.monotonic()
@@ -57,6 +67,9 @@ def build_image(arguments: argparse.Namespace) -> None:
     log = folder / "build.log"
     log.write_text("")
     epoch = int(output(["git", "-c", f"safe.directory={ROOT}", "-C", ROOT, "log", "-1", "--format=%ct"]))
+    signing = given_or_development(arguments.keyring, arguments.key, arguments.cert, arguments.output / "keys", log)
+    commit = output(["git", "-c", f"safe.directory={ROOT}", "-C", ROOT, "describe", "--always", "--dirty"]).strip()
+    release = Release(__version__, commit, signing)
     if is_foreign(architecture):
         register_interpreter(log)
     base = Base(architecture, mirror_state(), cache).ready(log)
@@ -64,14 +77,19 @@ def build_image(arguments: argparse.Namespace) -> None:
         product = wheels.build_product(ROOT, folder / "product", log, epoch)
         wheels.download(ROOT / "requirements.lock", architecture, cache / f"wheels-{architecture.debian}", log)
     tree = Tree(folder / "tree", architecture, log, epoch)
-    build(tree, base, ROOT, product, cache / f"wheels-{architecture.debian}", folder / "kernel")
+    build(tree, base, ROOT, product, cache / f"wheels-{architecture.debian}", folder / "kernel", release)
     root = folder / "root.squashfs"
     with step("squashfs"):
         tree.pack(root)
     say(f"{root.name}: {root.stat().st_size / 1e6:.0f} MB")
     maker = DiskMaker(folder / "parts", architecture, log, epoch)
     with step("disk image"):
-        maker.write(folder / "disk.img", root, maker.kernel_slot(folder / "kernel"))
+        kernel = maker.kernel_slot(folder / "kernel")
+        maker.write(folder / "disk.img", root, kernel)
+    bundle = folder / f"specular-{release.version}-{architecture.debian}.raucb"
+    with step("update bundle"):
+        write_bundle(bundle, root, kernel, architecture.debian, release, log)
+    say(f"{bundle.name}: {bundle.stat().st_size / 1e6:.0f} MB")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploy.image import contents, trimming, wheels
+from deploy.image import contents, trimming, updates, wheels
 from deploy.image.architecture import Architecture
 from deploy.image.commands import run
 from deploy.image.isolation import run_inside
@@ -60,8 +60,9 @@ class Tree:
         lines = [line for line in (target / "modules").read_text().splitlines() if not line.startswith("#")]
         (target / "modules").write_text("".join(f"{line}\n" for line in lines if line in present))
 
-    def install(self, repository: Path, product: Path, wheel_folder: Path) -> None:
+    def install(self, repository: Path, product: Path, wheel_folder: Path, release: updates.Release) -> None:
         contents.install(repository, self.folder, self.architecture, self.log)
+        updates.install(self.folder, self.architecture, release)
         self.wheels = wheels.install(product, wheel_folder, self.architecture, self.folder, self.log)
 
     def finish(self) -> None:
@@ -98,13 +99,21 @@ class Tree:
         run(["mksquashfs", self.folder, target, *COMPRESSION, *dates, "-noappend", "-no-progress"], self.log)
 
 
-def build(tree: Tree, base: Path, repository: Path, product: Path, wheel_folder: Path, kernel_folder: Path) -> None:
+def build(
+    tree: Tree,
+    base: Path,
+    repository: Path,
+    product: Path,
+    wheel_folder: Path,
+    kernel_folder: Path,
+    release: updates.Release,
+) -> None:
     with step("unpacking Debian's part"):
         tree.unpack(base)
     with step("kernel modules and initramfs"):
         tree.make_initramfs(kernel_folder)
     with step("the product, its wheels and the device's files"):
-        tree.install(repository, product, wheel_folder)
+        tree.install(repository, product, wheel_folder, release)
     with step("trimming and compiling"):
         tree.finish()
 
