@@ -76,7 +76,7 @@ def came_back(trial: Trial, booted: str, version: str) -> str:
     """Why the slot on trial is not the one that runs."""
     kept = f"{version} in slot {booted} goes on"
     if trial.stage == "installing":
-        return f"the installation of {trial.version} in slot {trial.slot} was not finished: {kept}"
+        return f"the installation of {trial.version} in slot {trial.slot} was not finished; {kept}"
     if trial.reason:
         why = trial.reason
     elif trial.stage == "installed":

@@ -1,0 +1,124 @@
+"""What an administrator does to the device, and what it tells him."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy.image.vm import SSH_OPTIONS, MachineError, VirtualMachine
+
+INCOMING = "/data/updates"
+STATE = "/data/specular"
+# Bounds, not expectations: emulated processors on a host that may be busy with anything.
+START_S, INSTALL_S, KEPT_S, COPY_S = 600.0, 600.0, 600.0, 300.0
+STARTED = re.compile(r"specular: starting slot ([AB]), attempt (\d)")
+SCHEMA = "import sqlite3,sys; c=sqlite3.connect('file:%s/records.sqlite3?mode=ro', uri=True)" % STATE
+
+
+class NotAsPromised(Exception):
+    """The device did something else than the product promises; the text says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What runs in the device."""
+
+    slot: str
+    version: str
+    other_good: bool
+
+
+class Device:
+    """A booted machine; `admin` and `service` have the same key here."""
+
+    def __init__(self, machine: VirtualMachine) -> None:
+        self.machine = machine
+
+    def wait_until_up(self) -> float:
+        """Seconds until somebody can log in; the clock is set, which a snapshot or an emulated day may have wrong."""
+        took_s = self.machine.wait_for_ssh(START_S)
+        self.machine.set_clock()
+        return took_s
+
+    def running(self) -> Running:
+        status = json.loads(self.machine.run("sudo rauc status --output-format=json", timeout_s=120))
+        slots = {each["bootname"]: each for entry in status["slots"] for each in entry.values() if each["bootname"]}
+        others = [each for name, each in slots.items() if name != status["booted"]]
+        version = self.machine.run("/opt/specular/bin/specular --version", timeout_s=120).split()[-1]
+        return Running(status["booted"], version, others[0]["boot_status"] == "good")
+
+    def copy(self, bundle: Path) -> float:
+        """By scp, as README says; seconds."""
+        began_s = time.monotonic()
+        words = ["scp", "-i", str(self.machine.key), "-P", str(self.machine.ssh_port), *SSH_OPTIONS, str(bundle)]
+        done = subprocess.run(
+            [*words, f"admin@127.0.0.1:{INCOMING}/{bundle.name}"], capture_output=True, timeout=COPY_S, check=False
+        )
+        if done.returncode:
+            raise NotAsPromised(f"scp of {bundle.name}: {done.stderr.decode(errors='replace')[-300:]}")
+        return time.monotonic() - began_s
+
+    def install(self, name: str) -> tuple[int, str]:
+        """Status and words of `rauc install`."""
+        done = self.machine.ssh(f"sudo rauc install {INCOMING}/{name} 2>&1", timeout_s=INSTALL_S)
+        return done.returncode, done.stdout.decode(errors="replace")
+
+    def start_install(self, name: str) -> subprocess.Popen[bytes]:
+        words = [*self.machine.ssh_command("admin"), f"sudo rauc install {INCOMING}/{name}"]
+        return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def reboot(self) -> None:
+        """The login ends with it."""
+        self.machine.ssh("sudo systemctl reboot", timeout_s=60)
+        self.wait_until_down()
+
+    def wait_until_down(self) -> None:
+        """sshd is gone, so that what answers next is the next start."""
+        give_up_s = time.monotonic() + START_S
+        while self.machine.ssh("true", timeout_s=60).returncode == 0:
+            if time.monotonic() > give_up_s:
+                raise NotAsPromised("asked to restart, it still runs")
+            time.sleep(1)
+
+    def attempts(self) -> list[str]:
+        """What the boot loader started since QEMU was: "A1", "B1", "B2"."""
+        return ["".join(found) for found in STARTED.findall(self.machine.console_text())]
+
+    def news(self) -> str:
+        """Of the last update, as the console shows it at each start."""
+        return self.machine.run("cat /data/update/news 2>/dev/null || true").strip()
+
+    def wait_for_news(self, pattern: str) -> float:
+        """Raises `NotAsPromised`."""
+        began_s = time.monotonic()
+        while not re.search(pattern, self.news()):
+            if time.monotonic() - began_s > KEPT_S:
+                raise NotAsPromised(f"the device does not say {pattern!r}, but {self.news()!r}")
+            time.sleep(1)
+        return time.monotonic() - began_s
+
+    def console(self, *lines: str) -> str:
+        """What `service` types. Raises `MachineError`."""
+        done = self.machine.ssh([], user="service", given="\n".join([*lines, ""]).encode(), timeout_s=300)
+        if done.returncode:
+            text = (done.stdout + done.stderr).decode(errors="replace")
+            raise MachineError(f"{'; '.join(lines)}: {done.returncode}: {text[-600:]}")
+        return done.stdout.decode(errors="replace")
+
+    def database(self, query: str) -> list[Any]:
+        """Read beside the service."""
+        program = f"{SCHEMA}; import json; print(json.dumps(c.execute({query!r}).fetchall()))"
+        found: list[Any] = json.loads(self.machine.run(f"sudo python3 -c {shlex.quote(program)}", timeout_s=120))
+        return found
+
+    def schema(self) -> int:
+        return int(self.database("PRAGMA user_version")[0][0])
+
+    def exams(self) -> list[str]:
+        return [row[0] for row in self.database("SELECT exam_id FROM exams ORDER BY started_at")]
