@@ -1,6 +1,6 @@
 """Build the device's disk image, its update bundle, and the lists of what is in them.
 
-    ./deploy/build-image amd64|arm64 [--output DIR] [--fast] ...
+    ./deploy/build-image amd64|arm64 [--release TEXT] [--keyring FILE --key FILE --cert FILE] [--output DIR]
 
 Exit status: 0 built; 1 something could not be built, the reason on stderr; 2 wrong usage.
 """
@@ -13,33 +13,31 @@ import sys
 import time
 from pathlib import Path
 
-from deploy.image import wheels
+from deploy.image import release, wheels
 from deploy.image.architecture import ARCHITECTURES
-from deploy.image.base import Base, mirror_state
-from deploy.image.bundle import write_bundle
+from deploy.image.base import Base, MirrorState, mirror_state
+from deploy.image.bundle import make_bundle
 from deploy.image.commands import need, output
 from deploy.image.disk import DiskMaker
 from deploy.image.isolation import in_namespace, is_foreign, register_interpreter, run_in_namespace
-from deploy.image.signing import given_or_development
+from deploy.image.signing import SigningKeys, signing_keys
 from deploy.image.steps import CannotBuild, say, step
-from deploy.image.tree import Tree, build
-from deploy.image.updates import Release
+from deploy.image.tree import Inputs, Tree, build
 from firmware_app import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAMS = ("mmdebstrap", "mksquashfs", "mke2fs", "sfdisk", "mformat", "xz", "zstd", "rauc", "openssl")
+PROGRAMS = ("mmdebstrap", "mksquashfs", "mke2fs", "sfdisk", "mformat", "openssl", "rauc", "bmaptool", "zstd")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="deploy/build-image", description=__doc__.splitlines()[0])
     parser.add_argument("architecture", choices=sorted(ARCHITECTURES))
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "image", metavar="DIR")
-    for name, text in (
-        ("keyring", "certificates of the authorities whose bundles the image takes"),
-        ("key", "what signs the bundle"),
-        ("cert", "the certificate of --key"),
-    ):
-        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"{text} (default: development keys)")
+    parser.add_argument("--release", default=__version__, metavar="TEXT", help=f"default: {__version__}, the product's")
+    parser.add_argument("--keyring", type=Path, metavar="FILE", help="PEM: whose updates the device takes")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="PEM: signs the bundle")
+    parser.add_argument("--cert", type=Path, metavar="FILE", help="PEM: of that key, vouched for by the keyring")
+    parser.add_argument("--disk-only", action="store_true", help="the disk image, not what is handed out")
     arguments = parser.parse_args()
     architecture = ARCHITECTURES[arguments.architecture]
     began_s = time.monotonic()
@@ -67,17 +65,18 @@ def build_image(arguments: argparse.Namespace) -> None:
     log = folder / "build.log"
     log.write_text("")
     epoch = int(output(["git", "-c", f"safe.directory={ROOT}", "-C", ROOT, "log", "-1", "--format=%ct"]))
-    signing = given_or_development(arguments.keyring, arguments.key, arguments.cert, arguments.output / "keys", log)
-    commit = output(["git", "-c", f"safe.directory={ROOT}", "-C", ROOT, "describe", "--always", "--dirty"]).strip()
-    release = Release(__version__, commit, signing)
     if is_foreign(architecture):
         register_interpreter(log)
-    base = Base(architecture, mirror_state(), cache).ready(log)
+    state = mirror_state()
+    base = Base(architecture, state, cache).ready(log)
+    given = (arguments.keyring, arguments.key, arguments.cert)
+    keys = signing_keys(given, arguments.output / "development-keys", log)
     with step("the product's wheel, and those of requirements.lock for the device"):
         product = wheels.build_product(ROOT, folder / "product", log, epoch)
         wheels.download(ROOT / "requirements.lock", architecture, cache / f"wheels-{architecture.debian}", log)
     tree = Tree(folder / "tree", architecture, log, epoch)
-    build(tree, base, ROOT, product, cache / f"wheels-{architecture.debian}", folder / "kernel", release)
+    inputs = Inputs(ROOT, base, product, cache / f"wheels-{architecture.debian}", keys, arguments.release)
+    build(tree, inputs, folder / "kernel")
     root = folder / "root.squashfs"
     with step("squashfs"):
         tree.pack(root)
@@ -86,10 +85,45 @@ def build_image(arguments: argparse.Namespace) -> None:
     with step("disk image"):
         kernel = maker.kernel_slot(folder / "kernel")
         maker.write(folder / "disk.img", root, kernel)
-    bundle = folder / f"specular-{release.version}-{architecture.debian}.raucb"
-    with step("update bundle"):
-        write_bundle(bundle, root, kernel, architecture.debian, release, log)
-    say(f"{bundle.name}: {bundle.stat().st_size / 1e6:.0f} MB")
+    if not arguments.disk_only:
+        hand_out(arguments, tree, state, keys, root, kernel)
+
+
+def hand_out(
+    arguments: argparse.Namespace, tree: Tree, state: MirrorState, keys: SigningKeys, root: Path, kernel: Path
+) -> None:
+    """Raises `CannotBuild`."""
+    architecture, log = tree.architecture.debian, tree.log
+    name = f"{wheels.PRODUCT}-{arguments.release}-{architecture}"
+    target = arguments.output / name
+    release.remove_older(arguments.output, name)
+    commit = output(["git", "-c", f"safe.directory={ROOT}", "-C", ROOT, "describe", "--always", "--dirty"]).strip()
+    with step("the signed bundle"):
+        bundle = Path(f"{target}.raucb")
+        make_bundle(bundle, root, kernel, keys, architecture=architecture, version=arguments.release,
+                    build=commit, log=log)  # fmt: skip
+    with step("manifest and SBOM"):
+        facts = {
+            "name": name,
+            "release": arguments.release,
+            "commit": commit,
+            "source_date_epoch": tree.epoch,
+            "signed_with": "development keys" if keys.development else str(arguments.cert.name),
+            "mirror": state.lines(),
+            "root": {
+                "sha256": release.digest(root),
+                "packed_bytes": root.stat().st_size,
+                "unpacked_bytes": tree.unpacked_bytes(),
+            },
+        }
+        packages = release.debian_packages(tree.packages, tree.folder / "usr/share/doc")
+        release.write_lists(target, architecture, tree.epoch, packages, tree.wheels, facts)
+    with step("packing, block map, checksums"):
+        release.pack(arguments.output / architecture / "disk.img", target, log)
+        sums = release.write_checksums(arguments.output, name)
+    for line in sums.read_text().splitlines():
+        path = arguments.output / line.split("  ")[1]
+        say(f"  {path.name}: {path.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

@@ -33,6 +33,8 @@ PACKAGES = {
     "qemu-system-x86_64": "qemu-system-x86 ovmf",
     "qemu-system-aarch64": "qemu-system-arm u-boot-qemu",
     "qemu-img": "qemu-utils",
+    "systemd-nspawn": "systemd-container",
+    "nsenter": "util-linux",
     "mcopy": "mtools",
 }
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from deploy.image.architecture import Architecture
 from deploy.image.commands import run
 from deploy.image.isolation import run_inside
+from deploy.image.signing import SigningKeys
 from deploy.image.steps import CannotBuild
+from deploy.image.updates import rauc_configuration
 
 HERE = Path(__file__).parent
 UNITS = "usr/lib/systemd/system"
@@ -108,6 +110,20 @@ def install(repository: Path, tree: Path, architecture: Architecture, log: Path)
     # From here on who comes over SSH is noted by PAM: its own program joins systemd/pam-configs into common-session.
     run_inside(tree, ["pam-auth-update", "--package", "--enable", "specular"], log)
     enable(tree, [file.target for file in placed], log)
+
+
+def name_release(tree: Path, architecture: Architecture, release: str, keys: SigningKeys) -> None:
+    """What the device says that it is, and whose updates it takes."""
+    with (tree / "usr/lib/os-release").open("a") as file:
+        file.write(f'IMAGE_ID=specular\nIMAGE_VERSION="{release}"\n')
+    (tree / "etc/rauc").mkdir(parents=True, exist_ok=True)
+    _copy(keys.keyring, tree / "etc/rauc/keyring.pem")
+    (tree / "etc/rauc/system.conf").write_text(rauc_configuration(architecture.debian))
+    banner = f"Specular {release}\n" + (f"{keys.words}\n" if keys.words else "")
+    for name in ("etc/issue", "etc/issue.net", "etc/motd"):
+        (tree / name).write_text(banner)
+    (tree / "usr/lib/specular").mkdir(parents=True, exist_ok=True)
+    (tree / "usr/lib/specular/image").write_text(f"{keys.words}\n" if keys.words else "")
 
 
 def empty_files(tree: Path) -> None:

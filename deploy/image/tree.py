@@ -5,17 +5,31 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.image import contents, trimming, updates, wheels
+from deploy.image import contents, trimming, wheels
 from deploy.image.architecture import Architecture
 from deploy.image.commands import run
 from deploy.image.isolation import run_inside
+from deploy.image.signing import SigningKeys
 from deploy.image.steps import CannotBuild, say, step
 
 HERE = Path(__file__).parent
 UNPACKED_MAX_BYTES = 450 * 10**6  # of the issue
 COMPRESSION = ("-comp", "zstd", "-Xcompression-level", "15", "-b", "256K")
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a tree is made of: Debian's part, the product's wheel and the others' folder, and who may update it."""
+
+    repository: Path
+    base: Path
+    product: Path
+    wheels: Path
+    keys: SigningKeys
+    release: str
 
 
 class Tree:
@@ -60,10 +74,10 @@ class Tree:
         lines = [line for line in (target / "modules").read_text().splitlines() if not line.startswith("#")]
         (target / "modules").write_text("".join(f"{line}\n" for line in lines if line in present))
 
-    def install(self, repository: Path, product: Path, wheel_folder: Path, release: updates.Release) -> None:
-        contents.install(repository, self.folder, self.architecture, self.log)
-        updates.install(self.folder, self.architecture, release)
-        self.wheels = wheels.install(product, wheel_folder, self.architecture, self.folder, self.log)
+    def install(self, inputs: Inputs) -> None:
+        contents.install(inputs.repository, self.folder, self.architecture, self.log)
+        contents.name_release(self.folder, self.architecture, inputs.release, inputs.keys)
+        self.wheels = wheels.install(inputs.product, inputs.wheels, self.architecture, self.folder, self.log)
 
     def finish(self) -> None:
         """Leave what the device needs, bytecode made anew."""
@@ -99,21 +113,13 @@ class Tree:
         run(["mksquashfs", self.folder, target, *COMPRESSION, *dates, "-noappend", "-no-progress"], self.log)
 
 
-def build(
-    tree: Tree,
-    base: Path,
-    repository: Path,
-    product: Path,
-    wheel_folder: Path,
-    kernel_folder: Path,
-    release: updates.Release,
-) -> None:
+def build(tree: Tree, inputs: Inputs, kernel_folder: Path) -> None:
     with step("unpacking Debian's part"):
-        tree.unpack(base)
+        tree.unpack(inputs.base)
     with step("kernel modules and initramfs"):
         tree.make_initramfs(kernel_folder)
     with step("the product, its wheels and the device's files"):
-        tree.install(repository, product, wheel_folder, release)
+        tree.install(inputs)
     with step("trimming and compiling"):
         tree.finish()
 

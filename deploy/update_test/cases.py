@@ -17,7 +17,7 @@ from deploy.update_test import releases
 from deploy.update_test.device import Device, NotAsPromised
 from deploy.update_test.releases import Bundles, damaged
 
-OLDER = "0.0.9"  # than the oldest that the image allows (deploy/image/system.conf)
+OLDER = "0.0.9"  # than the oldest that the image allows (deploy/image/updates.py)
 MIGRATED, BROKEN, NO_INIT, HANGS = "0.2.0", "0.3.0", "0.4.0", "0.5.0"
 EXAM = ("home", "exam unscheduled U1 Kept^Through^Updates", "eye R", "capture R", "exam finish")
 COPYING_S = 120.0
@@ -165,14 +165,14 @@ def _falls_back(bench: Bench, version: str, change: releases.Change, why: str) -
     bundle.unlink()
     bench.install(bundle)
     other = "B" if before.slot == "A" else "A"
-    from_attempt = len(bench.device.attempts())
+    from_start = len(bench.device.starts())
     bench.machine.monitor.events.clear()
     began_s = time.monotonic()
     bench.device.reboot()
-    wanted = [*(f"{other}{number}" for number in range(1, ATTEMPTS + 1)), f"{before.slot}1"]
-    while (attempts := bench.device.attempts()[from_attempt:]) != wanted:
-        if time.monotonic() - began_s > FALL_BACK_S or len(attempts) > len(wanted):
-            raise NotAsPromised(f"the boot loader started {attempts}, not {wanted}")
+    wanted = [other] * ATTEMPTS + [before.slot]
+    while (starts := bench.device.starts()[from_start:]) != wanted:
+        if time.monotonic() - began_s > FALL_BACK_S or starts != wanted[: len(starts)]:
+            raise NotAsPromised(f"the boot loader started {starts}, not {wanted}")
         time.sleep(1)
     bench.say(f"{version}: {ATTEMPTS} attempts of slot {other} in {time.monotonic() - began_s:.0f} s")
     bench.device.wait_until_up()
@@ -246,5 +246,6 @@ def back_by_hand(bench: Bench) -> None:
 
 Case = Callable[[Bench], None]
 SHORT: tuple[Case, ...] = (an_exam_before, refused, damaged_payload, not_bootable, kept)
-LONG: tuple[Case, ...] = (an_exam_before, refused, damaged_payload, interrupted, not_bootable, migrates_and_crashes, kept, back_by_hand,
-        hangs)  # fmt: skip
+LONG: tuple[Case, ...] = (
+    an_exam_before, refused, damaged_payload, interrupted, not_bootable, migrates_and_crashes, kept, back_by_hand, hangs,
+)  # fmt: skip

@@ -17,8 +17,8 @@ INCOMING = "/data/updates"
 STATE = "/data/specular"
 # Bounds, not expectations: emulated processors on a host that may be busy with anything.
 START_S, INSTALL_S, KEPT_S, COPY_S = 600.0, 600.0, 600.0, 300.0
-STARTED = re.compile(r"specular: starting slot ([AB]), attempt (\d)")
-SCHEMA = "import sqlite3,sys; c=sqlite3.connect('file:%s/records.sqlite3?mode=ro', uri=True)" % STATE
+STARTED = re.compile(r"specular: starting slot ([AB]),")
+CONNECTED = f"import json, sqlite3; c = sqlite3.connect('file:{STATE}/records.sqlite3?mode=ro', uri=True)"
 
 
 class NotAsPromised(Exception):
@@ -86,9 +86,9 @@ class Device:
                 raise NotAsPromised("asked to restart, it still runs")
             time.sleep(1)
 
-    def attempts(self) -> list[str]:
-        """What the boot loader started since QEMU was: "A1", "B1", "B2"."""
-        return ["".join(found) for found in STARTED.findall(self.machine.console_text())]
+    def starts(self) -> list[str]:
+        """The slots that the boot loader has started since QEMU was."""
+        return STARTED.findall(self.machine.console_text())
 
     def news(self) -> str:
         """Of the last update, as the console shows it at each start."""
@@ -113,7 +113,7 @@ class Device:
 
     def database(self, query: str) -> list[Any]:
         """Read beside the service."""
-        program = f"{SCHEMA}; import json; print(json.dumps(c.execute({query!r}).fetchall()))"
+        program = f"{CONNECTED}; print(json.dumps(c.execute({query!r}).fetchall()))"
         found: list[Any] = json.loads(self.machine.run(f"sudo python3 -c {shlex.quote(program)}", timeout_s=120))
         return found
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deploy.image.bundle import make_bundle
 from deploy.image.commands import run
-from deploy.image.signing import Signing as SigningKeys
+from deploy.image.signing import SigningKeys
 from deploy.image.wheels import SITE
 
 # A second instead of half a minute; the device's own root is packed better.
