@@ -247,5 +247,6 @@ def back_by_hand(bench: Bench) -> None:
 Case = Callable[[Bench], None]
 SHORT: tuple[Case, ...] = (an_exam_before, refused, damaged_payload, not_bootable, kept)
 LONG: tuple[Case, ...] = (
-    an_exam_before, refused, damaged_payload, interrupted, not_bootable, migrates_and_crashes, kept, back_by_hand, hangs,
+    an_exam_before, refused, damaged_payload, interrupted, not_bootable, migrates_and_crashes, kept, back_by_hand,
+    hangs,
 )  # fmt: skip

@@ -98,6 +98,7 @@ STAGES: dict[str, Callable[[TrialFiles], None]] = {
 def _act(files: TrialFiles, verdict: Verdict) -> None:
     """The boot loader first: a full disk keeps nobody from telling it, and what is written down is only told."""
     from firmware_app.device import boot_slots
+    from firmware_app.services import last_update
 
     for what in verdict.marks:
         boot_slots.mark(what)
@@ -106,6 +107,7 @@ def _act(files: TrialFiles, verdict: Verdict) -> None:
             files.write(verdict.trial)
         if verdict.news:
             files.tell(verdict.news)
+        last_update.FILE.write_text(f"{files.told()}\n")
     except OSError as error:
         print(f"specular slot-trial: cannot be written down: {error}", file=sys.stderr)
     if verdict.news:

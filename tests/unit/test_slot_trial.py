@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import os
+from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deploy.image.updates import rauc_configuration
+from firmware_app import __version__
 from firmware_app.device.boot_slots import SlotError, Slots, slots_of
 from firmware_app.device.trial import Mark, Trial, at_start, in_working_order, time_is_up
 from firmware_app.device.trial_files import TrialFiles, bundle_version
+from firmware_app.services.last_update import last_update
+from firmware_app.services.working_order import STEADY_S
 from firmware_app.verbs.slot_trial import installed, installing
+
+ROOT = Path(__file__).resolve().parents[2]
 
 INSTALLED = Trial("B", "2.0.0", "A", "1.0.0", "installed")
 STARTED = Trial("B", "2.0.0", "A", "1.0.0", "started", 2)
@@ -141,3 +148,34 @@ def test_a_manifest_that_does_not_say_its_version(tmp_path: Path, text: str | No
     if text is not None:
         (tmp_path / "manifest.raucm").write_text(text)
     assert bundle_version(tmp_path) == "?"
+
+
+def test_what_became_of_it_is_in_the_status(tmp_path: Path) -> None:
+    file = tmp_path / "last-update"
+    assert last_update(file) == ""
+    file.write_text("2.0.0 in slot B is kept\n")
+    assert last_update(file) == "2.0.0 in slot B is kept"
+
+
+@pytest.mark.parametrize("architecture", ["amd64", "arm64"])
+def test_the_device_takes_its_own_release_and_no_bundle_of_the_other_kind(architecture: str) -> None:
+    configuration = ConfigParser(interpolation=None)
+    configuration.read_string(rauc_configuration(architecture))
+    system = configuration["system"]
+    assert system["compatible"] == f"specular-{architecture}"
+    assert system["bundle-formats"] == "verity"
+    assert "@" not in rauc_configuration(architecture)
+    assert numbers(system["min-bundle-version"]) <= numbers(__version__)
+
+
+def test_the_time_of_a_trial_has_room_for_the_minute_in_working_order() -> None:
+    """And for starts of the service before it, each of which may take as long as systemd lets it."""
+    timer, service = ConfigParser(strict=False), ConfigParser(strict=False, interpolation=None)
+    timer.read_string((ROOT / "systemd/image/specular-trial.timer").read_text())
+    service.read_string((ROOT / "systemd/specular.service").read_text())
+    minutes = int(timer["Timer"]["OnBootSec"].removesuffix("min"))
+    assert 60 * minutes > STEADY_S + 3 * int(service["Service"]["TimeoutStartSec"])
+
+
+def numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]
