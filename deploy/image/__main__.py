@@ -55,6 +55,11 @@ def main() -> int:
     return 0
 
 
+def epoch_of(repository: Path) -> int:
+    """What everything in the image is dated: when what it is built from was committed."""
+    return int(output(["git", "-c", f"safe.directory={repository}", "-C", repository, "log", "-1", "--format=%ct"]))
+
+
 def build_image(arguments: argparse.Namespace) -> None:
     """Raises `CannotBuild`."""
     architecture = ARCHITECTURES[arguments.architecture]
@@ -64,7 +69,7 @@ def build_image(arguments: argparse.Namespace) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "build.log"
     log.write_text("")
-    epoch = int(output(["git", "-c", f"safe.directory={ROOT}", "-C", ROOT, "log", "-1", "--format=%ct"]))
+    epoch = epoch_of(ROOT)
     if is_foreign(architecture):
         register_interpreter(log)
     state = mirror_state()

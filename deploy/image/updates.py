@@ -8,8 +8,8 @@ TEMPLATE = Path(__file__).parent / "system.conf"
 # The oldest release that can read what this one writes to the data partition.
 OLDEST_RELEASE = "0.1.0"
 BOOT_LOADERS = {
-    # A partition of two sectors: written in place, so that no power cut leaves half a file of it.
-    "amd64": "bootloader=grub\ngrubenv=/dev/disk/by-partlabel/grubenv",
+    # specular-grubenv.service lends it: the two sectors that GRUB reads and writes, too.
+    "amd64": "bootloader=grub\ngrubenv=/dev/loop7",
     # By fw_setenv, on the two copies that /etc/fw_env.config names.
     "arm64": "bootloader=uboot",
 }

@@ -9,6 +9,7 @@ import email
 import shutil
 import sys
 from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -106,16 +107,24 @@ def _environment(prefix: Path) -> None:
     command.chmod(0o755)
 
 
+def licence_of(metadata: Message) -> str:
+    """In one line, wherever the wheel says it: its expression, its words, or its classifier."""
+    words = metadata.get("License-Expression") or metadata.get("License") or ""
+    classified = (line.split(" :: ") for line in metadata.get_all("Classifier", []))
+    classes = [parts[-1] for parts in classified if parts[0] == "License" and len(parts) > 2]
+    return words.strip().splitlines()[0] if words.strip() else ", ".join(classes)
+
+
 def _installed(site: Path) -> dict[str, tuple[Wheel, Path]]:
     found: dict[str, tuple[Wheel, Path]] = {}
     for folder in sorted(site.glob("*.dist-info")):
         metadata = email.message_from_string((folder / "METADATA").read_text())
-        licence = metadata.get("License-Expression") or metadata.get("License") or ""
+        licence = licence_of(metadata)
         requires = tuple(metadata.get_all("Requires-Dist", []))
         wheel = Wheel(
             canonicalize_name(metadata["Name"]),
             metadata["Version"],
-            licence.splitlines()[0] if licence else "",
+            licence,
             requires,
         )
         found[wheel.name] = (wheel, folder)

@@ -17,6 +17,7 @@ import msgspec
 import tomli
 from msgspec import Meta, Struct
 
+from firmware_app.config.keys import allowed_words, hints_of, table_in
 from firmware_app.device.system_settings import NetworkTable, SettingsError, SystemTable, parse_settings
 
 FILE_NAME = "specular-provision.toml"
@@ -154,9 +155,20 @@ def _problems(provision: Provision) -> Iterator[str]:
 
 
 def _with_key(error: str) -> str:
-    """msgspec says where at the end: "Expected `bool` - at `$.again`"; we begin with the key."""
+    """msgspec says where at the end: "Expected `bool` - at `$.again`"; we begin with the key, and for an expression
+    say what it stands for."""
     found = re.fullmatch(r"(.*) - at `\$\.?(.*)`", error)
-    return f"{found[2]}: {found[1]}" if found and found[2] else error
+    if not found or not found[2]:
+        return error
+    words = f"not allowed; allowed: {_allowed(found[2])}" if "matching regex" in found[1] else found[1]
+    return f"{found[2]}: {words}"
+
+
+def _allowed(key_path: str) -> str:
+    hint: Any = Provision
+    for key in re.sub(r"\[[^]]*\]", "", key_path).split("."):
+        hint = hints_of(table_in(hint) or hint)[key]
+    return allowed_words(hint)
 
 
 def _table(name: str, values: Mapping[str, Any]) -> str:
