@@ -23,6 +23,7 @@ EXAM = ("home", "exam unscheduled U1 Kept^Through^Updates", "eye R", "capture R"
 COPYING_S = 120.0
 FALL_BACK_S = 1800.0
 ATTEMPTS = 3
+TRIAL = "OnBootUSec=10min"  # specular-trial.timer
 
 
 @dataclass
@@ -202,8 +203,13 @@ def migrates_and_crashes(bench: Bench) -> None:
     bench.device.reboot()
     bench.device.wait_until_up()
     bench.say(f"{BROKEN}: answers after {time.monotonic() - began_s:.0f} s, and says: {bench.device.news()}")
+    restarts = bench.device.wait_for_restarts(2)
+    timer = bench.device.end_of_trial()
+    bench.expect("active" in timer.split() and TRIAL in timer, f"the end of the trial is {timer!r}, not {TRIAL}")
+    # What the timer starts, without waiting for it.
+    bench.machine.run("sudo systemctl --no-block start specular-trial.service")
     bench.device.wait_until_down()
-    bench.say(f"{BROKEN}: left after {time.monotonic() - began_s:.0f} s")
+    bench.say(f"{BROKEN}: left after {time.monotonic() - began_s:.0f} s, its service restarted {restarts} times")
     bench.device.wait_until_up()
     bench.device.wait_for_news(f"fell back from {BROKEN} .* did not come into working order in time: specular.service")
     bench.runs(before.slot, before.version)
@@ -215,7 +221,7 @@ def migrates_and_crashes(bench: Bench) -> None:
 def kept(bench: Bench) -> None:
     """A good release: on trial, and kept after a minute in working order."""
     before = bench.device.running()
-    bundle = bench.release(MIGRATED, releases.migrates)
+    bundle = bench.release(MIGRATED, releases.migrates, releases.has_time)
     bench.copy(bundle)
     bench.install(bundle)
     other = "B" if before.slot == "A" else "A"

@@ -103,6 +103,20 @@ class Device:
             time.sleep(1)
         return time.monotonic() - began_s
 
+    def wait_for_restarts(self, count: int) -> int:
+        """Of the service since the start. Raises `NotAsPromised`."""
+        give_up_s = time.monotonic() + KEPT_S
+        while (found := int(self.machine.run("systemctl show specular.service --property=NRestarts --value"))) < count:
+            if time.monotonic() > give_up_s:
+                raise NotAsPromised(f"the service was restarted {found} times, not {count}")
+            time.sleep(1)
+        return found
+
+    def end_of_trial(self) -> str:
+        """As systemd has it scheduled: "active" and after which time."""
+        asked = "systemctl show specular-trial.timer --property=ActiveState,TimersMonotonic --value"
+        return " ".join(self.machine.run(asked).split())
+
     def console(self, *lines: str) -> str:
         """What `service` types. Raises `MachineError`."""
         done = self.machine.ssh([], user="service", given="\n".join([*lines, ""]).encode(), timeout_s=300)
