@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from firmware_app.console.text import printable
@@ -36,6 +37,25 @@ def slots_of(status: Mapping[str, Any]) -> Slots:
         return Slots(str(booted), any(each.get("boot_status") == "good" for each in others))
     except (AttributeError, KeyError, TypeError) as error:
         raise SlotError(f"rauc status says no slots: {error!r}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """`slot` is written with what is in `bundle`, by the release in `booted`."""
+
+    slot: str
+    booted: str
+    bundle: Path
+
+
+def installation(environment: Mapping[str, str]) -> Installation:
+    """As RAUC tells its handlers. Raises `SlotError`."""
+    numbers = environment.get("RAUC_TARGET_SLOTS", "").split()
+    names = [name for number in numbers if (name := environment.get(f"RAUC_SLOT_BOOTNAME_{number}"))]
+    booted, bundle = (environment.get(f"RAUC_{name}") for name in ("CURRENT_BOOTNAME", "BUNDLE_MOUNT_POINT"))
+    if len(names) != 1 or not booted or not bundle:
+        raise SlotError(f"RAUC installs into slots {names}, from slot {booted}, what is in {bundle}")
+    return Installation(names[0], booted, Path(bundle))
 
 
 def slots() -> Slots:

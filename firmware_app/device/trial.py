@@ -51,6 +51,17 @@ class Verdict:
     leave: bool = False
 
 
+class StillOnTrial(Exception):
+    """An update of a release that nobody knows to work, over the one that did."""
+
+
+def installed_over(trial: Trial | None, booted: str, slot: str, version: str, own_version: str) -> Trial:
+    """The trial of what is installed into `slot`. Raises `StillOnTrial`: that slot is where to go back to."""
+    if trial is not None and trial.slot == booted:
+        raise StillOnTrial(f"{own_version} in slot {booted} is on trial itself: install when it is kept")
+    return Trial(slot, version, booted, own_version)
+
+
 def at_start(trial: Trial | None, booted: str, version: str, data_lost: bool) -> Verdict:
     """Once, early in each start.
 

@@ -35,25 +35,24 @@ def add(verbs: Verbs, parents: Parents) -> None:
 
 def slot_trial(arguments: argparse.Namespace) -> int:
     from firmware_app.device.boot_slots import SlotError
+    from firmware_app.device.trial import StillOnTrial
     from firmware_app.device.trial_files import TrialFiles
 
-    with stopping(EXIT_FAILED, SlotError, OSError):
+    with stopping(EXIT_FAILED, SlotError, StillOnTrial, OSError):
         STAGES[arguments.stage](TrialFiles(arguments.folder))
     return EXIT_DONE
 
 
 def installing(files: TrialFiles) -> None:
     """RAUC is about to write: where this cannot be written down, nothing is installed."""
-    from firmware_app.device.trial import Trial
+    from firmware_app.device.boot_slots import installation
+    from firmware_app.device.trial import installed_over
     from firmware_app.device.trial_files import bundle_version
 
-    environment = os.environ
-    targets = [environment.get(f"RAUC_SLOT_BOOTNAME_{number}", "") for number in _targets()]
-    (slot,) = [name for name in targets if name]
-    version = bundle_version(Path(environment.get("RAUC_BUNDLE_MOUNT_POINT", "/nonexistent")))
-    trial = Trial(slot, version, environment.get("RAUC_CURRENT_BOOTNAME", ""), __version__)
+    target = installation(os.environ)
+    trial = installed_over(files.read(), target.booted, target.slot, bundle_version(target.bundle), __version__)
     files.write(trial)
-    print(f"specular: {version} into slot {slot}; {__version__} in slot {trial.from_slot} stays")
+    print(f"specular: {trial.version} into slot {trial.slot}; {__version__} in slot {trial.from_slot} stays")
 
 
 def installed(files: TrialFiles) -> None:
@@ -115,7 +114,3 @@ def _act(files: TrialFiles, verdict: Verdict) -> None:
     if verdict.leave:
         sys.stdout.flush()
         boot_slots.reboot()
-
-
-def _targets() -> list[str]:
-    return os.environ.get("RAUC_TARGET_SLOTS", "").split()

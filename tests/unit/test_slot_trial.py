@@ -11,8 +11,8 @@ import pytest
 
 from deploy.image.updates import rauc_configuration
 from firmware_app import __version__
-from firmware_app.device.boot_slots import SlotError, Slots, slots_of
-from firmware_app.device.trial import Mark, Trial, at_start, in_working_order, time_is_up
+from firmware_app.device.boot_slots import SlotError, Slots, installation, slots_of
+from firmware_app.device.trial import Mark, StillOnTrial, Trial, at_start, in_working_order, installed_over, time_is_up
 from firmware_app.device.trial_files import TrialFiles, bundle_version
 from firmware_app.services.last_update import last_update
 from firmware_app.services.working_order import STEADY_S
@@ -91,6 +91,22 @@ def test_a_slot_without_another_is_not_left() -> None:
     verdict = time_is_up(STARTED, "B", False, "specular.service is failed")
     assert (verdict.marks, verdict.leave) == ((), False)
     assert "there is no other to go back to" in verdict.news
+
+
+def test_nothing_is_installed_over_the_slot_to_go_back_to() -> None:
+    with pytest.raises(StillOnTrial, match=r"2.0.0 in slot B is on trial itself"):
+        installed_over(STARTED, "B", "A", "3.0.0", "2.0.0")
+    assert installed_over(None, "B", "A", "3.0.0", "2.0.0") == Trial("A", "3.0.0", "B", "2.0.0")
+    # Another one over what was not started yet.
+    assert installed_over(INSTALLED, "A", "B", "3.0.0", "1.0.0") == Trial("B", "3.0.0", "A", "1.0.0")
+
+
+@pytest.mark.parametrize(
+    "told", [{}, {"RAUC_TARGET_SLOTS": "1 2"}, {"RAUC_TARGET_SLOTS": "1", "RAUC_SLOT_BOOTNAME_1": "B"}]
+)
+def test_a_handler_that_is_not_told_what_it_needs(told: dict[str, str]) -> None:
+    with pytest.raises(SlotError, match="RAUC installs into slots"):
+        installation(told)
 
 
 def status(booted: str, other: str) -> dict[str, Any]:
