@@ -17,7 +17,8 @@ INCOMING = "/data/updates"
 STATE = "/data/specular"
 # Bounds, not expectations: emulated processors on a host that may be busy with anything.
 START_S, INSTALL_S, KEPT_S, COPY_S = 600.0, 600.0, 600.0, 300.0
-STARTED = re.compile(r"specular: starting slot ([AB]),")
+# GRUB says it on both of its terminals, which are one line of ours.
+STARTED = re.compile(r"specular: starting slot ([AB]),.*")
 CONNECTED = f"import json, sqlite3; c = sqlite3.connect('file:{STATE}/records.sqlite3?mode=ro', uri=True)"
 
 
