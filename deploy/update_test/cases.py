@@ -72,6 +72,7 @@ class Bench:
 
 def an_exam_before(bench: Bench) -> None:
     """On the release that the device was made with."""
+    bench.device.wait_for_devices()
     bench.device.console(*EXAM)
     bench.exams, bench.schema = bench.device.exams(), bench.device.schema()
     bench.first_version = bench.device.running().version

@@ -20,6 +20,7 @@ START_S, INSTALL_S, KEPT_S, COPY_S = 600.0, 600.0, 600.0, 300.0
 # GRUB says it on both of its terminals, which are one line of ours.
 STARTED = re.compile(r"specular: starting slot ([AB]),.*")
 CONNECTED = f"import json, sqlite3; c = sqlite3.connect('file:{STATE}/records.sqlite3?mode=ro', uri=True)"
+DEVICES = ("stage", "camera")
 
 
 class NotAsPromised(Exception):
@@ -125,6 +126,14 @@ class Device:
             text = (done.stdout + done.stderr).decode(errors="replace")
             raise MachineError(f"{'; '.join(lines)}: {done.returncode}: {text[-600:]}")
         return done.stdout.decode(errors="replace")
+
+    def wait_for_devices(self) -> None:
+        """Until stage and camera are plugged in and ready. Raises `NotAsPromised`."""
+        give_up_s = time.monotonic() + START_S
+        while self.console("status").count(" ready") < len(DEVICES):
+            if time.monotonic() > give_up_s:
+                raise NotAsPromised(f"{' and '.join(DEVICES)} are not ready: {self.console('status')}")
+            time.sleep(2)
 
     def database(self, query: str) -> list[Any]:
         """Read beside the service."""
