@@ -168,7 +168,6 @@ def _falls_back(bench: Bench, version: str, change: releases.Change, why: str) -
     bench.install(bundle)
     other = "B" if before.slot == "A" else "A"
     from_start = len(bench.device.starts())
-    bench.machine.monitor.events.clear()
     began_s = time.monotonic()
     bench.device.reboot()
     wanted = [other] * ATTEMPTS + [before.slot]
@@ -208,8 +207,9 @@ def migrates_and_crashes(bench: Bench) -> None:
     timer = bench.device.end_of_trial()
     bench.expect("active" in timer.split() and TRIAL in timer, f"the end of the trial is {timer!r}, not {TRIAL}")
     # What the timer starts, without waiting for it.
+    bench.machine.monitor.events.clear()
     bench.machine.run("sudo systemctl --no-block start specular-trial.service")
-    bench.device.wait_until_down()
+    bench.device.wait_for_reset()
     bench.say(f"{BROKEN}: left after {time.monotonic() - began_s:.0f} s, its service restarted {restarts} times")
     bench.device.wait_until_up()
     bench.device.wait_for_news(f"fell back from {BROKEN} .* did not come into working order in time: specular.service")

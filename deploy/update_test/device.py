@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deploy.image.qmp import MonitorError
 from deploy.image.vm import SSH_OPTIONS, MachineError, VirtualMachine
 
 INCOMING = "/data/updates"
@@ -76,17 +77,17 @@ class Device:
         return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     def reboot(self) -> None:
-        """The login ends with it."""
+        """Returns when the machine was reset. Raises `NotAsPromised`."""
+        self.machine.monitor.events.clear()
         self.machine.ssh("sudo systemctl reboot", timeout_s=60)
-        self.wait_until_down()
+        self.wait_for_reset()
 
-    def wait_until_down(self) -> None:
-        """sshd is gone, so that what answers next is the next start."""
-        give_up_s = time.monotonic() + START_S
-        while self.machine.ssh("true", timeout_s=60).returncode == 0:
-            if time.monotonic() > give_up_s:
-                raise NotAsPromised("asked to restart, it still runs")
-            time.sleep(1)
+    def wait_for_reset(self) -> None:
+        """Raises `NotAsPromised`."""
+        try:
+            self.machine.monitor.wait_for_event(lambda event: event.get("event") == "RESET", START_S)
+        except MonitorError as error:
+            raise NotAsPromised(f"the machine was not started again: {error}") from error
 
     def starts(self) -> list[str]:
         """The slots that the boot loader has started since QEMU was."""
