@@ -14,7 +14,7 @@ from deploy.image.qmp import MonitorError
 from deploy.image.signing import SigningKeys
 from deploy.image.vm import VirtualMachine
 from deploy.update_test import releases
-from deploy.update_test.device import Device, NotAsPromised
+from deploy.update_test.device import Device, NotAsPromised, Records
 from deploy.update_test.releases import Bundles, damaged
 
 OLDER = "0.0.9"  # than the oldest that the image allows (deploy/image/updates.py)
@@ -28,15 +28,14 @@ TRIAL = "OnBootUSec=10min"  # specular-trial.timer
 
 @dataclass
 class Bench:
-    """`machine` runs; `say` prints. `exams`, `schema`: what must still be there after everything."""
+    """`machine` runs; `say` prints. `records`: what must still be there after everything."""
 
     machine: VirtualMachine
     device: Device
     bundles: Bundles
     other_keys: SigningKeys
     say: Callable[[str], None]
-    exams: list[str] = field(default_factory=list)
-    schema: int = 0
+    records: Records = field(default_factory=lambda: Records(0, ()))
     first_version: str = ""
 
     def release(self, version: str, *changes: releases.Change) -> Path:
@@ -63,21 +62,21 @@ class Bench:
         self.say(f"{bundle.name}: installed in {time.monotonic() - began_s:.1f} s")
 
     def keeps_the_exam(self, schema: int) -> None:
-        found = self.device.exams()
-        self.expect(found == self.exams, f"of the exams {self.exams} the database has {found}")
-        self.expect(self.device.schema() == schema, f"the database has schema {self.device.schema()}, not {schema}")
+        wanted = Records(schema, self.records.exams)
+        found = self.device.records()
+        self.expect(found == wanted, f"the database has {found}, not {wanted}")
         said = self.device.console("exams")
-        self.expect(self.exams[0] in said, f"the console does not know the exam {self.exams[0]}: {said[-300:]}")
+        self.expect(wanted.exams[0] in said, f"the console does not know the exam {wanted.exams[0]}: {said[-300:]}")
 
 
 def an_exam_before(bench: Bench) -> None:
     """On the release that the device was made with."""
     bench.device.wait_for_devices()
     bench.device.console(*EXAM)
-    bench.exams, bench.schema = bench.device.exams(), bench.device.schema()
+    bench.records = bench.device.records()
     bench.first_version = bench.device.running().version
-    bench.expect(len(bench.exams) == 1, f"the exams are {bench.exams}")
-    bench.say(f"an exam of schema {bench.schema} is in the database")
+    bench.expect(len(bench.records.exams) == 1, f"the database has {bench.records}")
+    bench.say(f"an exam is in the database of schema {bench.records.schema}")
 
 
 def refused(bench: Bench) -> None:
@@ -127,7 +126,7 @@ def interrupted(bench: Bench) -> None:
     bench.device.wait_until_up()
     bench.device.wait_for_news(rf"installation of {MIGRATED} in slot B was not finished")
     bench.runs("A", bench.first_version)
-    bench.keeps_the_exam(bench.schema)
+    bench.keeps_the_exam(bench.records.schema)
     bench.say(f"started again in {time.monotonic() - began_s:.0f} s, and says: {bench.device.news()}")
 
 
@@ -214,9 +213,9 @@ def migrates_and_crashes(bench: Bench) -> None:
     bench.device.wait_until_up()
     bench.device.wait_for_news(f"fell back from {BROKEN} .* did not come into working order in time: specular.service")
     bench.runs(before.slot, before.version)
-    bench.keeps_the_exam(bench.schema + 1)
+    bench.keeps_the_exam(bench.records.schema + 1)
     bench.say(f"{BROKEN}: back after {time.monotonic() - began_s:.0f} s, and says: {bench.device.news()}")
-    bench.say(f"the exam is in the database of schema {bench.schema + 1}, which {before.version} reads")
+    bench.say(f"the exam is in the database of schema {bench.records.schema + 1}, which {before.version} reads")
 
 
 def kept(bench: Bench) -> None:
@@ -235,7 +234,7 @@ def kept(bench: Bench) -> None:
     bench.device.wait_for_news(f"{MIGRATED} in slot {other} is kept")
     found = bench.device.running()
     bench.expect(found.other_good, f"the slot before is not there to go back to: {found}")
-    bench.keeps_the_exam(bench.schema + 1)
+    bench.keeps_the_exam(bench.records.schema + 1)
     bench.say(f"{MIGRATED}: kept {time.monotonic() - began_s:.0f} s after the restart, the exam is there")
 
 
@@ -247,7 +246,7 @@ def back_by_hand(bench: Bench) -> None:
     bench.device.reboot()
     bench.device.wait_until_up()
     bench.runs("B" if before.slot == "A" else "A", bench.first_version)
-    bench.keeps_the_exam(bench.schema + 1)
+    bench.keeps_the_exam(bench.records.schema + 1)
     bench.say(f"back by hand in {time.monotonic() - began_s:.0f} s")
 
 

@@ -9,18 +9,23 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from deploy.image.qmp import MonitorError
 from deploy.image.vm import SSH_OPTIONS, MachineError, VirtualMachine
 
 INCOMING = "/data/updates"
 STATE = "/data/specular"
+OS_RELEASE = "/usr/lib/os-release"
 # Bounds, not expectations: emulated processors on a host that may be busy with anything.
-START_S, INSTALL_S, KEPT_S, COPY_S = 600.0, 600.0, 600.0, 300.0
+START_S, INSTALL_S, KEPT_S, COPY_S, ANSWER_S = 1800.0, 1800.0, 1800.0, 900.0, 900.0
 # GRUB says it on both of its terminals, which are one line of ours.
 STARTED = re.compile(r"specular: starting slot ([AB]),.*")
-CONNECTED = f"import json, sqlite3; c = sqlite3.connect('file:{STATE}/records.sqlite3?mode=ro', uri=True)"
+QUERY = f"""
+import json, sqlite3
+records = sqlite3.connect("file:{STATE}/records.sqlite3?mode=ro", uri=True)
+exams = [row[0] for row in records.execute("SELECT exam_id FROM exams ORDER BY started_at")]
+print(json.dumps({{"schema": records.execute("PRAGMA user_version").fetchone()[0], "exams": exams}}))
+"""
 DEVICES = ("stage", "camera")
 
 
@@ -37,6 +42,14 @@ class Running:
     other_good: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What the database has."""
+
+    schema: int
+    exams: tuple[str, ...]
+
+
 class Device:
     """A booted machine; `admin` and `service` have the same key here."""
 
@@ -50,11 +63,13 @@ class Device:
         return took_s
 
     def running(self) -> Running:
-        status = json.loads(self.machine.run("sudo rauc status --output-format=json", timeout_s=120))
-        slots = {each["bootname"]: each for entry in status["slots"] for each in entry.values() if each["bootname"]}
-        others = [each for name, each in slots.items() if name != status["booted"]]
-        version = self.machine.run("/opt/specular/bin/specular --version", timeout_s=120).split()[-1]
-        return Running(status["booted"], version, others[0]["boot_status"] == "good")
+        said = self.machine.run(f"sudo rauc status --output-format=json; echo; cat {OS_RELEASE}", timeout_s=ANSWER_S)
+        status, _, release = said.partition("\n")
+        found = json.loads(status)
+        slots = {each["bootname"]: each for entry in found["slots"] for each in entry.values() if each["bootname"]}
+        others = [each for name, each in slots.items() if name != found["booted"]]
+        version = re.search(r'^IMAGE_VERSION="(.+)"$', release, re.MULTILINE)
+        return Running(found["booted"], version[1] if version else "?", others[0]["boot_status"] == "good")
 
     def copy(self, bundle: Path) -> float:
         """By scp, as README says; seconds."""
@@ -95,7 +110,7 @@ class Device:
 
     def news(self) -> str:
         """Of the last update, as the console shows it at each start."""
-        return self.machine.run("cat /data/update/news 2>/dev/null || true").strip()
+        return self.machine.run("cat /data/update/news 2>/dev/null || true", timeout_s=ANSWER_S).strip()
 
     def wait_for_news(self, pattern: str) -> float:
         """Raises `NotAsPromised`."""
@@ -109,7 +124,11 @@ class Device:
     def wait_for_restarts(self, count: int) -> int:
         """Of the service since the start. Raises `NotAsPromised`."""
         give_up_s = time.monotonic() + KEPT_S
-        while (found := int(self.machine.run("systemctl show specular.service --property=NRestarts --value"))) < count:
+        while (
+            found := int(
+                self.machine.run("systemctl show specular.service --property=NRestarts --value", timeout_s=ANSWER_S)
+            )
+        ) < count:
             if time.monotonic() > give_up_s:
                 raise NotAsPromised(f"the service was restarted {found} times, not {count}")
             time.sleep(1)
@@ -118,11 +137,11 @@ class Device:
     def end_of_trial(self) -> str:
         """As systemd has it scheduled: "active" and after which time."""
         asked = "systemctl show specular-trial.timer --property=ActiveState,TimersMonotonic --value"
-        return " ".join(self.machine.run(asked).split())
+        return " ".join(self.machine.run(asked, timeout_s=ANSWER_S).split())
 
     def console(self, *lines: str) -> str:
         """What `service` types. Raises `MachineError`."""
-        done = self.machine.ssh([], user="service", given="\n".join([*lines, ""]).encode(), timeout_s=300)
+        done = self.machine.ssh([], user="service", given="\n".join([*lines, ""]).encode(), timeout_s=ANSWER_S)
         if done.returncode:
             text = (done.stdout + done.stderr).decode(errors="replace")
             raise MachineError(f"{'; '.join(lines)}: {done.returncode}: {text[-600:]}")
@@ -136,14 +155,7 @@ class Device:
                 raise NotAsPromised(f"{' and '.join(DEVICES)} are not ready: {self.console('status')}")
             time.sleep(2)
 
-    def database(self, query: str) -> list[Any]:
+    def records(self) -> Records:
         """Read beside the service."""
-        program = f"{CONNECTED}; print(json.dumps(c.execute({query!r}).fetchall()))"
-        found: list[Any] = json.loads(self.machine.run(f"sudo python3 -c {shlex.quote(program)}", timeout_s=120))
-        return found
-
-    def schema(self) -> int:
-        return int(self.database("PRAGMA user_version")[0][0])
-
-    def exams(self) -> list[str]:
-        return [row[0] for row in self.database("SELECT exam_id FROM exams ORDER BY started_at")]
+        found = json.loads(self.machine.run(f"sudo python3 -c {shlex.quote(QUERY)}", timeout_s=ANSWER_S))
+        return Records(found["schema"], tuple(found["exams"]))

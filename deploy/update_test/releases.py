@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -36,6 +38,7 @@ WorkingOrder.run = _run_of_a_broken_release  # type: ignore[method-assign]
 MUCH_TIME = "[Timer]\nOnBootSec=\nOnBootSec=60min\n"
 HANGING_INIT = "#!/bin/sh\nexec sleep 1000000\n"
 
+IMAGE_VERSION = re.compile(r"^IMAGE_VERSION=.*$", re.MULTILINE)
 Change = Callable[[Path], None]
 
 
@@ -47,6 +50,8 @@ def is_version(version: str) -> Change:
             for line in path.read_text().splitlines()
         ]
         replace(path, "\n".join(lines) + "\n")
+        release = tree / "usr/lib/os-release"
+        replace(release, IMAGE_VERSION.sub(f'IMAGE_VERSION="{version}"', release.read_text()))
 
     return change
 
@@ -125,7 +130,7 @@ class Bundles:
     def refused(self, version: str, keys: SigningKeys, name: str) -> Path:
         """A small one: it is never written anywhere."""
         part = self.folder / "part.img"
-        part.write_bytes(bytes(4096))
+        part.write_bytes(random.Random(version).randbytes(1 << 20))  # a bundle of less than a block is none
         target = self.folder / f"{name}.raucb"
         self._pack(target, part, part, version, keys)
         return target
