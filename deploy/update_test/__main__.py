@@ -11,6 +11,7 @@ import argparse
 import dataclasses
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -60,7 +61,7 @@ def main() -> int:
     except CannotBuild as error:
         say(str(error))
         return 2
-    except (NotAsPromised, MachineError, MonitorError, DemoFailed) as error:
+    except (NotAsPromised, MachineError, MonitorError, DemoFailed, subprocess.TimeoutExpired) as error:
         say(f"FAILED: {error}")
         return 1
     finally:
