@@ -221,7 +221,7 @@ def migrates_and_crashes(bench: Bench) -> None:
 def kept(bench: Bench) -> None:
     """A good release: on trial, and kept after a minute in working order."""
     before = bench.device.running()
-    bundle = bench.release(MIGRATED, releases.migrates, releases.has_time)
+    bundle = bench.release(MIGRATED, releases.migrates)
     bench.copy(bundle)
     bench.install(bundle)
     other = "B" if before.slot == "A" else "A"

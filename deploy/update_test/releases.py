@@ -35,7 +35,6 @@ async def _run_of_a_broken_release(self: WorkingOrder) -> None:
 
 WorkingOrder.run = _run_of_a_broken_release  # type: ignore[method-assign]
 """
-MUCH_TIME = "[Timer]\nOnBootSec=\nOnBootSec=60min\n"
 HANGING_INIT = "#!/bin/sh\nexec sleep 1000000\n"
 
 IMAGE_VERSION = re.compile(r"^IMAGE_VERSION=.*$", re.MULTILINE)
@@ -64,13 +63,6 @@ def migrates(tree: Path) -> None:
 def crashes(tree: Path) -> None:
     """The service is READY, and dies three seconds later, again and again."""
     append(tree / PACKAGE / "services/working_order.py", CRASH)
-
-
-def has_time(tree: Path) -> None:
-    """Emulated, on a host that is busy with other things, ten minutes may be too short for a good release."""
-    drop_in = tree / "etc/systemd/system/specular-trial.timer.d/emulated.conf"
-    drop_in.parent.mkdir(parents=True)
-    drop_in.write_text(MUCH_TIME)
 
 
 def has_no_init(tree: Path) -> None:
