@@ -46,9 +46,9 @@ class Bench:
         if not holds:
             raise NotAsPromised(f"{words}; the last update's news: {self.device.news()!r}")
 
-    def copy(self, bundle: Path) -> None:
-        took_s = self.device.copy(bundle)
-        self.say(f"{bundle.name}: copied to the device ({bundle.stat().st_size / 1e6:.0f} MB) in {took_s:.1f} s")
+    def carry(self, bundle: Path) -> None:
+        took_s = self.device.carry(bundle)
+        self.say(f"{bundle.name}: carried to the device ({bundle.stat().st_size / 1e6:.0f} MB) in {took_s:.1f} s")
 
     def runs(self, slot: str, version: str) -> None:
         found = self.device.running()
@@ -99,7 +99,7 @@ def damaged_payload(bench: Bench) -> None:
     """Signed, then changed: found while it is copied. The slot that runs is not touched, the other not started."""
     whole = bench.release(MIGRATED, releases.migrates)
     bundle = damaged(whole, whole.with_name("damaged.raucb"))
-    bench.copy(bundle)
+    bench.carry(bundle)
     bundle.unlink()
     began_s = time.monotonic()
     status, words = bench.device.install("damaged.raucb")
@@ -114,7 +114,7 @@ def damaged_payload(bench: Bench) -> None:
 def interrupted(bench: Bench) -> None:
     """The power goes while the other slot is being written."""
     bundle = bench.bundles.folder / f"{MIGRATED}.raucb"
-    bench.copy(bundle)
+    bench.carry(bundle)
     began_s = time.monotonic()
     process = bench.device.start_install(bundle.name)
     words = _words_until(process, "Copying image to rootfs", COPYING_S)
@@ -162,7 +162,7 @@ def _falls_back(bench: Bench, version: str, change: releases.Change, why: str) -
     """Returns how often the watchdog bit."""
     before = bench.device.running()
     bundle = bench.release(version, change)
-    bench.copy(bundle)
+    bench.carry(bundle)
     bundle.unlink()
     bench.install(bundle)
     other = "B" if before.slot == "A" else "A"
@@ -195,7 +195,7 @@ def migrates_and_crashes(bench: Bench) -> None:
     """It migrates the database and dies, again and again: left in time, and the release before reads what it left."""
     before = bench.device.running()
     bundle = bench.release(BROKEN, releases.migrates, releases.crashes)
-    bench.copy(bundle)
+    bench.carry(bundle)
     bundle.unlink()
     bench.install(bundle)
     began_s = time.monotonic()
@@ -222,7 +222,7 @@ def kept(bench: Bench) -> None:
     """A good release: on trial, and kept after a minute in working order."""
     before = bench.device.running()
     bundle = bench.release(MIGRATED, releases.migrates)
-    bench.copy(bundle)
+    bench.carry(bundle)
     bench.install(bundle)
     other = "B" if before.slot == "A" else "A"
     bench.runs(before.slot, before.version)
