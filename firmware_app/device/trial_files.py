@@ -24,11 +24,11 @@ class TrialFiles:
         self.trial, self.news = folder / TRIAL, folder / NEWS
 
     def read(self) -> Trial | None:
-        """A file that nobody here wrote is none: no trial is the safe side. Raises `OSError` for one not readable."""
+        """A file that cannot be read, or that nobody here wrote, is none: a broken disk must not cost a good slot."""
         try:
             with self.trial.open("rb") as file:
                 return msgspec.json.decode(file.read(FILE_MAX_BYTES), type=Trial)
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError):
             return None
 
     def write(self, trial: Trial | None) -> None:

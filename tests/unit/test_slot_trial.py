@@ -159,6 +159,12 @@ def test_a_file_that_nobody_here_wrote_is_no_trial(tmp_path: Path, content: byte
     assert files.read() is None
 
 
+def test_a_file_that_cannot_be_read_is_no_trial(tmp_path: Path) -> None:
+    files = TrialFiles(tmp_path)
+    files.trial.mkdir()
+    assert files.read() is None
+
+
 @pytest.mark.parametrize("text", [None, "", "no section", "[update]\n", "[update\nversion=1"])
 def test_a_manifest_that_does_not_say_its_version(tmp_path: Path, text: str | None) -> None:
     if text is not None:
