@@ -132,14 +132,14 @@ class Device:
         """Of the last update, as the console shows it at each start."""
         return self.machine.run("cat /data/update/news 2>/dev/null || true", timeout_s=ANSWER_S).strip()
 
-    def wait_for_news(self, pattern: str) -> float:
-        """Raises `NotAsPromised`."""
-        began_s = time.monotonic()
-        while not re.search(pattern, self.news()):
-            if time.monotonic() - began_s > KEPT_S:
-                raise NotAsPromised(f"the device does not say {pattern!r}, but {self.news()!r}")
-            time.sleep(1)
-        return time.monotonic() - began_s
+    def wait_for_news(self, pattern: str) -> None:
+        """Said on the serial console, where waiting costs the device nothing, and kept. Raises `NotAsPromised`."""
+        try:
+            self.machine.wait_for_console(pattern, KEPT_S)
+        except MachineError as error:
+            raise NotAsPromised(str(error)) from error
+        if not re.search(pattern, self.news()):
+            raise NotAsPromised(f"the device says {pattern!r} on its console, but keeps {self.news()!r}")
 
     def wait_for_restarts(self, count: int) -> int:
         """Of the service since the start. Raises `NotAsPromised`."""
