@@ -32,6 +32,7 @@ from firmware_app.verbs import (
     queue,
     selftest,
     service,
+    slot_trial,
 )
 from firmware_app.verbs.options import Parser, add_config_option, add_json_option, parents
 from firmware_app.verbs.outcome import EXIT_FAILED, EXIT_INTERRUPTED, Stop
@@ -54,6 +55,7 @@ VERBS = (
     selftest,
     device,
     provision,
+    slot_trial,
 )
 
 

@@ -11,6 +11,7 @@ from deploy.image.commands import run
 from deploy.image.isolation import run_inside
 from deploy.image.signing import SigningKeys
 from deploy.image.steps import CannotBuild
+from deploy.image.updates import rauc_configuration
 
 HERE = Path(__file__).parent
 UNITS = "usr/lib/systemd/system"
@@ -91,8 +92,11 @@ def install(repository: Path, tree: Path, architecture: Architecture, log: Path)
     for folder in FOLDERS:
         (tree / folder).mkdir(parents=True, exist_ok=True)
     for source in (HERE / "root", HERE / architecture.debian):
-        if source.is_dir():
-            shutil.copytree(source, tree, dirs_exist_ok=True, copy_function=_copy)
+        for path in sorted(source.rglob("*")):  # files alone: the modes of the checkout's folders are its owner's umask
+            if path.is_file():
+                target = tree / path.relative_to(source)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _copy(path, target)
     placed = placed_files(repository / "systemd")
     for file in placed:
         target = tree / file.target
@@ -111,12 +115,13 @@ def install(repository: Path, tree: Path, architecture: Architecture, log: Path)
     enable(tree, [file.target for file in placed], log)
 
 
-def name_release(tree: Path, release: str, keys: SigningKeys) -> None:
+def name_release(tree: Path, architecture: Architecture, release: str, keys: SigningKeys) -> None:
     """What the device says that it is, and whose updates it takes."""
     with (tree / "usr/lib/os-release").open("a") as file:
         file.write(f'IMAGE_ID=specular\nIMAGE_VERSION="{release}"\n')
     (tree / "etc/rauc").mkdir(parents=True, exist_ok=True)
     _copy(keys.keyring, tree / "etc/rauc/keyring.pem")
+    (tree / "etc/rauc/system.conf").write_text(rauc_configuration(architecture.debian))
     banner = f"Specular {release}\n" + (f"{keys.words}\n" if keys.words else "")
     for name in ("etc/issue", "etc/issue.net", "etc/motd"):
         (tree / name).write_text(banner)

@@ -23,8 +23,9 @@ class Partition:
     size: int  # bytes
 
 
-# The boot loader's variables. GRUB's block has two sectors and is written in place; U-Boot keeps two copies of 64 KiB.
-VARIABLES_BYTES = {"amd64": 1024, "arm64": MIB}
+# The boot loader's variables. GRUB's are a file in a tar archive (`disk.grub_variables`).
+VARIABLES_BYTES = {"amd64": 4096, "arm64": MIB}
+GRUB_BLOCK = (512, 1024)  # where in the archive, and how long: what the device's losetup takes, too
 KERNEL_BYTES = 96 * MIB  # an arm64 kernel has 40 MB, not packed
 ROOT_BYTES = 384 * MIB
 DATA_BYTES = 256 * MIB  # grown at the first start to what the disk has

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.image.commands import run
-from deploy.image.layout import partitions
+from deploy.image.layout import GRUB_BLOCK, partitions
 
 DISK_BYTES = 4 << 30  # what the data partition grows into
 # Emulated, the mitigations of Intel's faults cost a third of the time; a device never has this.
@@ -24,7 +24,7 @@ def provisioned_disk(image: Path, architecture: str, folder: Path, files: Mappin
         source.write_bytes(content)
         run(["mcopy", "-o", "-i", f"{base}@@{boot.start}", source, f"::{name}"], log)
     if architecture == "amd64":
-        add_option(base, variables.start, variables.size)
+        add_option(base, variables.start + GRUB_BLOCK[0], GRUB_BLOCK[1])
     overlay.unlink(missing_ok=True)
     run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", base, overlay, str(DISK_BYTES)], log)
     return overlay

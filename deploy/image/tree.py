@@ -77,7 +77,7 @@ class Tree:
 
     def install(self, inputs: Inputs) -> None:
         contents.install(inputs.repository, self.folder, self.architecture, self.log)
-        contents.name_release(self.folder, inputs.release, inputs.keys)
+        contents.name_release(self.folder, self.architecture, inputs.release, inputs.keys)
         self.wheels = wheels.install(inputs.product, inputs.wheels, self.architecture, self.folder, self.log)
 
     def finish(self, native: Path | None) -> None:

@@ -13,8 +13,10 @@ from deploy.image.machine import MachineSettings, UsbSerial, command
 from deploy.image.qmp import Monitor, MonitorError
 
 POLL_S = 0.2
+# A minute: while the machine starts its port is there, but nobody behind it. Who gives up early is one who did not even
+# try to log in, and sshd (PerSourcePenalties) then refuses its address for a while.
 SSH_OPTIONS = ("-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-               "-o", "LogLevel=ERROR", "-o", "IdentitiesOnly=yes", "-o", "ConnectTimeout=10")  # fmt: skip
+               "-o", "LogLevel=ERROR", "-o", "IdentitiesOnly=yes", "-o", "ConnectTimeout=60")  # fmt: skip
 TERMINAL = re.compile(r"\x1b\[[0-9;?!]*[a-zA-Z]|\x1b[()][A-Z0-9]|\x1b[78=>c]|\r")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from firmware_app import __version__
 from firmware_app.device.provisioning import FILE_NAME
 from firmware_app.device.provisioning_files import STAMP
+from firmware_app.device.trial_files import TrialFiles
 
 SIOCGIFADDR = 0x8915
 LISTENING = "0A"  # /proc/net/tcp, TCP_LISTEN
@@ -30,6 +31,7 @@ class Condition:
     host_key: str = ""
     slot: str = ""
     image: str = ""
+    news: str = ""  # of the last update
     unit_states: dict[str, str] = field(default_factory=dict)
 
 
@@ -39,6 +41,8 @@ def lines_of(condition: Condition) -> list[str]:
     lines = [f"Specular {__version__}{slot}: {condition.host_name}"]
     if condition.image:
         lines.append(condition.image)
+    if condition.news:
+        lines.append(f"last update: {condition.news}")
     if condition.data_lost:
         lines.append(f"MISSING: the data partition: {condition.data_lost}; nothing is kept until it is replaced")
     if not condition.provisioned:
@@ -79,6 +83,7 @@ def look(data: Path, file: Path, unit_states: dict[str, str]) -> Condition:
         host_key=_text(data / "ssh/ssh_host_ed25519_key.pub").strip(),
         slot=slot_of(_text(Path("/proc/cmdline"))),
         image=_text(Path("/usr/lib/specular/image")).strip(),
+        news=TrialFiles(data / "update").told(),
         unit_states=unit_states,
     )
 

@@ -17,6 +17,7 @@ from firmware_app.services.contacts import NodeContacts
 from firmware_app.services.hardware import DeviceStatus
 from firmware_app.services.health import LoopLag, Watchdog
 from firmware_app.services.kernel_clock import is_synchronised
+from firmware_app.services.last_update import last_update
 from firmware_app.services.worklist import WorklistStatus
 
 
@@ -77,6 +78,7 @@ class Health:
     worklist_refreshed_at: str
     worklist_error: str
     nodes: tuple[NodeHealth, ...]
+    last_update: str = ""  # what became of it, on the device image
 
 
 class HealthService:
@@ -120,6 +122,7 @@ class HealthService:
             worklist_refreshed_at=worklist.refreshed_at,
             worklist_error=worklist.error_for_log,
             nodes=tuple(self._node(name, address) for name, address in self._nodes.items()),
+            last_update=last_update(),
         )
 
     def _part(self, state: PartState, now: datetime) -> PartHealth:

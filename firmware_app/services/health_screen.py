@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from firmware_app.console.protocol import Reply
-from firmware_app.console.text import format_table
+from firmware_app.console.text import format_table, printable
 from firmware_app.services.health_report import ClockHealth, DiskHealth, Health, NodeHealth
 from firmware_app.services.retention_rules import amount
 
@@ -27,7 +27,8 @@ def health(now: Health) -> Reply:
 def health_lines(now: Health) -> list[str]:
     """The few lines of it that the status has too. Its own line of the disk says whether there is room for exams."""
     well = "every part gets on" if now.well else f"NOT WELL: {now.watchdog_withheld}"
-    return [_clock(now.clock), f"health: {well}"]
+    update = [f"last update: {printable(now.last_update)}"] if now.last_update else []
+    return [*update, _clock(now.clock), f"health: {well}"]
 
 
 def duration(seconds: float) -> str:

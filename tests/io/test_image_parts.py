@@ -5,20 +5,25 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tarfile
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 
 from deploy.image.architecture import AMD64
 from deploy.image.commands import environment
-from deploy.image.disk import FIRST_START, grub_environment
+from deploy.image.disk import FIRST_START, grub_environment, grub_variables
 from deploy.image.kernel_options import kernel_options
+from deploy.image.layout import GRUB_BLOCK, VARIABLES_BYTES
 from deploy.image.provisioned_disk import add_option
 from deploy.image.reproducible import differences
 from deploy.image.tree import Tree
+from deploy.image.updates import rauc_configuration
 
 EPOCH = 1_750_000_000
-GRUB = Path(__file__).resolve().parents[2] / "deploy/image/grub.cfg"
+HERE = Path(__file__).resolve().parents[2]
+GRUB = HERE / "deploy/image/grub.cfg"
 
 
 def small_tree(folder: Path) -> Path:
@@ -83,3 +88,16 @@ def test_an_option_for_the_virtual_machine_keeps_grubs_other_variables(tmp_path:
     octets = disk.read_bytes()
     assert octets[4096 : 4096 + 1024] == grub_environment({**FIRST_START, "OPTIONS": "mitigations=off"})
     assert len(octets) == 9216
+
+
+def test_grubs_variables_stand_in_an_archive_where_the_device_looks_for_them(tmp_path: Path) -> None:
+    """GRUB by the archive, RAUC by the place of its octets (specular-grubenv.service)."""
+    octets = grub_variables(FIRST_START)
+    assert len(octets) == VARIABLES_BYTES["amd64"]
+    start, size = GRUB_BLOCK
+    assert octets[start : start + size] == grub_environment(FIRST_START)
+    with tarfile.open(fileobj=BytesIO(octets)) as archive:
+        assert archive.getnames() == ["grubenv"]
+    unit = (HERE / "deploy/image/amd64/usr/lib/systemd/system/specular-grubenv.service").read_text()
+    assert f"--offset {start} --sizelimit {size} /dev/loop7" in unit
+    assert "grubenv=/dev/loop7" in rauc_configuration("amd64")

@@ -19,7 +19,7 @@ from firmware_app.services.query_rows import date_key
 # The table of the command line on the architecture page.
 VERBS = {"run", "console", "demo", "sim", "hospital", "analyze", "echo", "worklist", "patients", "store", "commit"}
 VERBS |= {"calibrate", "mpps", "print", "object", "panorama", "conformance", "check-config", "selftest", "queue"}
-VERBS |= {"device-rules", "device-status", "provision"}
+VERBS |= {"device-rules", "device-status", "provision", "slot-trial"}
 
 PARSED: list[tuple[str, dict[str, Any]]] = [
     ("run", {"verb": "run", "config": None}),

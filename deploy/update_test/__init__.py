@@ -1,0 +1,1 @@
+"""Updates of the built image, watched in a virtual machine."""
