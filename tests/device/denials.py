@@ -152,8 +152,8 @@ def unix(path: str) -> None:
 
 
 def files() -> Iterator[Try]:
-    for folder in ("/", "/etc", "/etc/specular", "/usr", "/opt/specular", "/run", "/run/specular", "/var", "/var/lib",
-                   "/var/log", "/data", "/home", "/root", "/boot", "/dev", "/dev/shm", "/proc", "/sys"):  # fmt: skip
+    for folder in ("/", "/etc", "/etc/specular", "/usr", "/opt/specular", "/run", "/var", "/var/lib", "/var/log",
+                   "/data", "/home", "/root", "/boot", "/dev", "/dev/shm", "/proc", "/sys"):  # fmt: skip
         yield Try("files", f"write into {folder}", lambda folder=folder: written(Path(folder) / "specular-probe"))
     for path in ("/etc/shadow", "/etc/sudoers.d/specular", "/root", "/home", "/data/ssh/ssh_host_ed25519_key",
                  "/etc/ssh/ssh_host_ed25519_key", "/boot/specular-provision.toml"):  # fmt: skip
@@ -165,6 +165,7 @@ def files() -> Iterator[Try]:
     yield Try("files", "a program with its owner's rights", lambda: make_setuid(STATE))
     yield Try("files", "a device node", lambda: make_node(STATE))
     yield Try("files", "write into the state folder", lambda: written(STATE / ".probe"), must_work=True)
+    yield Try("files", "write into its runtime folder", lambda: written(Path("/run/specular/.probe")), must_work=True)
     yield Try("files", "write into a /tmp of its own", lambda: written(Path("/tmp/.probe")), must_work=True)
     yield Try("files", "read the configuration", lambda: read(Path("/etc/specular/specular.toml")), must_work=True)
 
