@@ -279,7 +279,9 @@ class Bench:
         run(["qemu-img", "convert", "-O", "raw", self.disk, raw], self.folder / "disk.log")
         start = next(part.start for part in partitions("amd64") if part.name == "data")
         try:
-            return output(["debugfs", "-R", f"cat {name}", f"{raw}?offset={start}"]).encode()
+            partition = f"{raw}?offset={start}"
+            run(["debugfs", "-w", "-R", "journal_run", partition], self.folder / "disk.log")  # as a mount would
+            return output(["debugfs", "-R", f"cat {name}", partition]).encode()
         finally:
             raw.unlink()
 
