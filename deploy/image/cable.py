@@ -9,7 +9,6 @@ pulled; when LINK is there again, it is plugged in again. Ends with SIGTERM.
 from __future__ import annotations
 
 import os
-import selectors
 import signal
 import socket
 import sys
@@ -17,27 +16,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-CHUNK = 1 << 16
+from deploy.image.relay import join
+
 POLL_S = 0.1
-
-
-def join_until_pulled(port: int, converter: socket.socket) -> None:
-    """Octets both ways, until one end is gone."""
-    with selectors.DefaultSelector() as selector:
-        selector.register(port, selectors.EVENT_READ)
-        selector.register(converter, selectors.EVENT_READ)
-        while True:
-            for key, _ in selector.select():
-                if key.fileobj is converter:
-                    octets = converter.recv(CHUNK)
-                    if not octets:
-                        return
-                    _write_all(port, octets)
-                else:
-                    octets = _read(port)
-                    if not octets:
-                        return
-                    converter.sendall(octets)
 
 
 def plug_in(link: Path, path: Path) -> None:
@@ -49,21 +30,9 @@ def plug_in(link: Path, path: Path) -> None:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as converter, suppress(OSError):
             converter.connect(str(path))
-            join_until_pulled(port, converter)
+            join(converter, port, port)  # an end that was closed is EIO
     finally:
         os.close(port)
-
-
-def _read(port: int) -> bytes:
-    try:
-        return os.read(port, CHUNK)
-    except OSError:  # EIO: the other end was closed
-        return b""
-
-
-def _write_all(port: int, octets: bytes) -> None:
-    while octets:
-        octets = octets[os.write(port, octets) :]
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ CHUNK = 1 << 16
 
 
 def join(peer: socket.socket, incoming: int, outgoing: int) -> None:
-    """Until the peer or the guest has closed."""
+    """Octets both ways, until the peer or the other end (its descriptors: in, out) has closed."""
     with selectors.DefaultSelector() as selector:
         selector.register(peer, selectors.EVENT_READ)
         selector.register(incoming, selectors.EVENT_READ)

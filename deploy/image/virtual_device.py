@@ -24,6 +24,7 @@ from firmware_app.demo.processes import Child, running
 from hw.sim.optics import UM_PER_PX
 
 HERE = Path(__file__).parent
+ROOT = Path(__file__).resolve().parents[2]
 DICOM_PORT = 64001  # where the device listens
 STAGE_SERIAL, CAMERA_SERIAL = "STAGE-0001", "CAMERA-0001"
 FTDI = "0403:6001"  # what QEMU's converter says it is
@@ -97,8 +98,8 @@ def virtual_device(
 
 @contextmanager
 def cable(link: Path, socket_path: Path) -> Iterator[None]:
-    command = [sys.executable, "-I", str(HERE / "cable.py"), str(link), str(socket_path)]
-    with subprocess.Popen(command, start_new_session=True) as process:
+    command = [sys.executable, "-m", "deploy.image.cable", str(link.absolute()), str(socket_path.absolute())]
+    with subprocess.Popen(command, cwd=ROOT, start_new_session=True) as process:
         try:
             yield
         finally:
@@ -150,7 +151,7 @@ def configuration(instrument: Mapping[str, Any], nodes: Mapping[str, Mapping[str
         "commitment": {**archive, "report_timeout_s": 20},
         "print": {**printer, "layout": "2,1", "orientation": "LANDSCAPE"},
         "stage": {"port": f"usb:{FTDI}:{STAGE_SERIAL}", **instrument["stage_config"]},
-        "camera": {**cameras[camera], "simulated": camera == "serial"},
+        "camera": {**cameras[camera], "simulated": True},
     }
     lines = ['profile = "specular"']
     for name, keys in tables.items():

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.image.commands import need
+from deploy.image.machine import INSTRUCTION_CLOCK
 from deploy.image.qmp import MonitorError
 from deploy.image.signing import signing_keys
 from deploy.image.steps import CannotBuild
@@ -31,9 +32,6 @@ from firmware_app.demo.processes import DemoFailed, signals_as_interrupts
 
 ROOT = Path(__file__).resolve().parents[2]
 QEMU = {"amd64": "qemu-system-x86_64", "arm64": "qemu-system-aarch64"}
-# The machine's clock counts its instructions: on a busy host it is slow as a whole, and no watchdog of it bites because
-# the emulation had to wait. It costs the second processor's speed.
-CLOCK = ("-icount", "shift=1")
 BEGAN_S = time.monotonic()
 
 
@@ -87,7 +85,7 @@ def test(built: Path, architecture: str, folder: Path, cases: Sequence[Case]) ->
     others = signing_keys((None, None, None), work / "other-keys", log)
     with signals_as_interrupts(), virtual_device(image.resolve(), architecture, folder) as device:
         machine = device.machine
-        machine.settings = dataclasses.replace(machine.settings, more=CLOCK)
+        machine.settings = dataclasses.replace(machine.settings, more=INSTRUCTION_CLOCK)
         bench = Bench(machine, Device(machine), bundles, others, say)
         began_s = time.monotonic()
         machine.start()

@@ -28,7 +28,7 @@ class TrialFiles:
         try:
             with self.trial.open("rb") as file:
                 return msgspec.json.decode(file.read(FILE_MAX_BYTES), type=Trial)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
 
     def write(self, trial: Trial | None) -> None:

@@ -1,8 +1,9 @@
 """Does this release do its work: said once, in a file, to whoever has just installed it and can still go back.
 
-On the device image an updated slot is on trial until this file is there (`systemd/specular-keep-slot.path`); without it
-the boot loader goes back to the release before. Devices and peers that are away are no fault of a release: what counts
-is that the records take what is captured, every module is there, the port is open and nothing hangs.
+On the device image an updated slot is on trial until this file is there (`systemd/image/specular-keep-slot.path`);
+without it the device goes back to the release before (`device/trial.py`). Devices and peers that are away are no fault
+of a release: what counts is that the records take what is captured, every module is there, the port is open and nothing
+hangs.
 """
 
 from __future__ import annotations

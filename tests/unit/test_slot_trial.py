@@ -151,7 +151,10 @@ def test_an_installation_is_written_down(
     assert files.read() is None
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b'{"slot": "B"}', bytes(range(7, 250, 3)), b"[" * 20000])
+RUBBISH = [b"", b"{", b'{"slot": "B"}', b'{"slot": "\xff"}', bytes(range(7, 250, 3)), b"[" * 20000]
+
+
+@pytest.mark.parametrize("content", RUBBISH)
 def test_a_file_that_nobody_here_wrote_is_no_trial(tmp_path: Path, content: bytes) -> None:
     files = TrialFiles(tmp_path)
     files.trial.write_bytes(content)
