@@ -84,7 +84,7 @@ def security(profile: Profile) -> Section:
 # Which message is written when; those that a profile has no occasion for are never written.
 AUDITED = (
     (m.APPLICATION_ACTIVITY, "the service has started, or ends"),
-    (m.USER_AUTHENTICATION, "a console is opened, or closed"),
+    (m.USER_AUTHENTICATION, "a console or an SSH session is opened, or closed"),
     (m.QUERY, "the worklist or patients were asked for; with the keys"),
     (m.PATIENT_RECORD, "a patient was typed in"),
     (m.PROCEDURE_RECORD, "an exam was begun, resumed, finished or abandoned, a measurement edited"),
