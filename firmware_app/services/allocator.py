@@ -6,7 +6,7 @@ exams a service went from 85 to 107 MiB, up and down; with one arena, and with b
 own, from 75 to 79 MiB. A smaller limit would cost: at 128 KiB each of the network's arrays is mapped anew, and the
 analysis takes 1.7 times as long (77,000 page faults a picture; at 4 MiB 300, as with the defaults).
 
-What is left are holes, 1.5 to 3 MiB of a heap of 24, and what stays free at its top. Pages in them go back to the kernel
+What is left are holes, 1.5 to 3 MiB of a heap of 24, and what stays free at its top. Their pages go back to the kernel
 when `give_back` is called (`services/memory.py`); looked at after that, a service was 0.2 MiB larger after 2,000 exams
 than after 200 (`tests/benchmarks/bench_soak.py`).
 """

@@ -6,7 +6,7 @@ from typing import Final
 
 from hw.sim.firmware_asi import AsiFirmware, Dialect, Memory, factory_parameters
 from hw.sim.motion import Slides
-from hw.sim.settings import SimSettings
+from hw.sim.settings import BUILD_INFO, SimSettings
 
 ALARMS: Final = 10  # the highest number that `AsiFirmware.inject_alarm` knows
 LIMIT_MM: Final = 110.0  # SL and SU as they leave the factory: wherever a stage wakes up, its switches come first
@@ -25,8 +25,8 @@ def memory(settings: SimSettings) -> Memory:
     return Memory(parameters)
 
 
-def power_up(dialect: str, settings: SimSettings, slides: Slides, stored: Memory, now_s: float) -> AsiFirmware:
-    return AsiFirmware(slides, stored, dialect=Dialect(dialect), build_info=settings.build_info, now_s=now_s)
+def power_up(dialect: str, _: SimSettings, slides: Slides, stored: Memory, now_s: float) -> AsiFirmware:
+    return AsiFirmware(slides, stored, dialect=Dialect(dialect), build_info=BUILD_INFO, now_s=now_s)
 
 
 def config(settings: SimSettings) -> dict[str, object]:
@@ -34,7 +34,7 @@ def config(settings: SimSettings) -> dict[str, object]:
     parameters = memory(settings).parameters
     return {
         "kind": "asi",
-        "simulated": settings.marked,
+        "simulated": True,
         "baud": 115200,
         "axes": "XYZ",
         "speed_mm_per_s": [parameters["S", letter] for letter in "XYZ"],

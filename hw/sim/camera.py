@@ -71,7 +71,6 @@ class CameraFirmware:
         frames_per_s: float,
         faults: CameraFaults,
         state: CameraState,
-        marked: bool,
     ) -> None:
         self._fd = fd
         self._head = head
@@ -79,7 +78,6 @@ class CameraFirmware:
         self._period_s = 1.0 / frames_per_s
         self._faults = faults
         self._state = state
-        self._marked = marked
         self._wanted = trio.Event()  # somebody wants frames
         self._line = trio.Lock()  # a reply never lands inside a frame
         self._started_s = trio.current_time()
@@ -147,9 +145,7 @@ class CameraFirmware:
         state = self._state
         match command.kind:
             case Kind.IDENTIFY:
-                return IdentityReply(
-                    command.sequence, self._now_us, self._marked, ROWS, COLUMNS, DEPTHS, MODEL, FIRMWARE
-                )
+                return IdentityReply(command.sequence, self._now_us, True, ROWS, COLUMNS, DEPTHS, MODEL, FIRMWARE)
             case Kind.CONFIGURE:
                 problem = problem_of(command)
                 if problem:
@@ -218,14 +214,13 @@ async def serve_camera(
     frames_per_s: float = 20.0,
     faults: CameraFaults | None = None,
     state: CameraState | None = None,
-    marked: bool = True,
 ) -> None:
     """Be the camera on this pty master (non-blocking) until it is closed; then return quietly.
 
-    Whoever gives the `state` can see what the camera was told. `marked`: it says that it is a simulator.
+    Whoever gives the `state` can see what the camera was told.
     """
     firmware = CameraFirmware(
-        master_fd, head, position_at, frames_per_s, faults or CameraFaults(), state or CameraState(), marked
+        master_fd, head, position_at, frames_per_s, faults or CameraFaults(), state or CameraState()
     )
     try:
         async with trio.open_nursery() as nursery:

@@ -191,14 +191,7 @@ class SimulatedInstrument:
         assert self._head is not None and self._camera_faults is not None
         self._camera_faults.clear()
         self._camera_state = CameraState()
-        await serve_camera(
-            fd,
-            self._head,
-            self.position,
-            faults=self._camera_faults,
-            state=self._camera_state,
-            marked=self.settings.marked,
-        )
+        await serve_camera(fd, self._head, self.position, faults=self._camera_faults, state=self._camera_state)
 
     async def _serve_stage(self, fd: int) -> None:
         """From power-up to the moment the plug is pulled, which also takes the motors' power."""

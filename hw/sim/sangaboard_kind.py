@@ -35,9 +35,7 @@ def memory(settings: SimSettings) -> Memory:
 
 
 def power_up(version: str, settings: SimSettings, slides: Slides, stored: Memory, now_s: float) -> SangaboardFirmware:
-    marked = BUILDS[version]
-    text = marked.version if settings.marked else marked.version.removesuffix(MARK)
-    build = replace(marked, version=text, retreat_steps=settings.retreat_steps, slow_delay_us=settings.slow_delay_us)
+    build = replace(BUILDS[version], retreat_steps=settings.retreat_steps, slow_delay_us=settings.slow_delay_us)
     kind = NewSangaboard if version == "1.0" else OldSangaboard
     return kind(slides, stored, build, now_s)
 
@@ -46,7 +44,7 @@ def config(version: str, settings: SimSettings) -> dict[str, object]:
     """The `[stage]` table for it, without its port."""
     table: dict[str, object] = {
         "kind": "sangaboard",
-        "simulated": settings.marked,
+        "simulated": True,
         "baud": 115200,
         "um_per_step": [-um for um in settings.um_per_step],
         "min_step_delay_us": settings.min_step_delay_us,

@@ -22,8 +22,6 @@ class SimSettings:
         None  # where the links `stage` and `camera` go; they survive a replug, a pty's name does not
     )
     camera: bool = True
-    # Both say that they are simulators. False: for a machine that has them on its USB as its hardware.
-    marked: bool = True
     restless: bool = False  # a patient who blinks, looks about and has a poor tear film
     guttae_percent: float = 0.0  # of the endothelium's area
     steps_per_mm: Vector = (800.0, 800.0, 800.0)
@@ -45,11 +43,6 @@ class SimSettings:
     ramp_time_us: int = 0
     retreat_steps: int = 200
     slow_delay_us: int = 400
-
-    @property
-    def build_info(self) -> str:
-        """What a board says of itself beside its version."""
-        return BUILD_INFO if self.marked else ""
 
     def grbl(self) -> Settings:
         """What the board's owner has stored on it."""
@@ -77,7 +70,7 @@ def grbl_config(settings: SimSettings) -> dict[str, object]:
     """The `[stage]` table for a simulated Grbl stage, without its port."""
     table: dict[str, object] = {
         "kind": "grbl",
-        "simulated": settings.marked,
+        "simulated": True,
         "baud": 115200,
         "steps_per_mm": list(settings.steps_per_mm),
         "max_rate_mm_per_min": list(settings.max_rate_mm_per_min),

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from hw.sim import asi_kind, sangaboard_kind
 from hw.sim.firmware_grbl import GrblFirmware
 from hw.sim.motion import Slides, Vector
-from hw.sim.settings import SimSettings, grbl_config
+from hw.sim.settings import BUILD_INFO, SimSettings, grbl_config
 
 
 class BoardFirmware(Protocol):
@@ -43,7 +43,7 @@ class StageKind:
 
 
 def _grbl(settings: SimSettings, slides: Slides, stored: Any, now_s: float) -> BoardFirmware:
-    return GrblFirmware(slides, stored, build_info=settings.build_info, now_s=now_s, mist=settings.mist)
+    return GrblFirmware(slides, stored, build_info=BUILD_INFO, now_s=now_s, mist=settings.mist)
 
 
 def _sangaboard(version: str) -> StageKind:
