@@ -54,6 +54,7 @@ class MachineSettings:
     relay: tuple[str, ...] = ()  # the program that joins the guest to a Peer; its port is added
     memory_mib: int = MEMORY_MIB
     watchdog: bool = True
+    disk_cache: str = "writeback"  # "unsafe": what the guest flushes is not waited for here
     more: tuple[str, ...] = field(default=())
 
     @property
@@ -76,7 +77,7 @@ def command(settings: MachineSettings) -> list[str]:
     words += ["-chardev", f"file,id=console,path={settings.console},append=on", "-serial", "chardev:console"]
     words += ["-qmp", f"unix:{settings.monitor},server=on,wait=off"]
     kind = "qcow2" if settings.disk.suffix == ".qcow2" else "raw"
-    words += ["-drive", f"file={settings.disk},format={kind},if=none,id=disk,cache=writeback,discard=unmap"]
+    words += ["-drive", f"file={settings.disk},format={kind},if=none,id=disk,cache={settings.disk_cache},discard=unmap"]
     words += ["-device", "virtio-blk-pci,drive=disk,bootindex=0"]
     words += ["-netdev", _network(settings), "-device", "virtio-net-pci,netdev=net,romfile="]
     words += ["-device", "virtio-rng-pci", "-device", "qemu-xhci,id=usb"]

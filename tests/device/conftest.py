@@ -1,0 +1,73 @@
+"""The device of all cases: booted once for each run. See deploy/device-test."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).resolve().parents[2]))
+
+from deploy.device_test.bench import Bench, Started
+from deploy.image.vm import VirtualMachine
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--image", type=Path, required=True)
+    parser.addoption("--long", action="store_true")
+
+
+@pytest.fixture(scope="session")
+def image(request: pytest.FixtureRequest) -> Path:
+    return Path(request.config.getoption("--image"))
+
+
+@pytest.fixture(scope="session")
+def is_long(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--long"))
+
+
+@pytest.fixture(scope="session")
+def tell() -> Callable[[str], None]:
+    """Times and figures are printed: they are what a run is for, beside its verdict."""
+
+    def say(words: str) -> None:
+        print(f"\n    {words}", end="", flush=True)
+
+    return say
+
+
+@pytest.fixture(scope="session")
+def short_folder() -> Iterator[Path]:
+    """A socket's path has at most 107 bytes, and pytest's own folders are deep."""
+    with tempfile.TemporaryDirectory(prefix="specular-hil-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def bench(image: Path, short_folder: Path, tell: Callable[[str], None]) -> Iterator[Bench]:
+    """Booted and READY."""
+    bench = Bench(image, short_folder / "device", tell)
+    try:
+        tell(f"booted, all units started, after {bench.boot():.1f} s")
+        bench.wait_for_console()
+        yield bench
+    finally:
+        bench.machine.kill()
+
+
+@pytest.fixture(scope="session")
+def started(bench: Bench, tell: Callable[[str], None]) -> Started:
+    """What was found then; a snapshot is made of it."""
+    found = bench.look()
+    tell(f"snapshot made in {bench.save():.1f} s")
+    return found
+
+
+@pytest.fixture
+def machine(bench: Bench, started: Started) -> Iterator[VirtualMachine]:
+    with bench.case() as machine:
+        yield machine
