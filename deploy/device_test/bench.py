@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from deploy.device_test.console import Console, relayed
-from deploy.image.machine import HOSPITAL_ADDRESS, SSH_PORT, Forward, MachineSettings, Peer, UsbSerial
+from deploy.image.commands import output, run
+from deploy.image.layout import partitions
+from deploy.image.machine import GUEST_ADDRESS, HOSPITAL_ADDRESS, SSH_PORT, Forward, MachineSettings, Peer, UsbSerial
 from deploy.image.provisioned_disk import provisioned_disk
 from deploy.image.virtual_device import (
     CAMERA_SERIAL,
@@ -101,7 +103,7 @@ class Bench:
                 UsbSerial("camera", folder / "usb-camera", CAMERA_SERIAL),
             ),
             relay=(sys.executable, "-I", str(RELAY)),
-            # No test outlives this host; and a flush is in a log of writes at the moment at which the guest asks for it.
+            # No test outlives this host; and a log of writes has each flush at the moment at which it is asked for.
             disk_cache="unsafe",
         )
         self.machine = VirtualMachine(self.settings, self.key, self.ssh_port)
@@ -198,6 +200,23 @@ class Bench:
         done = self.machine.ssh(f"{take} && sudo systemctl restart specular", given=text.encode(), timeout_s=ANSWER_S)
         if done.returncode:
             raise MachineError(f"the configuration was not taken: {done.stderr.decode(errors='replace')[-800:]}")
+
+    def forward(self, guest_port: int) -> int:
+        """A port of 127.0.0.1 that leads to one of the machine, in this case only."""
+        (here,) = free_ports(1)
+        self.machine.monitor.human(f"hostfwd_add net tcp:127.0.0.1:{here}-{GUEST_ADDRESS}:{guest_port}")
+        return here
+
+    def read(self, name: str) -> bytes:
+        """A file of the data partition of the machine, which is off then, without a mount."""
+        self.machine.kill()
+        raw = self.folder / "read.img"
+        run(["qemu-img", "convert", "-O", "raw", self.disk, raw], self.folder / "disk.log")
+        start = next(part.start for part in partitions("amd64") if part.name == "data")
+        try:
+            return output(["debugfs", "-R", f"cat {name}", f"{raw}?offset={start}"]).encode()
+        finally:
+            raw.unlink()
 
     @property
     def nodes(self) -> Mapping[str, tuple[str, int]]:
