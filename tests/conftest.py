@@ -29,6 +29,8 @@ PEER_PROGRAMS = {
     "e2fsprogs": ("mke2fs", "e2fsck", "debugfs"),
     "systemd": ("systemd-analyze",),
     "nftables": ("nft", "ip"),
+    "grub": ("grub-script-check",),
+    "squashfs": ("mksquashfs",),
     "cjk-font": ("/usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf",),
 }
 

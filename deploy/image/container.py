@@ -1,6 +1,6 @@
 """The image's tree, booted as a container: its own systemd and units in 2 s, for what needs no kernel of its own.
 
-    python -m deploy.image.container [TREE]
+    ./deploy/boot-container [TREE]
 
 There is no network but loopback, no USB, and no packet filter by control group: what those deny is proved in the
 virtual machine. Nothing is registered on this machine, and nothing of the tree is written.

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.image.architecture import Architecture
@@ -39,7 +41,8 @@ def run_in_namespace(command: Sequence[str]) -> int:
     /etc/subuid; root may write the map directly.
     """
     words = ["unshare", "--user", "--", "sh", "-c", WAIT_FOR_MAP, "sh", *command]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, env={**os.environ, MARK: "1"}) as child:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with subprocess.Popen(words, stdin=subprocess.PIPE, env={**os.environ, MARK: "1"}) as child, ended_with_us(child):
         process = Path(f"/proc/{child.pid}")
         while (process / "ns/user").readlink() == Path("/proc/self/ns/user").readlink():
             if child.poll() is not None:
@@ -51,6 +54,16 @@ def run_in_namespace(command: Sequence[str]) -> int:
         child.stdin.write(b"go\n")
         child.stdin.close()
         return child.wait()
+
+
+@contextmanager
+def ended_with_us(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Nothing goes on in the namespace when we are interrupted: its first process takes all others with it."""
+    try:
+        yield
+    except BaseException:
+        child.kill()
+        raise
 
 
 def in_namespace() -> bool:

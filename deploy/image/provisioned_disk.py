@@ -24,13 +24,13 @@ def provisioned_disk(image: Path, architecture: str, folder: Path, files: Mappin
         source.write_bytes(content)
         run(["mcopy", "-o", "-i", f"{base}@@{boot.start}", source, f"::{name}"], log)
     if architecture == "amd64":
-        _add_option(base, variables.start, variables.size)
+        add_option(base, variables.start, variables.size)
     overlay.unlink(missing_ok=True)
     run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", base, overlay, str(DISK_BYTES)], log)
     return overlay
 
 
-def _add_option(disk: Path, start: int, size: int) -> None:
+def add_option(disk: Path, start: int, size: int) -> None:
     with disk.open("r+b") as file:
         file.seek(start)
         text = file.read(size).rstrip(b"#")

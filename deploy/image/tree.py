@@ -17,7 +17,7 @@ from deploy.image.steps import CannotBuild, say, step
 
 HERE = Path(__file__).parent
 UNPACKED_MAX_BYTES = 450 * 10**6  # of the issue
-COMPRESSION = ("-comp", "zstd", "-Xcompression-level", "15", "-b", "256K")
+COMPRESSION = ("-comp", "zstd", "-Xcompression-level", "10", "-b", "256K")
 
 
 @dataclass(frozen=True, slots=True)

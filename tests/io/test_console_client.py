@@ -210,3 +210,22 @@ async def test_a_session_at_a_terminal(service: Service) -> None:
         os.close(master)
         process.kill()
         await process.wait()
+
+
+@pytest.mark.parametrize(
+    ("asked", "stdin", "said"),
+    [("say hello", b"say never\n", "hello\n"), ("", b"say piped\n", "piped\n"), (None, b"say piped\n", "piped\n")],
+)
+async def test_the_command_of_an_ssh_client_is_one_of_the_console(
+    service: Service, tmp_path: Path, asked: str | None, stdin: bytes, said: str
+) -> None:
+    """sshd hands it over as a text (ForceCommand), which no shell has seen."""
+    config = tmp_path / "specular.toml"
+    config.write_text(f'[paths]\nruntime = "{service.path.parent}"\n')
+    command = [sys.executable, "-m", "firmware_app", "--config", str(config), "console", "--ssh"]
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()} | ({} if asked is None else {"SSH_ORIGINAL_COMMAND": asked})
+    with trio.fail_after(30):
+        done = await trio.run_process(
+            command, stdin=stdin, capture_stdout=True, capture_stderr=True, check=False, env=environment
+        )
+    assert (done.returncode, done.stdout.decode()) == (0, said)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -16,7 +19,7 @@ from firmware_app.model import Event
 from firmware_app.progress import DISK_S, ProgressTable, finished, idle
 from firmware_app.records.contacts import Contact
 from firmware_app.records.store import open_records
-from firmware_app.services import health_screen
+from firmware_app.services import health_screen, kernel_clock, machine_facts
 from firmware_app.services.contacts import KEEP_EVERY_S, NodeContacts
 from firmware_app.services.events import EventBus
 from firmware_app.services.hardware import DeviceState, DeviceStatus
@@ -176,3 +179,34 @@ def test_the_clock() -> None:
 )
 def test_durations(seconds: float, words: str) -> None:
     assert health_screen.duration(seconds) == words
+
+
+def test_where_the_kernel_may_not_be_asked_the_time_client_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ProtectClock= forbids adjtimex(2), and systemd-timesyncd leaves a file."""
+    mark = tmp_path / "synchronized"
+
+    def refuses() -> bool:
+        raise PermissionError(errno.EPERM, "adjtimex")
+
+    monkeypatch.setattr(kernel_clock, "kernel_says", refuses)
+    monkeypatch.setattr(kernel_clock, "SYNCHRONISED", mark)
+    with pytest.raises(PermissionError):
+        kernel_clock.is_synchronised()
+    mark.touch()
+    assert kernel_clock.is_synchronised()
+
+
+def test_a_sandbox_that_shows_nothing_of_the_machine_leaves_gaps_and_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """ProcSubset=pid: no /proc/loadavg, no /proc/meminfo."""
+
+    def hidden(*_: object) -> Any:
+        raise FileNotFoundError(errno.ENOENT, "/proc/loadavg")
+
+    monkeypatch.setattr(os, "getloadavg", hidden)
+    monkeypatch.setattr(machine_facts, "_lines", lambda path: [])
+    found = machine_facts.machine()
+    assert found["load"] is None and found["memory"] == {} and found["memory_bytes"] > 0 and found["up_s"] > 0
