@@ -39,6 +39,10 @@ BEFORE_REBOOT = (
     Step("and stays for whoever mends it", "printf '[network]\\ninterface = \"lo\"\\n' >/etc/specular/specular.toml"),
     Step("install: the service says READY", INSTALL, said(r"the service is ready")),
     Step("nothing failed", "systemctl is-system-running; systemctl --failed --no-legend", said(r"\Arunning\s*\Z")),
+    Step("exposure, at most 1.2 as systemd 257 judges it",
+         "systemd-analyze security specular.service --no-pager | tail -1;"
+         " test $(systemctl --version | sed -n '1s/[^0-9]*\\([0-9]*\\).*/\\1/p') -lt 257 || "
+         "systemd-analyze security --threshold=12 specular.service >/dev/null", shows=True),
     Step("install again: nothing changes", INSTALL, said(r"nothing has changed")),
     Step("the service has no privilege", "cat /proc/$(systemctl show -P MainPID specular)/status",
          said(r"Uid:\s+([1-9]\d*)\s(?s:.)*CapEff:\s+0+\n(?s:.)*NoNewPrivs:\s+1")),

@@ -38,7 +38,7 @@ class AuditCommands:
         problems = await self.audit.problems()
         await self.audit.used(self.operator)
         chain = f"NOT WHOLE: {'; '.join(problems)}" if problems else "whole"
-        rows = [_row(entry) for entry in entries]
+        rows = [row_of(entry) for entry in entries]
         head = ("#", "when", "what", "who", "outcome", "patient", "study")
         text = format_table(head, rows) if rows else "nothing was audited yet"
         data = {
@@ -50,7 +50,13 @@ class AuditCommands:
         return Reply(f"{text}\nchain: {chain}, up to {self.audit.trail.tip}\n{self.sending.detail}", data)
 
 
-def _row(entry: Entry) -> tuple[str, ...]:
+def _who(participant: ElementTree.Element) -> str:
+    """A person who came from somewhere (only messages of logins name people) with the address."""
+    user, address = participant.get("UserID", ""), participant.get("NetworkAccessPointID")
+    return f"{user} from {address}" if address and participant.get("UserName") else user
+
+
+def row_of(entry: Entry) -> tuple[str, ...]:
     """A message for people; it is ours, and if somebody changed it into no XML, the chain says so."""
     try:
         root = ElementTree.fromstring(entry.message)
@@ -58,7 +64,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
         return (str(entry.number), entry.at, "not readable", "", "", "", "")
     event = root.find("EventIdentification")
     codes = [] if event is None else [each.get("originalText", "") for each in event]
-    who = ", ".join(each.get("UserID", "") for each in root.findall("ActiveParticipant"))
+    who = ", ".join(_who(each) for each in root.findall("ActiveParticipant"))
     found = root.findall("ParticipantObjectIdentification")
     objects = {each.get("ParticipantObjectTypeCodeRole"): each for each in found}
     patient, study = objects.get("1"), objects.get("3")

@@ -24,6 +24,7 @@ from firmware_app.records.audit_trail import AuditTrail
 from firmware_app.records.errors import StorageFault
 from firmware_app.records.store import Records, open_records
 from firmware_app.services.audit import AuditService
+from firmware_app.services.audit_commands import row_of
 from firmware_app.services.audit_sending import unsent
 from firmware_app.services.events import EventBus, Subscription
 
@@ -316,6 +317,18 @@ async def test_consoles_start_stop_and_strangers(tmp_path: Path) -> None:
         )
         kinds = [each.find("EventIdentification/EventTypeCode").get("csd-code") for each in found]  # type: ignore[union-attr]
         assert kinds == ["110120", "110122", "110126", "110123", "110121"]
+
+    await audited(tmp_path, check)
+
+
+async def test_who_came_over_ssh_is_in_it_with_the_address_and_the_moment_of_the_note(tmp_path: Path) -> None:
+    async def check(auditing: Auditing, _: str) -> None:
+        await auditing.service.session("admin", "192.0.2.9", AT, comes=True)
+        await auditing.service.session("admin", "192.0.2.9", AT, comes=False)
+        came, left = await auditing.service.last(2)
+        assert 'csd-code="110122"' in came.message and 'csd-code="110123"' in left.message
+        assert f'EventDateTime="{AT}"' in came.message
+        assert row_of(came)[3].startswith("admin from 192.0.2.9, specular[")
 
     await audited(tmp_path, check)
 
