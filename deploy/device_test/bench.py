@@ -15,8 +15,18 @@ from typing import Any
 from deploy.device_test.console import Console, relayed
 from deploy.image.commands import output, run
 from deploy.image.layout import partitions
-from deploy.image.machine import GUEST_ADDRESS, HOSPITAL_ADDRESS, SSH_PORT, Forward, MachineSettings, Peer, UsbSerial
+from deploy.image.machine import (
+    GUEST_ADDRESS,
+    HOSPITAL_ADDRESS,
+    INSTRUCTION_CLOCK,
+    SSH_PORT,
+    Forward,
+    MachineSettings,
+    Peer,
+    UsbSerial,
+)
 from deploy.image.provisioned_disk import provisioned_disk
+from deploy.image.qmp import Monitor
 from deploy.image.virtual_device import (
     CAMERA_SERIAL,
     DICOM_PORT,
@@ -38,6 +48,7 @@ SNAPSHOT = "ready"
 BOOT_S, ANSWER_S, SURROUNDINGS_S = 600.0, 300.0, 120.0
 BOOTS = 2  # emulation has failed a boot in thirty; a second one is told, and is no secret
 NODES = {"worklist": "WORKLIST", "archive": "ARCHIVE", "printer": "PRINTER"}
+GROWTH_BYTES = 256 << 20  # what the disk has beyond the image; the power cuts hold all of the data partition in memory
 Tell = Callable[[str], None]
 
 
@@ -91,7 +102,8 @@ class Bench:
             "specular.toml": self.configuration.encode(),
             "specular-provision.toml": provisioning(self.key).encode(),
         }
-        self.disk = provisioned_disk(image, "amd64", folder, files if provisioned else {})
+        size = image.stat().st_size + GROWTH_BYTES
+        self.disk = provisioned_disk(image, "amd64", folder, files if provisioned else {}, size)
         self.settings = MachineSettings(
             architecture="amd64",
             disk=self.disk,
@@ -105,6 +117,7 @@ class Bench:
             relay=(sys.executable, "-I", str(RELAY)),
             # No test outlives this host; and a log of writes has each flush at the moment at which it is asked for.
             disk_cache="unsafe",
+            more=INSTRUCTION_CLOCK,
         )
         self.machine = VirtualMachine(self.settings, self.key, self.ssh_port)
 
@@ -152,10 +165,10 @@ class Bench:
     # ------------------------------------------------------------------------------------------- one case
 
     @contextmanager
-    def case(self) -> Iterator[VirtualMachine]:
+    def case(self, before_it_runs: Callable[[Monitor], None] | None = None) -> Iterator[VirtualMachine]:
         """The machine as it was when it had just started, at today's time, and off afterwards."""
         began_s = time.monotonic()
-        self.machine.start(snapshot=SNAPSHOT)
+        self.machine.start(snapshot=SNAPSHOT, before_it_runs=before_it_runs)
         try:
             self.machine.wait_for_ssh(ANSWER_S)
             self.machine.set_clock()

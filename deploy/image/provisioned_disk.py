@@ -13,7 +13,9 @@ DISK_BYTES = 4 << 30  # what the data partition grows into
 VIRTUAL_OPTIONS = "mitigations=off"
 
 
-def provisioned_disk(image: Path, architecture: str, folder: Path, files: Mapping[str, bytes]) -> Path:
+def provisioned_disk(
+    image: Path, architecture: str, folder: Path, files: Mapping[str, bytes], disk_bytes: int = DISK_BYTES
+) -> Path:
     """The qcow2 to boot from. `files` go beside the boot loader. Raises `CannotBuild`."""
     log = folder / "disk.log"
     base, overlay = folder / "disk.img", folder / "disk.qcow2"
@@ -26,7 +28,7 @@ def provisioned_disk(image: Path, architecture: str, folder: Path, files: Mappin
     if architecture == "amd64":
         add_option(base, variables.start, variables.size)
     overlay.unlink(missing_ok=True)
-    run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", base, overlay, str(DISK_BYTES)], log)
+    run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", base, overlay, str(disk_bytes)], log)
     return overlay
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deploy.image.commands import environment
@@ -32,11 +32,12 @@ class VirtualMachine:
         self._errors = settings.folder / "qemu.log"
         self._console_from = 0
 
-    def start(self, *, snapshot: str = "") -> None:
+    def start(self, *, snapshot: str = "", before_it_runs: Callable[[Monitor], None] | None = None) -> None:
         """Raises `MachineError` if QEMU does not come up. `snapshot`: from there instead of from the disk."""
         self.settings.monitor.unlink(missing_ok=True)
         self._console_from = len(self._console_octets())
         words = command(self.settings) + (["-loadvm", snapshot] if snapshot else [])
+        words += ["-S"] if before_it_runs else []
         with self._errors.open("ab") as errors:
             self._process = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, env=environment()
@@ -48,6 +49,9 @@ class VirtualMachine:
             self.kill()
             raise MachineError(f"QEMU: {error}: {self._errors.read_text(errors='replace')[-500:]}") from error
 
+        if before_it_runs:
+            before_it_runs(self.monitor)
+            self.monitor.execute("cont")
         for serial in self.settings.serials:
             self.plug_in(serial)
 
