@@ -36,7 +36,7 @@ def run(script: Path, programs: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("name", ["demo", "test", "kernel-bench", "power-cuts"])
+@pytest.mark.parametrize("name", ["demo", "test", "kernel-bench", "power-cuts", "device-test"])
 def test_scripts_are_executable_bash(name: str) -> None:
     script = REPOSITORY / "deploy" / name
     assert os.access(script, os.X_OK)

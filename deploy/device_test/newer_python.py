@@ -1,0 +1,60 @@
+"""The suite under the image's own Python, in its tree: the product runs on the developers' 3.11 and on that."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from deploy.image.architecture import AMD64
+from deploy.image.commands import environment, need, run
+from deploy.image.wheels import PYTHON, download
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCK = ROOT / "requirements-test.lock"
+FOLDER = ROOT / "build" / "device-test"
+INSIDE = Path("/mnt")  # the working tree, in the container
+SITE = FOLDER / f"site-{PYTHON}"
+PROCESSES = 3
+
+
+def packages() -> None:
+    """What the tests need, for the image's Python, below build/. Raises `CannotBuild`."""
+    stamp = SITE / "lock"
+    digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()
+    if stamp.exists() and stamp.read_text() == digest:
+        return
+    log = FOLDER / "packages.log"
+    wheels = FOLDER / f"wheels-{PYTHON}"
+    shutil.rmtree(wheels, ignore_errors=True)
+    shutil.rmtree(SITE, ignore_errors=True)
+    download(LOCK, AMD64, wheels, log)
+    command = [sys.executable, "-m", "pip", "install", "--no-index", "--no-deps", "--no-compile"]
+    command += ["--target", str(SITE), "--python-version", PYTHON, "--implementation", "cp", "--only-binary=:all:"]
+    command += ["--disable-pip-version-check", "--root-user-action=ignore"]
+    for platform in AMD64.wheels:
+        command += ["--platform", platform]
+    run([*command, *sorted(wheels.glob("*.whl"))], log)
+    stamp.write_text(digest)
+
+
+def run_suite(tree: Path, arguments: Sequence[str]) -> int:
+    """pytest's exit status. Nothing of the tree is written, and there is no network but loopback."""
+    need("systemd-nspawn")
+    packages()
+    python_path = ":".join(str(INSIDE / path.relative_to(ROOT)) for path in (SITE, ROOT, ROOT / "tests"))
+    variables = {"PYTHONPATH": python_path, "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/tmp",
+                 "HYPOTHESIS_STORAGE_DIRECTORY": "/tmp/hypothesis", "OMP_NUM_THREADS": "1",
+                 "OPENBLAS_NUM_THREADS": "1"}  # fmt: skip
+    command = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network", "--read-only"]
+    command += ["--console=pipe", f"--directory={tree}", f"--bind-ro={ROOT}:{INSIDE}", "--tmpfs=/tmp"]
+    command += [
+        "--tmpfs=/var/tmp",
+        f"--chdir={INSIDE}",
+        *(f"--setenv={name}={text}" for name, text in variables.items()),
+    ]
+    pytest = ["/usr/bin/python3", "-m", "pytest", "-q", "-n", str(PROCESSES), "--dist", "loadfile", *arguments]
+    return subprocess.run([*command, *pytest], stdin=subprocess.DEVNULL, env=environment(), check=False).returncode
