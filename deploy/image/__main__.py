@@ -15,7 +15,7 @@ from pathlib import Path
 
 from deploy.image import release, wheels
 from deploy.image.architecture import ARCHITECTURES
-from deploy.image.base import Base, MirrorState, mirror_state
+from deploy.image.base import Base, MirrorState, mirror_state, native_base
 from deploy.image.bundle import make_bundle
 from deploy.image.commands import need, output
 from deploy.image.disk import DiskMaker
@@ -80,7 +80,15 @@ def build_image(arguments: argparse.Namespace) -> None:
         product = wheels.build_product(ROOT, folder / "product", log, epoch)
         wheels.download(ROOT / "requirements.lock", architecture, cache / f"wheels-{architecture.debian}", log)
     tree = Tree(folder / "tree", architecture, log, epoch)
-    inputs = Inputs(ROOT, base, product, cache / f"wheels-{architecture.debian}", keys, arguments.release)
+    inputs = Inputs(
+        ROOT,
+        base,
+        product,
+        cache / f"wheels-{architecture.debian}",
+        keys,
+        arguments.release,
+        native_base(architecture, state, cache, log),
+    )
     build(tree, inputs, folder / "kernel")
     root = folder / "root.squashfs"
     with step("squashfs"):

@@ -13,8 +13,9 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.image.architecture import Architecture
+from deploy.image.architecture import ARCHITECTURES, Architecture
 from deploy.image.commands import run
+from deploy.image.isolation import is_foreign
 from deploy.image.steps import CannotBuild, say, step
 
 SUITE = "trixie"
@@ -88,6 +89,14 @@ def _release_date(mirror: str, suite: str) -> str:
     if found is None:
         raise CannotBuild(f"{url}: no Release file: has no Date")
     return found[1]
+
+
+def native_base(architecture: Architecture, state: MirrorState, cache: Path, log: Path) -> Path | None:
+    """For work on an image for another processor that the one that is here does ten times as fast."""
+    if not is_foreign(architecture):
+        return None
+    here = next(each for each in ARCHITECTURES.values() if not is_foreign(each))
+    return Base(here, state, cache).ready(log)
 
 
 class Base:

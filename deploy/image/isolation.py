@@ -25,9 +25,14 @@ ELF_MASK = r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xf
 USERS = 65536
 MARK = "SPECULAR_IMAGE_NAMESPACE"
 WAIT_FOR_MAP = 'read go; exec unshare --mount --pid --fork --kill-child --mount-proc -- "$@" </dev/null'
-IN_TREE = (
-    'tree=$1; shift; mount --rbind /dev "$tree/dev" && mount -t proc proc "$tree/proc" && exec chroot "$tree" "$@"'
-)
+IN_TREE = """set -e
+tree=$1 guest=$2; shift 2
+mount --rbind /dev "$tree/dev"
+mount -t proc proc "$tree/proc"
+if [ -n "$guest" ]; then mount --bind "$guest" "$tree$GUEST"; fi
+exec chroot "$tree" "$@"
+"""
+GUEST = "/mnt"
 
 
 def is_foreign(architecture: Architecture) -> bool:
@@ -77,8 +82,13 @@ def register_interpreter(log: Path) -> None:
 
 
 def run_inside(
-    tree: Path, command: Sequence[str | Path], log: Path, *, variables: Mapping[str, str] | None = None
+    tree: Path,
+    command: Sequence[str | Path],
+    log: Path,
+    *,
+    variables: Mapping[str, str] | None = None,
+    guest: Path | str = "",
 ) -> None:
-    """A program of the tree, run in it as root. Raises `CannotBuild`."""
-    words = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", IN_TREE, "sh", tree, *command]
-    run(words, log, variables={**(variables or {}), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+    """A program of the tree, run in it as root; it finds the folder `guest` at `GUEST`. Raises `CannotBuild`."""
+    words = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", IN_TREE, "sh", tree, guest, *command]
+    run(words, log, variables={**(variables or {}), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "GUEST": GUEST})

@@ -18,7 +18,7 @@ from pathlib import Path
 from deploy.image import wheels
 from deploy.image.__main__ import ROOT, epoch_of
 from deploy.image.architecture import ARCHITECTURES, Architecture
-from deploy.image.base import Base, mirror_state
+from deploy.image.base import Base, mirror_state, native_base
 from deploy.image.isolation import in_namespace, is_foreign, register_interpreter, run_in_namespace
 from deploy.image.release import digest
 from deploy.image.signing import signing_keys
@@ -52,7 +52,9 @@ def compare(architecture: Architecture, output: Path, *, new_base: bool) -> int:
     log = folder / "build.log"
     if is_foreign(architecture):
         register_interpreter(log)
-    base = Base(architecture, mirror_state(), output / "cache")
+    state = mirror_state()
+    base = Base(architecture, state, output / "cache")
+    native = native_base(architecture, state, output / "cache", log)
     keys = signing_keys((None, None, None), output / "development-keys", log)
     wheel_folder = output / "cache" / f"wheels-{architecture.debian}"
     wheels.download(ROOT / "requirements.lock", architecture, wheel_folder, log)
@@ -64,7 +66,7 @@ def compare(architecture: Architecture, output: Path, *, new_base: bool) -> int:
             base.make(tar, log)
         product = wheels.build_product(ROOT, folder / f"product-{name}", log, epoch_of(ROOT))
         tree = Tree(folder / name, architecture, log, epoch_of(ROOT))
-        build(tree, Inputs(ROOT, tar, product, wheel_folder, keys, "check"), folder / f"kernel-{name}")
+        build(tree, Inputs(ROOT, tar, product, wheel_folder, keys, "check", native), folder / f"kernel-{name}")
         tree.pack(folder / f"{name}.squashfs")
         trees.append(tree)
     one, two = (digest(folder / f"{name}.squashfs") for name in ("one", "two"))

@@ -11,7 +11,7 @@ from pathlib import Path
 from deploy.image import contents, trimming, wheels
 from deploy.image.architecture import Architecture
 from deploy.image.commands import run
-from deploy.image.isolation import run_inside
+from deploy.image.isolation import GUEST, run_inside
 from deploy.image.signing import SigningKeys
 from deploy.image.steps import CannotBuild, say, step
 
@@ -30,6 +30,7 @@ class Inputs:
     wheels: Path
     keys: SigningKeys
     release: str
+    native: Path | None = None  # Debian's part for the processor that is here, where the device has another
 
 
 class Tree:
@@ -79,12 +80,12 @@ class Tree:
         contents.name_release(self.folder, inputs.release, inputs.keys)
         self.wheels = wheels.install(inputs.product, inputs.wheels, self.architecture, self.folder, self.log)
 
-    def finish(self) -> None:
-        """Leave what the device needs, bytecode made anew."""
+    def finish(self, native: Path | None) -> None:
+        """Leave what the device needs, bytecode made anew. `native`: Debian's part for the processor that is here."""
         trimming.remove_unused(self.folder)
         trimming.remove_bytecode(self.folder)
         contents.empty_files(self.folder)
-        run_inside(self.folder, wheels.compile_command(), self.log)
+        self._compile(native)
         self._same_dates_of_passwords()
         clock = self.folder / "usr/lib/clock-epoch"  # systemd's clock never begins before it
         clock.touch()
@@ -95,6 +96,16 @@ class Tree:
             raise CannotBuild(
                 f"{self.folder}: {size / 1e6:.0f} MB, more than the {UNPACKED_MAX_BYTES / 1e6:.0f} MB allowed"
             )
+
+    def _compile(self, native: Path | None) -> None:
+        """Bytecode is the same on every processor: an emulated Python would take ten times as long for it."""
+        if native is None:
+            run_inside(self.folder, wheels.compile_command(), self.log)
+            return
+        other = Tree(self.folder.parent / "native", self.architecture, self.log, self.epoch)
+        other.unpack(native)
+        run_inside(other.folder, wheels.compile_command(GUEST), self.log, guest=self.folder)
+        shutil.rmtree(other.folder)
 
     def _same_dates_of_passwords(self) -> None:
         """/etc/shadow says on which day a password, which nobody here has, was changed."""
@@ -121,7 +132,7 @@ def build(tree: Tree, inputs: Inputs, kernel_folder: Path) -> None:
     with step("the product, its wheels and the device's files"):
         tree.install(inputs)
     with step("trimming and compiling"):
-        tree.finish()
+        tree.finish(inputs.native)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -88,13 +88,14 @@ def install(product: Path, wheels: Path, architecture: Architecture, tree: Path,
     return [wheel for wheel, _ in _installed(site).values()]
 
 
-def compile_command() -> list[str]:
-    """Run in the tree: the file system is read-only, so that nobody could do it later.
+def compile_command(place: str = "") -> list[str]:
+    """Bytecode for the tree at `place`: the device's file system is read-only, so that nobody could make it later.
 
     Checked by hash never: the squashfs is what it is, and times of files are all the same.
     """
-    python = f"/{PREFIX}/bin/python3"
-    return [python, "-m", "compileall", "-q", *REPRODUCIBLE, f"/{SITE}", f"/usr/lib/python{PYTHON}"]
+    folders = [f"{place}/{SITE}", f"{place}/usr/lib/python{PYTHON}"]
+    elsewhere = ["-s", place, "-p", "/"] if place else []
+    return [f"/usr/bin/python{PYTHON}", "-m", "compileall", "-q", *REPRODUCIBLE, *elsewhere, *folders]
 
 
 def _environment(prefix: Path) -> None:
