@@ -14,12 +14,18 @@ from deploy.image.qmp import Monitor, MonitorError
 
 POLL_S = 0.2
 SSH_OPTIONS = ("-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-               "-o", "LogLevel=ERROR", "-o", "IdentitiesOnly=yes", "-o", "ConnectTimeout=10")  # fmt: skip
+               "-o", "LogLevel=ERROR", "-o", "IdentitiesOnly=yes", "-o", "ConnectTimeout=120")  # fmt: skip
 TERMINAL = re.compile(r"\x1b\[[0-9;?!]*[a-zA-Z]|\x1b[()][A-Z0-9]|\x1b[78=>c]|\r")
 
 
 class MachineError(Exception):
     """The machine did not do what was waited for; the text has the last lines of its console."""
+
+
+def turned_away(done: subprocess.CompletedProcess[bytes]) -> bool:
+    """Before anything was asked for: sshd does so for a while with an address whose logins were broken off or refused
+    (PerSourcePenalties, sshd_config(5)), and every client of a virtual machine has the same one."""
+    return done.returncode == 255 and b"kex_exchange_identification: Connection closed" in done.stderr
 
 
 class VirtualMachine:
@@ -95,9 +101,14 @@ class VirtualMachine:
     ) -> subprocess.CompletedProcess[bytes]:
         """A command in the machine, or the console with user="service". Nothing is raised for its exit status."""
         words = [line] if isinstance(line, str) else list(line)
-        return subprocess.run(
-            [*self.ssh_command(user), *words], input=given, capture_output=True, timeout=timeout_s, check=False
-        )
+        give_up_s = time.monotonic() + timeout_s
+        while True:
+            done = subprocess.run(
+                [*self.ssh_command(user), *words], input=given, capture_output=True, timeout=timeout_s, check=False
+            )
+            if not turned_away(done) or not self.is_running or time.monotonic() > give_up_s:
+                return done
+            time.sleep(1.0)
 
     def ssh_command(self, user: str) -> list[str]:
         return ["ssh", "-i", str(self.key), "-p", str(self.ssh_port), *SSH_OPTIONS, f"{user}@127.0.0.1"]

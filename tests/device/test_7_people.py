@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from deploy.device_test.bench import ANSWER_S, Bench
-from deploy.image.vm import VirtualMachine
+from deploy.image.vm import VirtualMachine, turned_away
 
 Tell = Callable[[str], None]
 
 
 def attempt(machine: VirtualMachine, user: str, *words: str, options: tuple[str, ...] = ()) -> tuple[int, str]:
+    """Asked again as long as sshd turns this address away for what was refused before."""
     command = machine.ssh_command(user)
-    done = subprocess.run(
-        [*command[:-1], *options, command[-1], *words], stdin=subprocess.DEVNULL, capture_output=True, timeout=ANSWER_S
-    )
-    return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
+    while True:
+        done = subprocess.run(
+            [*command[:-1], *options, command[-1], *words],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=ANSWER_S,
+        )
+        if not turned_away(done):
+            return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
+        time.sleep(1.0)
 
 
 def test_keys_only_and_never_root(machine: VirtualMachine) -> None:
