@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 
@@ -43,7 +42,7 @@ def test_a_crashed_kernel_is_ended_by_the_hardware_watchdog(bench: Bench, machin
     """And the device is the same one after it: machine-id and host key are on its data partition."""
     before = machine.run(IDENTITY)
     machine.run("sudo sysctl -q kernel.panic=0")  # which would restart it by itself
-    machine.ssh("sudo sh -c 'sync; (sleep 1; echo c >/proc/sysrq-trigger) >/dev/null 2>&1 &'")
+    machine.run("sync; sudo systemd-run --quiet --no-block sh -c 'sleep 1; echo c >/proc/sysrq-trigger'")
     began_s = time.monotonic()
     machine.monitor.wait_for_event(lambda event: event["event"] == "WATCHDOG", WATCHDOG_S)
     machine.monitor.wait_for_event(lambda event: event["event"] == "RESET", WATCHDOG_S)
@@ -55,4 +54,3 @@ def test_a_crashed_kernel_is_ended_by_the_hardware_watchdog(bench: Bench, machin
         f"kernel crashed: watchdog's reset after {reset_s:.1f} s, READY again after {time.monotonic() - began_s:.1f} s"
     )
     assert machine.run(IDENTITY) == before
-    assert re.search(r"starting slot A, attempt [23] of 3|starting slot A, attempt 1 of 3", machine.console_text())
