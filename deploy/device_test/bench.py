@@ -104,22 +104,25 @@ class Bench:
         }
         size = image.stat().st_size + GROWTH_BYTES
         self.disk = provisioned_disk(image, "amd64", folder, files if provisioned else {}, size)
-        self.settings = MachineSettings(
+        self.settings = self._settings()
+        self.machine = VirtualMachine(self.settings, self.key, self.ssh_port)
+
+    def _settings(self) -> MachineSettings:
+        return MachineSettings(
             architecture="amd64",
             disk=self.disk,
-            folder=folder,
+            folder=self.folder,
             forwards=(Forward(self.ssh_port, SSH_PORT), Forward(self.dicom_port, DICOM_PORT)),
-            peers=tuple(Peer(port, port) for port in peers),
+            peers=tuple(Peer(port, port) for port in self.peers.values()),
             serials=(
-                UsbSerial("stage", folder / "usb-stage", STAGE_SERIAL),
-                UsbSerial("camera", folder / "usb-camera", CAMERA_SERIAL),
+                UsbSerial("stage", self.folder / "usb-stage", STAGE_SERIAL),
+                UsbSerial("camera", self.folder / "usb-camera", CAMERA_SERIAL),
             ),
             relay=(sys.executable, "-I", str(RELAY)),
             # No test outlives this host; and a log of writes has each flush at the moment at which it is asked for.
             disk_cache="unsafe",
             more=INSTRUCTION_CLOCK,
         )
-        self.machine = VirtualMachine(self.settings, self.key, self.ssh_port)
 
     # ------------------------------------------------------------------------------------------- from power to READY
 
