@@ -1,6 +1,6 @@
 """Try the built image as a device: every case of tests/device, each from the snapshot of one boot.
 
-    ./deploy/device-test [--image FILE] [--long] [PYTEST OPTION ...]
+    ./deploy/device-test [--image FILE] [--bench DIR] [--long] [PYTEST OPTION ...]
 
 Exit status 0: all passed; 1: something failed; 2: there is no image, or a program is missing.
 """
@@ -37,6 +37,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--image", type=Path, default=IMAGE, metavar="FILE", help="the disk image, not packed")
     parser.add_argument("--long", action="store_true", help="300 power cuts and their control, instead of 60")
+    parser.add_argument("--bench", type=Path, metavar="DIR", help="keep the booted device there, for the next run")
     arguments, others = parser.parse_known_args()
     began_s = time.monotonic()
     try:
@@ -47,6 +48,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: no machine is left behind
         signal.signal(number, signal.default_int_handler)
     words = [*OPTIONS, f"--image={arguments.image.resolve()}", *(["--long"] * arguments.long), *others]
+    words += [f"--bench={arguments.bench.resolve()}"] if arguments.bench else []
     status = pytest.main([*words, str(CASES)])
     say(f"{'everything passed' if status == 0 else 'not everything passed'} in {time.monotonic() - began_s:.0f} s")
     return 1 if status else 0

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from deploy.device_test.console import Console, relayed
 from deploy.image.commands import output, run
 from deploy.image.layout import partitions
@@ -44,6 +46,7 @@ from hw.sim.stage_kinds import stage_config
 
 RELAY = Path(__file__).resolve().parents[1] / "image" / "relay.py"
 SNAPSHOT = "ready"
+KEPT = "bench.json"
 # Bounds, not expectations: emulated processors on a host that may be busy with anything.
 BOOT_S, ANSWER_S, SURROUNDINGS_S = 600.0, 300.0, 120.0
 BOOTS = 2  # emulation has failed a boot in thirty; a second one is told, and is no secret
@@ -77,6 +80,14 @@ class Started:
     ready_s: float  # of the service, from its start
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """A snapshot is of no use without the ports that the machine was given, and of no other image."""
+
+    image: str
+    ports: tuple[int, ...]
+    started: Started
+
+
 def _type(child: Child, line: str) -> None:
     assert child.process.stdin is not None
     child.process.stdin.write(f"{line}\n".encode())
@@ -88,10 +99,12 @@ class Bench:
 
     def __init__(self, image: Path, folder: Path, tell: Tell, *, provisioned: bool = True) -> None:
         """Raises `CannotBuild`."""
-        self.folder, self.tell = folder, tell
+        self.folder, self.tell, self._image = folder, tell, image
         folder.mkdir(parents=True, exist_ok=True)
         self.key = make_key(folder)
-        self.ssh_port, self.dicom_port, *peers = free_ports(2 + len(NODES))
+        self.started: Started | None = None
+        kept = self._kept()
+        self.ssh_port, self.dicom_port, *peers = kept.ports if kept else free_ports(2 + len(NODES))
         self.peers = dict(zip(NODES, peers, strict=True))
         self.configuration = configuration(
             {"stage_config": stage_config(SimSettings(marked=False))},
@@ -102,8 +115,12 @@ class Bench:
             "specular.toml": self.configuration.encode(),
             "specular-provision.toml": provisioning(self.key).encode(),
         }
-        size = image.stat().st_size + GROWTH_BYTES
-        self.disk = provisioned_disk(image, "amd64", folder, files if provisioned else {}, size)
+        self.disk = folder / "disk.qcow2"
+        if kept:
+            self.started = kept.started
+        else:
+            size = image.stat().st_size + GROWTH_BYTES
+            provisioned_disk(image, "amd64", folder, files if provisioned else {}, size)
         self.settings = self._settings()
         self.machine = VirtualMachine(self.settings, self.key, self.ssh_port)
 
@@ -123,6 +140,17 @@ class Bench:
             disk_cache="unsafe",
             more=INSTRUCTION_CLOCK,
         )
+
+    def _kept(self) -> Kept | None:
+        """Of an earlier run in the same folder, with the same image."""
+        try:
+            kept = msgspec.json.decode((self.folder / KEPT).read_bytes(), type=Kept)
+        except FileNotFoundError:
+            return None
+        return kept if kept.image == self._image_mark() else None
+
+    def _image_mark(self) -> str:
+        return f"{self._image} {self._image.stat().st_mtime_ns}"
 
     # ------------------------------------------------------------------------------------------- from power to READY
 
@@ -150,6 +178,17 @@ class Bench:
             if time.monotonic() > give_up_s:
                 raise MachineError(f"not everything has started within {BOOT_S:.0f} s: {said}")
             time.sleep(1.0)
+
+    def start(self) -> Started:
+        """From power-on to a snapshot, or what an earlier run found then. Raises `MachineError`."""
+        if self.started is None:
+            self.tell(f"booted, all units started, after {self.boot():.1f} s")
+            self.wait_for_console()
+            self.started = self.look()
+            self.tell(f"snapshot made in {self.save():.1f} s")
+            kept = Kept(self._image_mark(), (self.ssh_port, self.dicom_port, *self.peers.values()), self.started)
+            (self.folder / KEPT).write_bytes(msgspec.json.encode(kept))
+        return self.started
 
     def look(self) -> Started:
         """Raises `MachineError`."""

@@ -91,9 +91,7 @@ def record(recording: Recording, chosen: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="specular-vm-") as short:
         bench = Bench(chosen.image.resolve(), Path(short), say)
         try:
-            say(f"booted in {bench.boot():.0f} s")
-            bench.wait_for_console()
-            bench.save()
+            bench.start()
             recording.record(bench, chosen.exams, chosen.synchronous, say)
         finally:
             bench.machine.kill()

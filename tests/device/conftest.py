@@ -18,6 +18,7 @@ from deploy.image.vm import VirtualMachine
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--image", type=Path, required=True)
     parser.addoption("--long", action="store_true")
+    parser.addoption("--bench", type=Path)
 
 
 @pytest.fixture(scope="session")
@@ -48,23 +49,20 @@ def short_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def bench(image: Path, short_folder: Path, tell: Callable[[str], None]) -> Iterator[Bench]:
-    """Booted and READY."""
-    bench = Bench(image, short_folder / "device", tell)
+def bench(
+    request: pytest.FixtureRequest, image: Path, short_folder: Path, tell: Callable[[str], None]
+) -> Iterator[Bench]:
+    bench = Bench(image, request.config.getoption("--bench") or short_folder / "device", tell)
     try:
-        tell(f"booted, all units started, after {bench.boot():.1f} s")
-        bench.wait_for_console()
         yield bench
     finally:
         bench.machine.kill()
 
 
 @pytest.fixture(scope="session")
-def started(bench: Bench, tell: Callable[[str], None]) -> Started:
-    """What was found then; a snapshot is made of it."""
-    found = bench.look()
-    tell(f"snapshot made in {bench.save():.1f} s")
-    return found
+def started(bench: Bench) -> Started:
+    """What was found when everything had started; there is a snapshot of it."""
+    return bench.start()
 
 
 @pytest.fixture
