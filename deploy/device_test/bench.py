@@ -122,7 +122,7 @@ class Bench:
             size = image.stat().st_size + GROWTH_BYTES
             provisioned_disk(image, "amd64", folder, files if provisioned else {}, size)
         self.settings = self._settings()
-        self.machine = VirtualMachine(self.settings, self.key, self.ssh_port)
+        self.machine = VirtualMachine(self.settings, self.key, self.ssh_port, one_login=True)
 
     def _settings(self) -> MachineSettings:
         return MachineSettings(

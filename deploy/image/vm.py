@@ -13,6 +13,7 @@ from deploy.image.machine import MachineSettings, UsbSerial, command
 from deploy.image.qmp import Monitor, MonitorError
 
 POLL_S = 0.2
+COMMAND_S = 300.0  # a bound, not an expectation: emulated processors on a host that may be busy with anything
 SSH_OPTIONS = ("-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
                "-o", "LogLevel=ERROR", "-o", "IdentitiesOnly=yes", "-o", "ConnectTimeout=120")  # fmt: skip
 TERMINAL = re.compile(r"\x1b\[[0-9;?!]*[a-zA-Z]|\x1b[()][A-Z0-9]|\x1b[78=>c]|\r")
@@ -29,10 +30,14 @@ def turned_away(done: subprocess.CompletedProcess[bytes]) -> bool:
 
 
 class VirtualMachine:
-    """One QEMU process. `key` is the private key that its users know."""
+    """One QEMU process. `key` is the private key that its users know.
 
-    def __init__(self, settings: MachineSettings, key: Path, ssh_port: int) -> None:
-        self.settings, self.key, self.ssh_port = settings, key, ssh_port
+    `one_login`: the administrator's commands share a connection (an emulated login takes seconds). Who restarts the
+    machine under it then calls `wait_for_ssh` before the next one.
+    """
+
+    def __init__(self, settings: MachineSettings, key: Path, ssh_port: int, *, one_login: bool = False) -> None:
+        self.settings, self.key, self.ssh_port, self.one_login = settings, key, ssh_port, one_login
         self.monitor = Monitor(settings.monitor)
         self._process: subprocess.Popen[bytes] | None = None
         self._errors = settings.folder / "qemu.log"
@@ -97,7 +102,7 @@ class VirtualMachine:
             self._still(give_up_s, f"{pattern!r} is not on the console after {timeout_s:.0f} s")
 
     def ssh(
-        self, line: str | Sequence[str], *, user: str = "admin", given: bytes = b"", timeout_s: float = 60.0
+        self, line: str | Sequence[str], *, user: str = "admin", given: bytes = b"", timeout_s: float = COMMAND_S
     ) -> subprocess.CompletedProcess[bytes]:
         """A command in the machine, or the console with user="service". Nothing is raised for its exit status."""
         words = [line] if isinstance(line, str) else list(line)
@@ -111,9 +116,27 @@ class VirtualMachine:
             time.sleep(1.0)
 
     def ssh_command(self, user: str) -> list[str]:
-        return ["ssh", "-i", str(self.key), "-p", str(self.ssh_port), *SSH_OPTIONS, f"{user}@127.0.0.1"]
+        shared = ["-o", f"ControlPath={self._login}"] if self.one_login and user == "admin" else []
+        return ["ssh", "-i", str(self.key), "-p", str(self.ssh_port), *SSH_OPTIONS, *shared, f"{user}@127.0.0.1"]
 
-    def run(self, line: str, *, timeout_s: float = 60.0) -> str:
+    @property
+    def _login(self) -> Path:
+        return self.settings.folder / "login"
+
+    def _log_in(self) -> bool:
+        """A connection that stays, for the commands to come."""
+        *words, where = self.ssh_command("admin")
+        nothing = subprocess.DEVNULL
+        command = [*words, "-M", "-N", "-f", where]
+        return subprocess.run(command, stdin=nothing, stdout=nothing, stderr=nothing, check=False).returncode == 0
+
+    def _log_out(self) -> None:
+        if self._login.exists():
+            *words, where = self.ssh_command("admin")
+            subprocess.run([*words, "-O", "exit", where], capture_output=True, check=False)
+            self._login.unlink(missing_ok=True)
+
+    def run(self, line: str, *, timeout_s: float = COMMAND_S) -> str:
         """A command of the administrator that must succeed; what it printed. Raises `MachineError`."""
         done = self.ssh(line, timeout_s=timeout_s)
         if done.returncode:
@@ -123,13 +146,16 @@ class VirtualMachine:
     def wait_for_ssh(self, timeout_s: float) -> float:
         """Seconds until a login succeeded. Raises `MachineError`."""
         began_s = time.monotonic()
+        self._log_out()
         while True:
-            if self.ssh("true", timeout_s=max(20.0, timeout_s)).returncode == 0:
+            succeeded = self._log_in() if self.one_login else self.ssh("true", timeout_s=timeout_s).returncode == 0
+            if succeeded:
                 return time.monotonic() - began_s
             self._still(began_s + timeout_s, f"no login over SSH within {timeout_s:.0f} s")
 
     def save(self, name: str) -> float:
-        """A snapshot in the qcow2 disk, without the converters; seconds it took. The machine goes on."""
+        """A snapshot in the qcow2 disk, without converters and logins; seconds it took. The machine goes on."""
+        self._log_out()
         for serial in self.settings.serials:
             self.unplug(serial)
         began_s = time.monotonic()
@@ -155,6 +181,7 @@ class VirtualMachine:
 
     def kill(self) -> None:
         """As a power cut."""
+        self._log_out()
         if self._process is not None:
             self._process.kill()
             self._process.wait()
