@@ -14,7 +14,7 @@ from typing import Any
 
 from firmware_app.demo.console_link import ConsoleLink
 
-SILENCE_S = 600.0  # emulated processors: one picture's analysis has no word in between
+SILENCE_S = 1800.0  # emulated processors: one picture's analysis has no word in between
 SOCKET = "/run/specular/console.sock"
 # Standard input and output joined to the console's socket: `specular console` of the product, without its words.
 RELAY = f"""\

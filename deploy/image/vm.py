@@ -13,7 +13,7 @@ from deploy.image.machine import MachineSettings, UsbSerial, command
 from deploy.image.qmp import Monitor, MonitorError
 
 POLL_S = 0.2
-COMMAND_S = 300.0  # a bound, not an expectation: emulated processors on a host that may be busy with anything
+COMMAND_S = 600.0  # a bound, not an expectation: emulated processors on a host that may be busy with anything
 SSH_OPTIONS = ("-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
                "-o", "LogLevel=ERROR", "-o", "IdentitiesOnly=yes", "-o", "ConnectTimeout=120")  # fmt: skip
 TERMINAL = re.compile(r"\x1b\[[0-9;?!]*[a-zA-Z]|\x1b[()][A-Z0-9]|\x1b[78=>c]|\r")

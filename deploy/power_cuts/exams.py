@@ -7,7 +7,7 @@ from collections.abc import Callable
 from deploy.power_cuts.operator import Operator
 
 # Bounds, not expectations: emulated processors on a host that may be busy with anything.
-READY_S, SETTLED_S = 600.0, 600.0
+READY_S, SETTLED_S = 1800.0, 1800.0
 EYES = ("R", "L")
 ABANDONED = 4  # every so manieth exam is abandoned, after its first capture
 

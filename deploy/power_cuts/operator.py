@@ -40,7 +40,7 @@ from firmware_app.console.protocol import (
 from firmware_app.model import Event
 
 STATE = PurePosixPath("/var/lib/specular")
-SILENCE_S = 600.0  # emulated processors; a bound, not an expectation
+SILENCE_S = 1800.0  # emulated processors; a bound, not an expectation
 DIGESTS = """\
 import hashlib, sys
 for line in sys.stdin:

@@ -13,7 +13,7 @@ from deploy.image.vm import VirtualMachine
 from firmware_app.demo.confirmation import CALLING_AE_TITLE, Archive, held_instances
 from firmware_app.demo.evidence import wait_until_committed, wait_until_performed
 
-EXAM_S = 900.0
+EXAM_S = 3600.0
 EXAM = ("worklist", "exam start 1", "home", "auto R", "auto L", "results R", "results L", "exam finish")
 
 
