@@ -65,7 +65,9 @@ def started(bench: Bench) -> Started:
     return bench.start()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def machine(bench: Bench, started: Started) -> Iterator[VirtualMachine]:
+    """From the snapshot for each file, whose cases follow each other on it: what they change they change back, but for
+    the last."""
     with bench.case() as machine:
         yield machine
