@@ -81,6 +81,7 @@ def install(product: Path, wheels: Path, architecture: Architecture, tree: Path,
         command += ["--platform", platform]
     run([*command, product, *sorted(wheels.glob("*.whl"))], log)
     _leave_out_what_is_not_needed(site)
+    forget_where_from(site)
     for pattern in NOT_ON_THE_DEVICE:
         for path in sorted(site.glob(pattern)):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
@@ -151,6 +152,15 @@ def needed(installed: dict[str, Wheel], root: str) -> set[str]:
             if requirement.marker is None or requirement.marker.evaluate(marks)
         ]
     return reached
+
+
+def forget_where_from(site: Path) -> None:
+    """pip notes the path of each wheel: the folder that somebody built in, another one on every machine."""
+    for note in sorted(site.glob("*.dist-info/direct_url.json")):
+        record = note.with_name("RECORD")
+        lines = [line for line in record.read_text().splitlines() if not line.partition(",")[0].endswith(note.name)]
+        record.write_text("".join(f"{line}\n" for line in lines))
+        note.unlink()
 
 
 def _leave_out_what_is_not_needed(site: Path) -> None:

@@ -14,7 +14,7 @@ from deploy.image.layout import MIB, disk_bytes, partitions, sfdisk_script
 from deploy.image.sbom import DebianPackage, PythonPackage, bill_of_materials, licences_of, read_packages
 from deploy.image.steps import CannotBuild
 from deploy.image.trimming import MODULE_LIST, module_name, read_needs, wanted_modules
-from deploy.image.wheels import Wheel, needed
+from deploy.image.wheels import Wheel, forget_where_from, needed
 from firmware_app.device.condition import Condition, lines_of, listening_ports, slot_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -159,3 +159,13 @@ def test_the_console_says_what_is_missing() -> None:
     )
     assert any(line.startswith("MISSING: the data partition: /dev/x") for line in lines_of(lost))
     assert "open ports: tcp 22" in lines_of(lost)
+
+
+def test_no_wheel_says_in_which_folder_somebody_built(tmp_path: Path) -> None:
+    folder = tmp_path / "trio-1.dist-info"
+    folder.mkdir()
+    (folder / "direct_url.json").write_text('{"url": "file:///home/somebody/trio.whl"}')
+    (folder / "RECORD").write_text("trio/a.py,sha256=x,1\ntrio-1.dist-info/direct_url.json,sha256=y,2\n")
+    forget_where_from(tmp_path)
+    assert [path.name for path in folder.iterdir()] == ["RECORD"]
+    assert (folder / "RECORD").read_text() == "trio/a.py,sha256=x,1\n"
