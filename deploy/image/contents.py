@@ -30,6 +30,7 @@ PLACES = {
     "sudoers.d": "etc/sudoers.d",
     "nftables": "usr/lib/specular/nftables",
 }
+SECRET_FOLDERS = ("sudoers.d",)  # who may become root is nobody else's to know: as Debian has them
 # Made once, empty: mount points, and files that the data partition lends.
 FOLDERS = ("data", "boot", "usr/share/doc/specular")
 LINKS = {
@@ -145,7 +146,10 @@ def enable(tree: Path, targets: list[str], log: Path) -> None:
 
 
 def _copy(source: str | Path, target: str | Path) -> str:
-    """Owned by root and readable, whatever the umask of who checked it out was."""
+    """Owned by root and readable (or for root alone), whatever the umask of who checked it out was."""
     shutil.copyfile(source, target)
-    Path(target).chmod(0o755 if Path(source).stat().st_mode & 0o100 else 0o644)
+    if Path(target).parent.name in SECRET_FOLDERS:
+        Path(target).chmod(0o440)
+    else:
+        Path(target).chmod(0o755 if Path(source).stat().st_mode & 0o100 else 0o644)
     return str(target)
