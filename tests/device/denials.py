@@ -75,7 +75,9 @@ def outcome_of(tried: Try) -> dict[str, object]:
 
 
 def network(peer: str, others: list[str], own_port: int) -> Iterator[Try]:
-    unit, either = frozenset({errno.EPERM}), frozenset({errno.EPERM, errno.EACCES, errno.EHOSTUNREACH})
+    # The packet filter refuses; the unit's own drops a connection's first packet, so that nobody answers.
+    unit = frozenset({errno.EPERM})
+    either = frozenset({errno.EPERM, errno.EACCES, errno.EHOSTUNREACH, errno.ETIMEDOUT})
     if peer:
         yield Try("network", f"tcp to the configured peer {peer}", lambda: connect(peer), must_work=True)
     for other in others:
@@ -89,8 +91,9 @@ def network(peer: str, others: list[str], own_port: int) -> Iterator[Try]:
 
 
 def interface(peer: str) -> Iterator[Try]:
-    """The peer's address leads over another interface now (probe_unit.py has seen to it)."""
-    yield Try("interface", f"tcp to {peer} over another interface", lambda: connect(peer), by=frozenset({errno.EPERM}))
+    """The peer's address leads over another interface now (probe_unit.py has seen to it), on which nobody would answer:
+    only a datagram tells a denial from silence."""
+    yield Try("interface", f"udp to {peer} over another interface", lambda: send(peer), by=frozenset({errno.EPERM}))
 
 
 def connect(where: str) -> str:
@@ -101,6 +104,8 @@ def connect(where: str) -> str:
             tried.connect((host, int(port)))
         except ConnectionRefusedError:
             return "reached, which refuses the port"
+        except TimeoutError as error:
+            raise OSError(errno.ETIMEDOUT, "no answer") from error
     return "connected"
 
 

@@ -51,6 +51,14 @@ def test_every_denial_of_the_unit(bench: Bench, machine: VirtualMachine, tell: T
     assert rows and not wrong and done.returncode == 0, f"{wrong} {done.stderr.decode()}"
 
 
+def test_without_filter_and_unit_a_stranger_would_answer(machine: VirtualMachine) -> None:
+    """So that no answer, above, is a denial."""
+    script = "import socket; socket.create_connection(('10.0.2.2', 22), timeout=60)"
+    command = f'sudo nft delete table inet specular; python3 -c "{script}"; sudo systemctl reload specular-rules'
+    done = machine.ssh(command)
+    assert b"ConnectionRefusedError" in done.stderr, done.stderr
+
+
 def test_every_open_port_is_one_that_is_explained(machine: VirtualMachine, tell: Tell) -> None:
     rows = [json.loads(line) for line in machine.run(f"sudo {EXPLAIN}", timeout_s=ANSWER_S).splitlines()]
     for row in rows:
