@@ -19,6 +19,10 @@ interface = "eth0"
 [capture]
 burst = 2
 
+[retention]
+min_free_percent = 0
+reserve_mb = 1
+
 [camera]
 kind = "v4l2"
 port = "/dev/video0"
