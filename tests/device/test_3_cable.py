@@ -24,6 +24,7 @@ def test_the_exam_goes_on_after_the_stage_was_away(
         first = ports_of(console.run("status"))
         exam_id = console.run("exam unscheduled CABLE-1 Cable^Test")["exam_id"]
         console.run("home")
+        console.run("eye R")
         console.run("capture R")
 
         around.pull("stage")
@@ -42,6 +43,7 @@ def test_the_exam_goes_on_after_the_stage_was_away(
         tell(f"plugged in: ready after {back_s:.1f} s; it was {first['stage']}, it is {second['stage']}")
 
         console.run("home")
+        console.run("eye L")
         console.run("capture L")
         assert console.run("exam show")["captured"] == ["R", "L"]
         finished = console.run("exam finish")

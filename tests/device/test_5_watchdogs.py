@@ -21,6 +21,7 @@ def test_a_hung_service_is_started_again_and_its_exam_goes_on(
             until(lambda: set(device_states(console.run("status")).values()) == {"ready"}, ANSWER_S, "devices ready")
             exam_id = console.run("exam unscheduled HANG-1 Hang^Test")["exam_id"]
             console.run("home")
+            console.run("eye R")
             console.run("capture R")
         pid = machine.run("systemctl show -P MainPID specular").strip()
         began_s = time.monotonic()
