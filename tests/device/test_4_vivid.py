@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from deploy.device_test.bench import ANSWER_S, Bench, device_states, until
@@ -36,14 +37,23 @@ height_px = {ROWS}
 def test_a_camera_that_comes_later_is_found_and_gives_pictures(
     bench: Bench, machine: VirtualMachine, tell: Callable[[str], None]
 ) -> None:
-    bench.configure(CONFIGURATION)
-    with bench.console() as console:
-        assert device_states(console.run("status"))["camera"] != "ready"
+    stage = re.search(r"^\[stage\]\n(?:.+\n)+", bench.configuration, re.MULTILINE)
+    assert stage is not None
+    bench.configure(f"{CONFIGURATION}\n{stage[0]}")
+    with bench.surroundings("--no-camera"), bench.console() as console:
+
+        def states() -> dict[str, str]:
+            return device_states(console.run("status"))
+
+        until(lambda: states()["stage"] == "ready", ANSWER_S, "the stage ready")
+        assert states()["camera"] != "ready"
         machine.run(f"sudo modprobe {VIVID}")
-        found_s = until(lambda: device_states(console.run("status"))["camera"] == "ready", ANSWER_S, "a camera ready")
+        found_s = until(lambda: states()["camera"] == "ready", ANSWER_S, "a camera ready")
         tell(f"vivid found and ready after {found_s:.1f} s")
         assert machine.run("stat -c %U:%G:%a /dev/video0").strip() == "root:specular:660"
         exam_id = console.run("exam unscheduled VIVID-1 Vivid^Test")["exam_id"]
+        console.run("home")
+        console.run("eye R")
         capture_id = console.run("capture R")["capture_id"]
         # PNG (RFC 2083, 3.2): a signature of 8 bytes, then IHDR with width and height.
         head = machine.ssh(f"sudo head -c 24 /var/lib/specular/exams/{exam_id}/{capture_id}.png").stdout
