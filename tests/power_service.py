@@ -1,10 +1,10 @@
-"""The service as deploy/power-cuts runs it: the product's, with two things that no setting of the product can switch.
+"""The service as power cuts see it: the product's, with two things that no setting of the product can switch.
 
     python tests/power_service.py SYNCHRONOUS MEASURED run --config FILE
 
 SYNCHRONOUS is what SQLite is told whatever the records ask for: FULL as in the product, NORMAL or OFF for the control.
-MEASURED is a file of what the analysis says of the camera's pictures, made before on the host: emulated processors
-take a minute for each, and where the numbers come from is nothing to a disk.
+MEASURED is a file of what the analysis says of pictures as large as the camera's, made before on the host: emulated
+processors take a minute for each, and where the numbers come from is nothing to a disk.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import pickle
 import sqlite3
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,15 +39,17 @@ def relax(mode: str) -> None:
     database._configure = configure_and_relax
 
 
-def measure_as_before(known: dict[str, Measurement]) -> None:
-    """By the checksum of a picture's pixels; what is not known is measured."""
+def measure_as_before(known: Sequence[Measurement]) -> None:
+    """One of those that fit the picture, the same for the same picture; where none fits, it is measured."""
     measure = analysis.measure
 
-    def look_up(pixels: np.ndarray, bits_stored: int, um_per_px: float | None) -> Measurement:
-        found = known.get(digest(pixels.tobytes()))
-        return found if found is not None else measure(pixels, bits_stored, um_per_px)
+    def choose(pixels: np.ndarray, bits_stored: int, um_per_px: float | None) -> Measurement:
+        fitting = [each for each in known if each.mosaic is not None and each.mosaic.labels.shape == pixels.shape]
+        if not fitting:
+            return measure(pixels, bits_stored, um_per_px)
+        return fitting[int(digest(pixels.tobytes()), 16) % len(fitting)]
 
-    analysis.measure = look_up
+    analysis.measure = choose
 
 
 if __name__ == "__main__":

@@ -1,28 +1,36 @@
-"""Record exams in a virtual machine, cut the power at some hundred moments, and look for what was lost.
+"""Record exams on the built image in its virtual machine, cut the power at some hundred moments, look what was lost.
 
-    ./deploy/power-cuts [--states 300] [--exams 10] [--seed 1] [--synchronous NORMAL]
+    ./deploy/power-cuts [--states 300] [--exams 10] [--seed 1] [--synchronous NORMAL] [--image FILE]
 
 Exit status 0: nothing acknowledged was lost, or of the control, NORMAL or OFF, something was; 1: it was not so;
-2: the machine could not be built; 3: the exams in it did not come to their end.
+2: a program or the image is missing; 3: the exams in the machine did not come to their end.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
 import shutil
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from deploy.power_cuts.cut_states import choose_cuts
-from deploy.power_cuts.examination import Examination, Examined
+from deploy.device_test.bench import Bench
+from deploy.image.commands import need
+from deploy.image.qmp import MonitorError
+from deploy.image.steps import CannotBuild
+from deploy.image.vm import MachineError
+from deploy.power_cuts.examination import Examined, examine_recording
 from deploy.power_cuts.file_system import FileSystemError, require_programs
-from deploy.power_cuts.recording import NotRecorded, Recording
+from deploy.power_cuts.operator import Refused
+from deploy.power_cuts.recording import Recording
 from deploy.power_cuts.verdict import failures, is_whole, table
-from deploy.power_cuts.write_log import BadLog, read_write_log
-from deploy.virtual_machine.machine import NO_END, CannotBuild
+from deploy.power_cuts.write_log import BadLog
+from firmware_app.demo.console_link import CommandRefused
+from firmware_app.demo.processes import DemoFailed, signals_as_interrupts
+
+IMAGE = Path(__file__).resolve().parents[2] / "build" / "image" / "amd64" / "disk.img"
+NO_END = 3
 
 
 def say(words: str) -> None:
@@ -40,7 +48,7 @@ def options() -> argparse.Namespace:
         default="FULL",
         help="of the service's database: FULL, the default, as in the product, the others as control",
     )
-    parser.add_argument("--timeout-s", type=float, default=900.0, help="the machine is stopped after so long")
+    parser.add_argument("--image", type=Path, default=IMAGE, metavar="FILE", help="the disk image, not packed")
     parser.add_argument("--recording", type=Path, help="a folder to keep the recording in, or to find it in again")
     return parser.parse_args()
 
@@ -48,25 +56,25 @@ def options() -> argparse.Namespace:
 def main() -> int:
     chosen = options()
     folder = chosen.recording or Path(tempfile.mkdtemp(prefix="specular-power-cuts-"))
-    folder.mkdir(parents=True, exist_ok=True)
     recording = Recording(folder)
     try:
         require_programs()
         began_s = time.monotonic()
         if not recording.is_there:
-            recording.record(chosen.exams, chosen.synchronous, chosen.timeout_s, say)
+            with signals_as_interrupts():
+                record(recording, chosen)
         recorded_s = time.monotonic()
-        examined = examine(recording, chosen.states, chosen.seed)
+        examined = examine_recording(recording, chosen.states, chosen.seed, say)
         ended_s = time.monotonic()
     except (CannotBuild, FileSystemError) as error:
         say(str(error))
         return 2
-    except (NotRecorded, BadLog) as error:
+    except (MachineError, MonitorError, DemoFailed, CommandRefused, Refused, BadLog) as error:
         say(str(error))
         return NO_END
     finally:
         if chosen.recording is None:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
     print(table(examined))
     say(f"recorded in {recorded_s - began_s:.0f} s, examined in {ended_s - recorded_s:.0f} s")
     if len(examined) < chosen.states:
@@ -75,14 +83,18 @@ def main() -> int:
     return verdict(examined, chosen.synchronous)
 
 
-def examine(recording: Recording, states: int, seed: int) -> list[Examined]:
-    log = read_write_log(recording.log.read_bytes())
-    flushes = sum(1 for entry in log.entries if entry.is_flush)
-    examination = Examination(
-        log, bytearray(recording.before.read_bytes()), choose_cuts(log, states, random.Random(seed))
-    )
-    say(f"{len(log.entries)} writes and flushes, {flushes} of them flushes; {len(examination.told)} acknowledgements")
-    return list(examination.run())
+def record(recording: Recording, chosen: argparse.Namespace) -> None:
+    """From a boot of its own."""
+    if not chosen.image.exists():
+        raise CannotBuild(f"{chosen.image} is not here: deploy/build-image amd64")
+    need("qemu-system-x86_64", "qemu-img", "mcopy", "sfdisk")
+    with tempfile.TemporaryDirectory(prefix="specular-vm-") as short:
+        bench = Bench(chosen.image.resolve(), Path(short), say)
+        try:
+            bench.start()
+            recording.record(bench, chosen.exams, chosen.synchronous, say)
+        finally:
+            bench.machine.kill()
 
 
 def verdict(examined: list[Examined], synchronous: str) -> int:

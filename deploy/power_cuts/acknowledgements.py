@@ -1,25 +1,16 @@
-"""What the operator was told, and how it gets into the disk's own log. Pure.
+"""What the operator was told, and where the disk's log was at that moment. Pure.
 
-Behind the file system, on the same disk, lie a few sectors that nobody else uses. Whoever was told something writes it
-there as a marker, past the page cache and without a flush, before anything else. So the log of the disk's writes has
-one order for both: all that stands in markers before a position was told before a power cut there. A marker comes
-after what it tells of, never before: nothing is demanded that had not been promised.
+QEMU counts the log's entries in its super block, and has written an entry and that count before the guest hears that
+its write or flush is done. Whoever reads the count after he was told something has a position: in every power cut there
+or later that must not be lost. The position is never too early: what is demanded had been promised.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator
+import itertools
 from typing import Any
 
 import msgspec
-
-from deploy.power_cuts.write_log import BadLog, WriteLog
-
-MARKER_BYTES = 4096  # a marker fills whole blocks of this size: O_DIRECT asks for it
-MARKERS_MAX_BYTES = 1 << 20
-_MAGIC = b"ACKNOWL\n"
-_HEAD = struct.Struct("<8sII")
 
 
 class ExamBegun(msgspec.Struct, frozen=True, tag=True):
@@ -65,39 +56,25 @@ class StepReported(msgspec.Struct, frozen=True, tag=True):
 
 
 Told = ExamBegun | Captured | Measured | ExamClosed | Stored | Committed | StepReported
-_decoder: msgspec.json.Decoder[Told] = msgspec.json.Decoder(Told)
 
 
-def marker(number: int, told: Told) -> bytes:
-    """Whole blocks to write. `ValueError` if it does not fit in the markers' place."""
-    text = msgspec.json.encode(told)
-    size = _HEAD.size + len(text)
-    if size > MARKERS_MAX_BYTES:
-        raise ValueError(f"a marker of {size} bytes")
-    return _HEAD.pack(_MAGIC, number, len(text)) + text + bytes(-size % MARKER_BYTES)
+class Promise(msgspec.Struct, frozen=True):
+    """Told when the log had `position` entries."""
+
+    position: int
+    told: Told
 
 
-def told_of(block: memoryview | bytes) -> tuple[int, Told]:
-    """Number and content of a marker; `ValueError` if it is none."""
-    if len(block) < _HEAD.size:
-        raise ValueError("not a marker")
-    magic, number, length = _HEAD.unpack_from(block)
-    if magic != _MAGIC or _HEAD.size + length > len(block):
-        raise ValueError("not a marker")
-    return number, _decoder.decode(bytes(block[_HEAD.size : _HEAD.size + length]))
+_decoder = msgspec.json.Decoder(Promise)
 
 
-def told_in(log: WriteLog, markers_at: int) -> Iterator[tuple[int, Told]]:
-    """Position in the log and content of every marker. `BadLog` if one is missing or is no marker."""
-    expected = 0
-    for place, entry in enumerate(log.entries):
-        if entry.first_byte < markers_at or not entry.writes:
-            continue
-        try:
-            number, told = told_of(entry.data)
-        except ValueError as error:
-            raise BadLog(f"entry {place} of the log: {error}") from error
-        if number != expected:
-            raise BadLog(f"entry {place} of the log: marker {number} in the place of marker {expected}")
-        expected += 1
-        yield place, told
+def promise_line(promise: Promise) -> bytes:
+    return msgspec.json.encode(promise) + b"\n"
+
+
+def read_promises(text: bytes) -> list[Promise]:
+    """In the order in which they were made. `ValueError` if a line is none, or they go back in the log."""
+    promises = [_decoder.decode(line) for line in text.splitlines()]
+    if any(later.position < earlier.position for earlier, later in itertools.pairwise(promises)):
+        raise ValueError("the promises are not in the order of the log")
+    return promises

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import tempfile
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -14,19 +15,19 @@ from pathlib import Path
 
 import trio
 
-from deploy.power_cuts.acknowledgements import Told, told_in
-from deploy.power_cuts.cut_states import Cut, Medium, patch_of
+from deploy.power_cuts.acknowledgements import Promise, Told
+from deploy.power_cuts.cut_states import Cut, Medium, choose_cuts, patch_of
 from deploy.power_cuts.file_system import (
-    FILE_SYSTEM_BYTES,
     Corrupt,
     ImageWriter,
     read_folder,
     repair_and_check,
 )
+from deploy.power_cuts.recording import Recording
 from deploy.power_cuts.survivors import Survivors, look
 from deploy.power_cuts.write_log import WriteLog
 
-STATE = "state"  # the service's folder on the data disk
+STATE = "specular"  # the service's folder on the data partition
 AHEAD = 4  # images that wait for a process: 30 MB each
 
 
@@ -41,15 +42,14 @@ class Examined:
 
 
 class Examination:
-    """A recording, and the cuts of it that are looked at."""
+    """A recording of one file system, and the cuts of it that are looked at."""
 
-    def __init__(self, log: WriteLog, before: bytearray, cuts: Sequence[Cut]) -> None:
+    def __init__(self, log: WriteLog, before: bytearray, promises: Sequence[Promise], cuts: Sequence[Cut]) -> None:
         self._log = log
         self._cuts = cuts
         self._before = before
-        marked = list(told_in(log, FILE_SYSTEM_BYTES))
-        self._marked_at = [place for place, _ in marked]
-        self.told = [told for _, told in marked]
+        self._told_at = [promise.position for promise in promises]
+        self.told = [promise.told for promise in promises]
 
     def run(self) -> Iterator[Examined]:
         """Each cut in the order of the log. Raises `FileSystemError`."""
@@ -64,11 +64,19 @@ class Examination:
                 place = Path(folder) / str(number)
                 place.mkdir()
                 writer.write(place / "disk.img", medium.content, medium.advance(cut))
-                told = bisect_left(self._marked_at, cut.position)
+                told = bisect_right(self._told_at, cut.position)
                 waiting.append((cut, told, processes.submit(examine, place, self.told[:told])))
                 while len(waiting) > AHEAD:
                     yield _examined(waiting.pop(0))
             yield from map(_examined, waiting)
+
+
+def examine_recording(recording: Recording, states: int, seed: int, tell: Callable[[str], None]) -> list[Examined]:
+    """So many cuts of it, chosen by `seed`. Raises `BadLog` or `FileSystemError`."""
+    log, before, promises = recording.read()
+    flushes = sum(1 for entry in log.entries if entry.is_flush)
+    tell(f"{len(log.entries)} writes and flushes, {flushes} of them flushes; {len(promises)} acknowledgements")
+    return list(Examination(log, before, promises, choose_cuts(log, states, random.Random(seed))).run())
 
 
 def _examined(waited: tuple[Cut, int, Future[tuple[str, Survivors]]]) -> Examined:

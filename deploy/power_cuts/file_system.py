@@ -1,4 +1,4 @@
-"""The data disk on the host: made, checked and read without a mount, by the programs of e2fsprogs."""
+"""The data partition on the host: checked and read without a mount, by the programs of e2fsprogs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,10 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from deploy.power_cuts.acknowledgements import MARKERS_MAX_BYTES
 from deploy.power_cuts.cut_states import Patch
 
-FILE_SYSTEM_BYTES = 128 << 20
-DISK_BYTES = FILE_SYSTEM_BYTES + MARKERS_MAX_BYTES
 BLOCK_BYTES = 4096
-PROGRAMS = ("mke2fs", "e2fsck", "debugfs")
+PROGRAMS = ("e2fsck", "debugfs")
 _CORRECTED = 1  # e2fsck(8): errors were corrected; 4 and more: they were not
 
 
@@ -34,19 +31,6 @@ def require_programs() -> None:
         raise FileSystemError(
             f"{', '.join(missing)} not here; on Debian: apt install --no-install-recommends e2fsprogs"
         )
-
-
-def make_disk(path: Path) -> None:
-    """An empty ext4 as mke2fs makes it for a device's data partition, and the markers' place behind it.
-
-    Its tables are written at once, not later by the kernel: what the log shows is then the service's doing alone.
-    """
-    with path.open("wb") as file:
-        file.truncate(DISK_BYTES)
-    options = ["-q", "-F", "-t", "ext4", "-b", str(BLOCK_BYTES), "-E", "lazy_itable_init=0,lazy_journal_init=0"]
-    status, said = _run("mke2fs", *options, str(path), str(FILE_SYSTEM_BYTES // BLOCK_BYTES))
-    if status:
-        raise FileSystemError(f"mke2fs: {said}")
 
 
 class ImageWriter:

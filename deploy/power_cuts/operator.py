@@ -1,30 +1,30 @@
-"""The operator at the console, who notes every promise in the disk's own log before reading on."""
+"""The operator at the machine's console, who notes every promise, and where the disk's log was, before reading on."""
 
 from __future__ import annotations
 
 import itertools
-import mmap
-import os
+import shlex
 import socket
+import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from types import TracebackType
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
 
 from deploy.power_cuts.acknowledgements import (
-    MARKERS_MAX_BYTES,
     Captured,
     Committed,
     ExamBegun,
     ExamClosed,
     Measured,
+    Promise,
     StepReported,
     Stored,
     Told,
-    marker,
+    promise_line,
 )
+from deploy.power_cuts.write_log import entry_count
 from firmware_app.console.protocol import (
     REPLY_LINE_MAX_BYTES,
     Answer,
@@ -38,9 +38,14 @@ from firmware_app.console.protocol import (
     encode_request,
 )
 from firmware_app.model import Event
-from firmware_app.records.files import digest
 
-SILENCE_S = 300.0  # emulated processors; a bound, not an expectation
+STATE = PurePosixPath("/var/lib/specular")
+SILENCE_S = 1800.0  # emulated processors; a bound, not an expectation
+DIGESTS = """\
+import hashlib, sys
+for line in sys.stdin:
+    print(hashlib.sha256(open(line.rstrip("\\n"), "rb").read()).hexdigest(), flush=True)
+"""
 
 
 class Refused(Exception):
@@ -48,41 +53,55 @@ class Refused(Exception):
 
 
 class Notes:
-    """The markers on the disk: O_DIRECT, so that each is a write of its own at once, and never a flush."""
+    """Promises, a line each, as the log stands at the moment."""
 
-    def __init__(self, disk: str, at_byte: int) -> None:
-        self._disk = disk
-        self._descriptor = os.open(disk, os.O_WRONLY | os.O_DIRECT)
-        self._at_byte = at_byte
-        self._buffer = mmap.mmap(-1, MARKERS_MAX_BYTES)  # O_DIRECT asks for whole pages
+    def __init__(self, log: Path, promises: Path) -> None:
+        self._log = log
+        self._promises = promises
+        promises.write_bytes(b"")
         self.count = 0
 
-    def __enter__(self) -> Notes:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        os.close(self._descriptor)
-
     def note(self, told: Told) -> None:
-        """On return the disk has it, so the log does."""
-        data = marker(self.count, told)
-        self._buffer[: len(data)] = data
-        with memoryview(self._buffer) as view, view[: len(data)] as block:
-            written = os.pwrite(self._descriptor, block, self._at_byte)
-        if written != len(data):
-            raise OSError(f"{self._disk}: only {written} of the {len(data)} bytes of marker {self.count} were written")
+        with self._promises.open("ab") as file:
+            file.write(promise_line(Promise(entry_count(self._log), told)))
         self.count += 1
+
+
+class MachineFiles:
+    """Checksums of files in the machine, from one program that runs there."""
+
+    def __init__(self, given: IO[bytes], said: IO[bytes]) -> None:
+        self._given, self._said = given, said
+
+    def digest(self, path: PurePosixPath) -> str:
+        """Raises `Refused`."""
+        self._given.write(f"{path}\n".encode())
+        self._given.flush()
+        line = self._said.readline().decode().strip()
+        if not line:
+            raise Refused(f"{path} cannot be read in the machine")
+        return line
+
+
+@contextmanager
+def machine_files(ssh_command: Sequence[str]) -> Iterator[MachineFiles]:
+    """`ssh_command` leads into a shell that may become root."""
+    command = [*ssh_command, f"exec sudo python3 -I -c {shlex.quote(DIGESTS)}"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            yield MachineFiles(process.stdin, process.stdout)
+        finally:
+            process.kill()
 
 
 class Operator:
     """One connection to the console, with the service's events on it."""
 
-    def __init__(self, sock: socket.socket, notes: Notes, state_dir: Path) -> None:
+    def __init__(self, sock: socket.socket, notes: Notes, files: MachineFiles) -> None:
         self._sock = sock
         self._notes = notes
-        self._state_dir = state_dir
+        self._files = files
         self._ids = itertools.count(1)
         self._splitter = LineSplitter(REPLY_LINE_MAX_BYTES)
         self._lines: list[bytes] = []
@@ -99,8 +118,8 @@ class Operator:
 
     def capture(self, eye: str) -> None:
         capture_id = str(self.run(f"capture {eye}")["capture_id"])
-        image = self._state_dir / "exams" / self._exam_id / f"{capture_id}.png"
-        self._notes.note(Captured(self._exam_id, capture_id, digest(image.read_bytes())))
+        image = STATE / "exams" / self._exam_id / f"{capture_id}.png"
+        self._notes.note(Captured(self._exam_id, capture_id, self._files.digest(image)))
         self._captures[eye] = capture_id
 
     def results(self, eye: str) -> int:
@@ -116,8 +135,8 @@ class Operator:
     def finish(self) -> None:
         data = self.run("exam finish")
         instances = tuple(str(each["sop_instance_uid"]) for each in data["instances"])
-        paths = [Path(path) for path in (*data["pictures"], *(each["file"] for each in data["instances"]))]
-        files = {str(path.relative_to(self._state_dir)): digest(path.read_bytes()) for path in paths}
+        paths = [PurePosixPath(path) for path in (*data["pictures"], *(each["file"] for each in data["instances"]))]
+        files = {str(path.relative_to(STATE)): self._files.digest(path) for path in paths}
         self._notes.note(ExamClosed(self._exam_id, instances, files))
 
     def abandon(self) -> None:
@@ -171,11 +190,3 @@ class Operator:
                 raise Refused("the service closed the console")
             self._lines.extend(self._splitter.feed(chunk))
         return self._lines.pop(0)
-
-
-@contextmanager
-def at_the_console(path: Path, notes: Notes, state_dir: Path) -> Iterator[Operator]:
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(SILENCE_S)
-        sock.connect(str(path))
-        yield Operator(sock, notes, state_dir)

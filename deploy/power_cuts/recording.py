@@ -1,80 +1,113 @@
-"""One boot of the machine, with every write and flush of its data disk in a log."""
+"""Exams on the device from its snapshot, with every write and flush of its disk in a log."""
 
 from __future__ import annotations
 
-import shutil
+import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
-from deploy.power_cuts.file_system import make_disk
-from deploy.power_cuts.pictures import pictures
-from deploy.virtual_machine.contents import Contents
-from deploy.virtual_machine.machine import Machine
+from deploy.device_test.bench import ANSWER_S, SNAPSHOT, Bench
+from deploy.image.commands import output, run
+from deploy.image.layout import SECTOR, partitions
+from deploy.image.qmp import Monitor
+from deploy.image.vm import MachineError, VirtualMachine
+from deploy.power_cuts.acknowledgements import Promise, read_promises
+from deploy.power_cuts.exams import perform
+from deploy.power_cuts.measurements import measurements
+from deploy.power_cuts.operator import Notes, Operator, machine_files
+from deploy.power_cuts.write_log import WriteLog, of_partition, read_write_log
 
-CONTENTS = Contents(
-    modules=("virtio_pci", "virtio_blk", "crc32c_generic", "ext4"),
-    packages=(
-        "trio",
-        "numpy",
-        "pydicom",
-        "pynetdicom",
-        "pyserial",
-        "pylibjpeg",
-        "pylibjpeg-openjpeg",
-        "pylibjpeg-rle",
-        "tomli",
-        "msgspec",
-        "structlog",
-        "pillow",
-    ),
-    project=("firmware_app", "hw", "tests", "deploy/virtual_machine", "deploy/power_cuts"),
-    first_program=Path(__file__).parent / "guest.py",
-)
-
-
-class NotRecorded(Exception):
-    """The exams in the machine did not come to their end."""
+SERVICE = Path(__file__).resolve().parents[2] / "tests" / "power_service.py"
+PLACE = "/run/specular-power-cuts"
+DROP_IN = "/run/systemd/system/specular.service.d/60-power-cuts.conf"
+BURST = "\n[capture]\nburst = 2\n"
+CHUNK = 1 << 20
 
 
 class Recording:
-    """Its files: the disk as it was before the boot, and the log."""
+    """Its files: the data partition as it was before, the log of the whole disk, and the promises."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.before = folder / "before.img"
-        self.log = folder / "writes.log"
+        self.before, self.log, self.promises = folder / "before.img", folder / "writes.log", folder / "promises"
+        self.data_start = next(part.start for part in partitions("amd64") if part.name == "data")
 
     @property
     def is_there(self) -> bool:
-        return self.log.exists() and self.before.exists()
+        return self.before.exists() and self.log.exists() and self.promises.exists()
 
-    def record(self, exams: int, synchronous: str, timeout_s: float, tell: Callable[[str], None]) -> None:
-        """Raises `CannotBuild`, `FileSystemError` or `NotRecorded`."""
-        machine = Machine(self.folder, replace(CONTENTS, more=pictures()))
-        tell(machine.built)
-        make_disk(self.before)
-        disk = self.folder / "disk.img"
-        shutil.copyfile(self.before, disk)
+    def record(self, bench: Bench, exams: int, synchronous: str, tell: Callable[[str], None]) -> None:
+        """Raises `MachineError` or `Refused`."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         unfinished = self.folder / "unfinished.log"
         unfinished.write_bytes(b"")
-        status = machine.run(timeout_s, f"specular.exams={exams},{synchronous}", self._devices(disk, unfinished))
-        disk.unlink()
-        machine.remove()
-        if status:
-            raise NotRecorded(f"the exams in the machine ended with {status}")
+        with bench.case(lambda monitor: log_writes(monitor, unfinished)) as machine:
+            stand_in(machine, synchronous)
+            bench.configure(bench.configuration + BURST)
+            notes = Notes(unfinished, self.promises)
+            with (
+                bench.surroundings(),
+                bench.console() as console,
+                machine_files(machine.ssh_command("admin")) as files,
+            ):
+                perform(Operator(console.sock, notes, files), exams, tell)
+            tell(f"{exams} exams and {notes.count} acknowledgements")
+        self._keep_before(bench)
         unfinished.rename(self.log)
 
-    def _devices(self, disk: Path, log: Path) -> list[str]:
-        """A virtio disk with a volatile write cache; its writes and flushes pass the filter.
+    def _keep_before(self, bench: Bench) -> None:
+        """The partition as the snapshot has it; the machine is off."""
+        whole = self.folder / "whole.img"
+        run(["qemu-img", "convert", "-l", f"snapshot.name={SNAPSHOT}", "-O", "raw", bench.disk, whole],
+            self.folder / "recording.log")  # fmt: skip
+        size = data_bytes(whole)
+        with whole.open("rb") as disk, self.before.open("wb") as partition:
+            disk.seek(self.data_start)
+            partition.truncate(size)
+            for at in range(0, size, CHUNK):
+                chunk = disk.read(min(CHUNK, size - at))
+                if chunk.count(0) != len(chunk):
+                    partition.seek(at)
+                    partition.write(chunk)
+        whole.unlink()
 
-        The host's own files are not flushed (no-flush): a flush then is logged at the moment at which the guest asks
-        for it, and no write can slip in between that it would seem to cover.
-        """
-        plain = "driver=file,cache.no-flush=on,filename="
-        return [
-            *("-blockdev", f"{plain}{disk},node-name=disk"),
-            *("-blockdev", f"{plain}{log},node-name=log"),
-            *("-blockdev", "driver=blklogwrites,node-name=logged,file=disk,log=log,log-super-update-interval=1"),
-            *("-device", "virtio-blk-pci,drive=logged,write-cache=on"),
-        ]
+    def read(self) -> tuple[WriteLog, bytearray, list[Promise]]:
+        """The log placed on the partition. Raises `BadLog`."""
+        before = bytearray(self.before.read_bytes())
+        log = of_partition(read_write_log(self.log.read_bytes()), self.data_start, len(before))
+        return log, before, read_promises(self.promises.read_bytes())
+
+
+def data_bytes(disk: Path) -> int:
+    """How large the data partition has grown."""
+    table = json.loads(output(["sfdisk", "--json", disk]))["partitiontable"]
+    return next(int(part["size"]) for part in table["partitions"] if part.get("name") == "data") * SECTOR
+
+
+def log_writes(monitor: Monitor, log: Path) -> None:
+    """From now on, of a machine that stands still: a filter is put between its disk and the file of it.
+
+    The host's own files are not flushed (no-flush; the disk's is unsafe): a flush then is logged at the moment at which
+    the guest asks for it, and no write can slip in between that it would seem to cover.
+    """
+    (disk,) = (each for each in monitor.execute("query-block") if each["device"] == "disk")
+    file = {"node-name": "log", "filename": str(log), "cache": {"no-flush": True}}
+    monitor.execute("blockdev-add", driver="file", **file)
+    below = disk["inserted"]["node-name"]
+    words = {"node-name": "logged", "file": below, "log": "log", "log-super-update-interval": 1}
+    monitor.execute("blockdev-add", driver="blklogwrites", **words)
+    monitor.execute("qom-set", path=disk["qdev"].removesuffix("/virtio-backend"), property="drive", value="logged")
+
+
+def stand_in(machine: VirtualMachine, synchronous: str) -> None:
+    """The same unit, with tests/power_service.py as its program: what no setting of the product can switch."""
+    lines = f"[Service]\nExecStart=\nExecStart=/opt/specular/bin/python3 -I {PLACE}/power_service.py {synchronous} "
+    lines += f"{PLACE}/measured.pickle run --config /etc/specular/specular.toml\n"
+    files = {f"{PLACE}/power_service.py": SERVICE.read_bytes(), f"{PLACE}/measured.pickle": measurements(),
+             DROP_IN: lines.encode()}  # fmt: skip
+    machine.run(f"sudo mkdir -p {PLACE} {DROP_IN.rpartition('/')[0]}")
+    for name, content in files.items():
+        done = machine.ssh(f"sudo tee {name} >/dev/null", given=content, timeout_s=ANSWER_S)
+        if done.returncode:
+            raise MachineError(f"{name} cannot be written: {done.stderr.decode(errors='replace')}")
+    machine.run("sudo systemctl daemon-reload")

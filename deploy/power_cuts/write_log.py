@@ -16,6 +16,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from enum import IntFlag
+from pathlib import Path
 
 MAGIC = 0x6A736677736872
 VERSION = 1
@@ -63,6 +64,30 @@ class Entry:
 class WriteLog:
     sector_bytes: int
     entries: tuple[Entry, ...]
+
+
+def entry_count(log: Path) -> int:
+    """Of a log that is being written: as many entries as its super block says."""
+    with log.open("rb") as file:
+        head = file.read(_SUPER.size)
+    return int(_SUPER.unpack(head)[2]) if len(head) == _SUPER.size else 0
+
+
+def of_partition(log: WriteLog, first_byte: int, byte_count: int) -> WriteLog:
+    """The same entries, placed on the partition; a write beside it writes nothing, and still flushes if it did.
+
+    Raises `BadLog` for a write across its edge.
+    """
+
+    def moved(entry: Entry) -> Entry:
+        start, end = entry.first_byte - first_byte, entry.first_byte - first_byte + entry.byte_count
+        if entry.byte_count == 0 or end <= 0 or start >= byte_count:
+            return Entry(0, 0, entry.flags & Flag.FLUSH, b"")
+        if start < 0 or end > byte_count:
+            raise BadLog(f"a write of {entry.byte_count} bytes at {entry.first_byte} crosses the partition's edge")
+        return Entry(start, entry.byte_count, entry.flags, entry.data)
+
+    return WriteLog(log.sector_bytes, tuple(map(moved, log.entries)))
 
 
 def read_write_log(log: bytes | memoryview) -> WriteLog:

@@ -6,8 +6,8 @@ import re
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -34,7 +34,6 @@ class Contents:
     packages: tuple[str, ...]
     project: tuple[str, ...]
     first_program: Path  # a script of this interpreter
-    more: Mapping[str, bytes] = field(default_factory=dict)  # other files, by their path in the machine
 
 
 def fill(archive: Initramfs, kernel: Kernel, contents: Contents) -> None:
@@ -51,8 +50,6 @@ def fill(archive: Initramfs, kernel: Kernel, contents: Contents) -> None:
         for source in sorted((ROOT / folder).rglob("*")):
             if source.is_file():
                 add_source(archive, source, f"{PROJECT}/{source.relative_to(ROOT)}")
-    for name, data in contents.more.items():
-        archive.add(name, data)
     archive.add("/init", f"#!{interpreter()} -u\n".encode() + contents.first_program.read_bytes(), 0o755)
 
 

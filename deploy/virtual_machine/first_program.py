@@ -30,17 +30,11 @@ def say(words: str) -> None:
     print(f"guest: {words}", flush=True)
 
 
-def mount(kind: str, place: str, source: str = "") -> None:
+def mount(kind: str, place: str) -> None:
     """With the kernel's own defaults. Raises OSError."""
     Path(place).mkdir(parents=True, exist_ok=True)
-    if _LIBC.mount((source or kind).encode(), place.encode(), kind.encode(), 0, None):
+    if _LIBC.mount(kind.encode(), place.encode(), kind.encode(), 0, None):
         raise OSError(ctypes.get_errno(), f"mount {kind} on {place}: {os.strerror(ctypes.get_errno())}")
-
-
-def unmount(place: str) -> None:
-    """Raises OSError."""
-    if _LIBC.umount2(place.encode(), 0):
-        raise OSError(ctypes.get_errno(), f"umount {place}: {os.strerror(ctypes.get_errno())}")
 
 
 def environment() -> dict[str, str]:

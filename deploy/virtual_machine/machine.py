@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.virtual_machine.archive import Initramfs
@@ -16,7 +15,7 @@ from deploy.virtual_machine.contents import ROOT, Contents, fill
 from deploy.virtual_machine.kernel import KernelError, fetch, unpack
 
 QEMU = "qemu-system-x86_64"
-DOWNLOADS = ROOT / "build" / "kernel-bench"  # one kernel package for every bench
+DOWNLOADS = ROOT / "build" / "kernel-bench"
 NO_END = 3
 # Python wants random numbers before there is a /dev: none for its hashes, and a processor that makes some.
 # Nehalem has what numpy needs (x86-64-v2) and, unlike `max`, never faulted under two emulated processors.
@@ -55,12 +54,12 @@ class Machine:
         size_mib = archive.size / 2**20
         self.built = f"{package.name}, modules {', '.join(kernel.modules)}; initramfs of {size_mib:.0f} MiB"
 
-    def run(self, timeout_s: float, kernel_words: str = "", devices: Sequence[str] = ()) -> int:
+    def run(self, timeout_s: float, kernel_words: str = "") -> int:
         """All that it says goes to our output. Returns its first program's status; `NO_END` without one.
 
         `kernel_words` are for the first program, which finds them in /proc/cmdline.
         """
-        command = [QEMU, *MACHINE, *PLAIN, *devices, "-kernel", str(self.image), "-initrd", str(self.initramfs)]
+        command = [QEMU, *MACHINE, *PLAIN, "-kernel", str(self.image), "-initrd", str(self.initramfs)]
         command += ["-append", f"{KERNEL_OPTIONS} {kernel_words}".strip()]
         status = NO_END
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as machine:

@@ -9,32 +9,31 @@ from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from power_log import SECTOR, Made, flush, log_bytes
 from power_service import measure_as_before, relax
 from records_material import CAPTURED, NODE, exam_of, frame_of, instance, uid_of
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from deploy.power_cuts.acknowledgements import (
-    MARKERS_MAX_BYTES,
     Captured,
     Committed,
     ExamBegun,
     ExamClosed,
     Measured,
+    Promise,
     StepReported,
     Stored,
     Told,
-    marker,
-    told_in,
+    promise_line,
+    read_promises,
 )
 from deploy.power_cuts.survivors import Survivors, look
-from deploy.power_cuts.write_log import BadLog, read_write_log
 from firmware_app.dicom.commitment import Judgement
 from firmware_app.endothelium.edits import Remove, Restore
 from firmware_app.endothelium.history import EditRecord, Outcome
-from firmware_app.model import Measurement, Morphometry, Quality
+from firmware_app.model import Measurement, Morphometry, Mosaic, Quality
 from firmware_app.records import database
 from firmware_app.records.files import digest
 from firmware_app.records.mpps import MppsMessage
@@ -91,25 +90,17 @@ def plain(numbers: Morphometry) -> dict[str, object]:
     return dict(json.loads(json.dumps(asdict(numbers))))
 
 
-async def test_all_that_was_told_is_found_by_way_of_the_markers(tmp_path: Path) -> None:
-    told = await an_exam(tmp_path)
-    entries: list[Made] = []
-    for number, each in enumerate(told):
-        block = marker(number, each)
-        entries += [(2000 + number, len(block) // SECTOR, 0, block), flush(), (3, 1, 0, bytes(SECTOR))]
-    read = list(told_in(read_write_log(log_bytes(entries)), 2000 * SECTOR))
-    assert [place for place, _ in read] == [3 * number for number in range(len(told))]
-    assert await look(tmp_path, [each for _, each in read]) == Survivors((), ())
+async def test_all_that_was_told_is_found_by_way_of_its_lines(tmp_path: Path) -> None:
+    promises = [Promise(3 * number, told) for number, told in enumerate(await an_exam(tmp_path))]
+    assert read_promises(b"".join(map(promise_line, promises))) == promises
+    assert await look(tmp_path, [each.told for each in promises]) == Survivors((), ())
 
 
-def test_markers_are_numbered_and_whole() -> None:
-    missing = [(2000, 8, 0, marker(number, Stored("1.2"))) for number in (0, 2)]
-    with pytest.raises(BadLog, match="entry 1 of the log: marker 2 in the place of marker 1"):
-        list(told_in(read_write_log(log_bytes(missing)), 2000 * SECTOR))
-    with pytest.raises(BadLog, match="entry 0 of the log: not a marker"):
-        list(told_in(read_write_log(log_bytes([(2000, 1, 0, bytes(SECTOR))])), 2000 * SECTOR))
-    with pytest.raises(ValueError, match="a marker of"):
-        marker(0, Stored("1" * MARKERS_MAX_BYTES))
+def test_promises_follow_the_log() -> None:
+    lines = [promise_line(Promise(position, Stored("1.2"))) for position in (5, 5, 4)]
+    assert len(read_promises(b"".join(lines[:2]))) == 2
+    with pytest.raises(ValueError, match="not in the order of the log"):
+        read_promises(b"".join(lines))
 
 
 NOT_THERE: list[Told] = [
@@ -197,9 +188,17 @@ def synchronous(folder: Path) -> int:
     return int(row[0])
 
 
-def test_a_picture_that_was_measured_before_is_not_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    known, other = frame_of(1).pixels, frame_of(2).pixels
+def measured_as(pixels: np.ndarray) -> Measurement:
+    labels = np.zeros(pixels.shape, np.int32)
+    mosaic = Mosaic(labels, np.empty(0), np.empty(0, np.int32), np.empty((0, 2)))
+    return replace(MEASUREMENT, mosaic=mosaic)
+
+
+def test_a_picture_of_the_size_of_one_that_was_measured_before_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = frame_of(1).pixels
+    known = [measured_as(picture), replace(measured_as(picture), seconds=2.0)]
     monkeypatch.setattr(analysis, "measure", analysis.measure)
-    measure_as_before({digest(known.tobytes()): MEASUREMENT})
-    assert analysis.measure(known, 8, 0.85) is MEASUREMENT
-    assert analysis.measure(other, 8, 0.85).refusal is not None
+    measure_as_before(known)
+    first = analysis.measure(picture, 8, 0.85)
+    assert first in known and analysis.measure(picture.copy(), 8, 0.85) is first
+    assert analysis.measure(picture[:-1], 8, 0.85).refusal is not None

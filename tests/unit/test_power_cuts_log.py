@@ -12,7 +12,7 @@ from power_log import DISCARD, FLUSH, FUA, MARK, SECTOR, Made, discard, flush, l
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from deploy.power_cuts.cut_states import Cut, Medium, Torn, apply, choose_cuts, intervals
-from deploy.power_cuts.write_log import BadLog, Flag, WriteLog, read_write_log
+from deploy.power_cuts.write_log import BadLog, Flag, WriteLog, entry_count, of_partition, read_write_log
 
 SECTORS = 8
 
@@ -47,6 +47,29 @@ def test_entries_as_they_were_logged() -> None:
         (SECTOR, 2 * SECTOR, Flag.DISCARD, b""),
         (0, SECTOR, Flag.FUA, b"c"),
     ]
+
+
+def test_of_a_partition_every_entry_keeps_its_place_in_the_log() -> None:
+    log = of_partition(log_of(write(1, "a"), write(3, "b", "c"), flush(), write(6, "d", flags=FLUSH), discard(3, 1)),
+                       3 * SECTOR, 2 * SECTOR)  # fmt: skip
+    found = [(entry.first_byte, entry.byte_count, entry.flags, entry.writes) for entry in log.entries]
+    assert found == [
+        (0, 0, Flag.NONE, False),
+        (0, 2 * SECTOR, Flag.NONE, True),
+        (0, 0, Flag.FLUSH, False),
+        (0, 0, Flag.FLUSH, False),
+        (0, SECTOR, Flag.DISCARD, True),
+    ]
+    with pytest.raises(BadLog, match="crosses the partition's edge"):
+        of_partition(log_of(write(2, "a", "b")), 3 * SECTOR, 2 * SECTOR)
+
+
+def test_how_many_entries_a_log_has_while_it_is_written(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"")
+    assert entry_count(log) == 0
+    log.write_bytes(log_bytes([write(0, "a"), flush()]))
+    assert entry_count(log) == 2
 
 
 def test_sectors_of_another_size() -> None:
