@@ -1,6 +1,6 @@
 """Try the built image as a device: every case of tests/device, each from the snapshot of one boot.
 
-    ./deploy/device-test [--image FILE] [--bench DIR] [--long] [PYTEST OPTION ...]
+    ./deploy/device-test [--image FILE] [--bench DIR] [--long] [--busy-host] [PYTEST OPTION ...]
 
 Exit status 0: all passed; 1: something failed; 2: there is no image, or a program is missing.
 """
@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from deploy.image.commands import need
+from deploy.image.machine import BUSY_HOST_HELP
 from deploy.image.steps import CannotBuild
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,6 +39,7 @@ def main() -> int:
     parser.add_argument("--image", type=Path, default=IMAGE, metavar="FILE", help="the disk image, not packed")
     parser.add_argument("--long", action="store_true", help="a sample of tests/io under the image's Python, too")
     parser.add_argument("--bench", type=Path, metavar="DIR", help="keep the booted device there, for the next run")
+    parser.add_argument("--busy-host", action="store_true", help=BUSY_HOST_HELP)
     arguments, others = parser.parse_known_args()
     began_s = time.monotonic()
     try:
@@ -47,7 +49,8 @@ def main() -> int:
         return 2
     for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: no machine is left behind
         signal.signal(number, signal.default_int_handler)
-    words = [*OPTIONS, f"--image={arguments.image.resolve()}", *(["--long"] * arguments.long), *others]
+    words = [*OPTIONS, f"--image={arguments.image.resolve()}", *(["--long"] * arguments.long)]
+    words += [*(["--busy-host"] * arguments.busy_host), *others]
     words += [f"--bench={arguments.bench.resolve()}"] if arguments.bench else []
     status = pytest.main([*words, str(CASES)])
     say(f"{'everything passed' if status == 0 else 'not everything passed'} in {time.monotonic() - began_s:.0f} s")

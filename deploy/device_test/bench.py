@@ -83,7 +83,7 @@ class Started:
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """A snapshot is of no use without the ports that the machine was given, and of no other image."""
+    """A snapshot is of no use without the ports that the machine was given, for another image or another machine."""
 
     image: str
     ports: tuple[int, ...]
@@ -99,9 +99,11 @@ def _type(child: Child, line: str) -> None:
 class Bench:
     """`folder` has a short path: a socket's has at most 107 bytes."""
 
-    def __init__(self, image: Path, folder: Path, tell: Tell, *, provisioned: bool = True) -> None:
-        """Raises `CannotBuild`."""
-        self.folder, self.tell, self._image = folder, tell, image
+    def __init__(
+        self, image: Path, folder: Path, tell: Tell, *, provisioned: bool = True, busy_host: bool = False
+    ) -> None:
+        """Raises `CannotBuild`. `busy_host`: the machine's clock is its own."""
+        self.folder, self.tell, self._image, self._busy_host = folder, tell, image, busy_host
         folder.mkdir(parents=True, exist_ok=True)
         self.key = make_key(folder)
         self.started: Started | None = None
@@ -141,7 +143,7 @@ class Bench:
             relay=(sys.executable, "-I", str(RELAY)),
             # No test outlives this host; and a log of writes has each flush at the moment at which it is asked for.
             disk_cache="unsafe",
-            more=INSTRUCTION_CLOCK,
+            more=INSTRUCTION_CLOCK if self._busy_host else (),
         )
 
     def _kept(self) -> Kept | None:
@@ -153,7 +155,7 @@ class Bench:
         return kept if kept.image == self._image_mark() else None
 
     def _image_mark(self) -> str:
-        return f"{self._image} {self._image.stat().st_mtime_ns}"
+        return f"{self._image} {self._image.stat().st_mtime_ns}{' busy host' * self._busy_host}"
 
     # ------------------------------------------------------------------------------------------- from power to READY
 
@@ -274,6 +276,7 @@ class Bench:
 
     def read(self, name: str) -> bytes:
         """A file of the data partition of the machine, which is off then, without a mount."""
+        self.machine.stop(ANSWER_S)
         self.machine.kill()
         raw = self.folder / "read.img"
         run(["qemu-img", "convert", "-O", "raw", self.disk, raw], self.folder / "disk.log")

@@ -32,13 +32,13 @@ def packages() -> None:
     wheels = FOLDER / f"wheels-{PYTHON}"
     shutil.rmtree(wheels, ignore_errors=True)
     shutil.rmtree(VENV, ignore_errors=True)
-    download(LOCK, AMD64, wheels, log)
+    downloaded = download(LOCK, AMD64, wheels, log)
     command = [sys.executable, "-m", "pip", "install", "--no-index", "--no-deps", "--no-compile"]
     command += ["--target", str(SITE), "--python-version", PYTHON, "--implementation", "cp", "--only-binary=:all:"]
     command += ["--disable-pip-version-check", "--root-user-action=ignore"]
     for platform in AMD64.wheels:
         command += ["--platform", platform]
-    run([*command, *sorted(wheels.glob("*.whl"))], log)
+    run([*command, *sorted(downloaded.glob("*.whl"))], log)
     (VENV / "bin").mkdir()
     (VENV / "bin" / "python3").symlink_to(f"/usr/bin/python{PYTHON}")  # the tree's
     (VENV / "pyvenv.cfg").write_text(PYVENV)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from deploy.device_test.bench import Bench
 from deploy.image.commands import need
+from deploy.image.machine import BUSY_HOST_HELP
 from deploy.image.qmp import MonitorError
 from deploy.image.steps import CannotBuild
 from deploy.image.vm import MachineError
@@ -48,6 +49,7 @@ def options() -> argparse.Namespace:
         default="FULL",
         help="of the service's database: FULL, the default, as in the product, the others as control",
     )
+    parser.add_argument("--busy-host", action="store_true", help=BUSY_HOST_HELP)
     parser.add_argument("--image", type=Path, default=IMAGE, metavar="FILE", help="the disk image, not packed")
     parser.add_argument("--recording", type=Path, help="a folder to keep the recording in, or to find it in again")
     return parser.parse_args()
@@ -89,7 +91,7 @@ def record(recording: Recording, chosen: argparse.Namespace) -> None:
         raise CannotBuild(f"{chosen.image} is not here: deploy/build-image amd64")
     need("qemu-system-x86_64", "qemu-img", "mcopy", "sfdisk")
     with tempfile.TemporaryDirectory(prefix="specular-vm-") as short:
-        bench = Bench(chosen.image.resolve(), Path(short), say)
+        bench = Bench(chosen.image.resolve(), Path(short), say, busy_host=chosen.busy_host)
         try:
             bench.start()
             recording.record(bench, chosen.exams, chosen.synchronous, say)

@@ -6,20 +6,16 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from deploy.device_test.bench import ANSWER_S, SNAPSHOT, Bench
+from deploy.device_test.bench import SNAPSHOT, Bench
+from deploy.device_test.stand_in import stand_in
 from deploy.image.commands import output, run
 from deploy.image.layout import SECTOR, partitions
 from deploy.image.qmp import Monitor
-from deploy.image.vm import MachineError, VirtualMachine
 from deploy.power_cuts.acknowledgements import Promise, read_promises
 from deploy.power_cuts.exams import perform
-from deploy.power_cuts.measurements import measurements
 from deploy.power_cuts.operator import Notes, Operator, machine_files
 from deploy.power_cuts.write_log import WriteLog, of_partition, read_write_log
 
-SERVICE = Path(__file__).resolve().parents[2] / "tests" / "power_service.py"
-PLACE = "/run/specular-power-cuts"
-DROP_IN = "/run/systemd/system/specular.service.d/60-power-cuts.conf"
 BURST = "\n[capture]\nburst = 2\n"
 CHUNK = 1 << 20
 
@@ -97,17 +93,3 @@ def log_writes(monitor: Monitor, log: Path) -> None:
     words = {"node-name": "logged", "file": below, "log": "log", "log-super-update-interval": 1}
     monitor.execute("blockdev-add", driver="blklogwrites", **words)
     monitor.execute("qom-set", path=disk["qdev"].removesuffix("/virtio-backend"), property="drive", value="logged")
-
-
-def stand_in(machine: VirtualMachine, synchronous: str) -> None:
-    """The same unit, with tests/power_service.py as its program: what no setting of the product can switch."""
-    lines = f"[Service]\nExecStart=\nExecStart=/opt/specular/bin/python3 -I {PLACE}/power_service.py {synchronous} "
-    lines += f"{PLACE}/measured.pickle run --config /etc/specular/specular.toml\n"
-    files = {f"{PLACE}/power_service.py": SERVICE.read_bytes(), f"{PLACE}/measured.pickle": measurements(),
-             DROP_IN: lines.encode()}  # fmt: skip
-    machine.run(f"sudo mkdir -p {PLACE} {DROP_IN.rpartition('/')[0]}")
-    for name, content in files.items():
-        done = machine.ssh(f"sudo tee {name} >/dev/null", given=content, timeout_s=ANSWER_S)
-        if done.returncode:
-            raise MachineError(f"{name} cannot be written: {done.stderr.decode(errors='replace')}")
-    machine.run("sudo systemctl daemon-reload")

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.image.commands import need
-from deploy.image.machine import INSTRUCTION_CLOCK
+from deploy.image.machine import BUSY_HOST_HELP, INSTRUCTION_CLOCK
 from deploy.image.qmp import MonitorError
 from deploy.image.signing import signing_keys
 from deploy.image.steps import CannotBuild
@@ -47,6 +47,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--case", choices=names, action="append", help="only these, in their order")
     parser.add_argument("--image", type=Path, default=ROOT / "build" / "image", metavar="DIR", help="what was built")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="keep disk, console and logs here (a short path)")
+    parser.add_argument("--busy-host", action="store_true", help=BUSY_HOST_HELP)
     return parser.parse_args()
 
 
@@ -55,7 +56,7 @@ def main() -> int:
     cases = [case for case in LONG if case.__name__ in chosen.case] if chosen.case else SHORT if chosen.short else LONG
     folder = chosen.folder or Path(tempfile.mkdtemp(prefix="specular-update-"))
     try:
-        test(chosen.image, chosen.architecture, folder, cases)
+        test(chosen, folder, cases)
     except CannotBuild as error:
         say(str(error))
         return 2
@@ -69,8 +70,9 @@ def main() -> int:
     return 0
 
 
-def test(built: Path, architecture: str, folder: Path, cases: Sequence[Case]) -> None:
+def test(chosen: argparse.Namespace, folder: Path, cases: Sequence[Case]) -> None:
     """Raises what `main` turns into an exit status."""
+    built, architecture = chosen.image, chosen.architecture
     if os.geteuid() != 0:
         raise CannotBuild("needs root: the files of a release belong to its users")
     need(QEMU[architecture], "qemu-img", "mcopy", "mksquashfs", "rauc", "openssl")
@@ -85,7 +87,8 @@ def test(built: Path, architecture: str, folder: Path, cases: Sequence[Case]) ->
     others = signing_keys((None, None, None), work / "other-keys", log)
     with signals_as_interrupts(), virtual_device(image.resolve(), architecture, folder) as device:
         machine = device.machine
-        machine.settings = dataclasses.replace(machine.settings, more=INSTRUCTION_CLOCK)
+        if chosen.busy_host:
+            machine.settings = dataclasses.replace(machine.settings, more=INSTRUCTION_CLOCK)
         bench = Bench(machine, Device(machine), bundles, others, say)
         began_s = time.monotonic()
         machine.start()

@@ -19,6 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--image", type=Path, required=True)
     parser.addoption("--long", action="store_true")
     parser.addoption("--bench", type=Path)
+    parser.addoption("--busy-host", action="store_true")
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +30,11 @@ def image(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture(scope="session")
 def is_long(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--long"))
+
+
+@pytest.fixture(scope="session")
+def busy_host(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--busy-host"))
 
 
 @pytest.fixture(scope="session")
@@ -50,9 +56,10 @@ def short_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def bench(
-    request: pytest.FixtureRequest, image: Path, short_folder: Path, tell: Callable[[str], None]
+    request: pytest.FixtureRequest, image: Path, short_folder: Path, busy_host: bool, tell: Callable[[str], None]
 ) -> Iterator[Bench]:
-    bench = Bench(image, request.config.getoption("--bench") or short_folder / "device", tell)
+    folder = request.config.getoption("--bench") or short_folder / "device"
+    bench = Bench(image, folder, tell, busy_host=busy_host)
     try:
         yield bench
     finally:

@@ -63,11 +63,13 @@ def write_unit(arguments: list[str], more: list[str]) -> None:
     drop_ins = RUNTIME / f"{PROBE}.d"
     shutil.rmtree(drop_ins, ignore_errors=True)
     drop_ins.mkdir(parents=True)
-    shutil.copyfile(shown("FragmentPath"), RUNTIME / PROBE)
+    # Its sockets are the running service's: nothing is handed over twice.
+    unit = Path(shown("FragmentPath")).read_text().splitlines(keepends=True)
+    (RUNTIME / PROBE).write_text("".join(line for line in unit if not line.startswith("Sockets=")))
     for path in shown("DropInPaths").split():
         shutil.copyfile(path, drop_ins / Path(path).name)
     words = " ".join(f'"{word}"' for word in arguments)
-    lines = ["[Unit]", "ConditionPathExists=", "[Service]", "Type=oneshot", "WatchdogSec=0", "Restart=no", "Sockets="]
+    lines = ["[Unit]", "ConditionPathExists=", "[Service]", "Type=oneshot", "WatchdogSec=0", "Restart=no"]
     lines += ["ExecStart=", f"ExecStart={PYTHON} -I {FOLDER}/denials.py {words}"]
     lines += [f"StandardOutput=truncate:{FOLDER}/said", "StandardError=journal"]
     (drop_ins / "zz-probe.conf").write_text("\n".join([*lines, *more]) + "\n")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from deploy.device_test.bench import ANSWER_S, Bench, device_states, ports_of, until
+from deploy.device_test.stand_in import stand_in
 from deploy.image.vm import VirtualMachine
 from firmware_app.demo.console_link import CommandRefused
 from firmware_app.demo.evidence import wait_until_committed
@@ -15,6 +16,8 @@ from firmware_app.demo.evidence import wait_until_committed
 def test_the_exam_goes_on_after_the_stage_was_away(
     bench: Bench, machine: VirtualMachine, tell: Callable[[str], None]
 ) -> None:
+    stand_in(machine)
+    bench.configure(bench.configuration)
     with bench.surroundings() as around, bench.console() as console:
 
         def states() -> dict[str, str]:

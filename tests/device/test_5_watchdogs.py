@@ -6,16 +6,19 @@ import time
 from collections.abc import Callable
 
 from deploy.device_test.bench import ANSWER_S, BOOT_S, Bench, device_states, until
+from deploy.device_test.stand_in import stand_in
 from deploy.image.vm import VirtualMachine
 
 Tell = Callable[[str], None]
 WATCHDOG_S = 900.0  # its 20 s are the machine's, which is emulated
-IDENTITY = "cat /etc/machine-id /data/ssh/ssh_host_ed25519_key.pub"
+IDENTITY = "sudo cat /etc/machine-id /data/ssh/ssh_host_ed25519_key.pub"
 
 
 def test_a_hung_service_is_started_again_and_its_exam_goes_on(
     bench: Bench, machine: VirtualMachine, tell: Tell
 ) -> None:
+    stand_in(machine)
+    bench.configure(bench.configuration)
     with bench.surroundings():
         with bench.console() as console:
             until(lambda: set(device_states(console.run("status")).values()) == {"ready"}, ANSWER_S, "devices ready")

@@ -29,8 +29,8 @@ text = "profile = 'specular'"
 
 
 @pytest.fixture
-def new_device(image: Path, short_folder: Path, tell: Tell) -> Iterator[Bench]:
-    bench = Bench(image, short_folder / "new", tell, provisioned=False)
+def new_device(image: Path, short_folder: Path, busy_host: bool, tell: Tell) -> Iterator[Bench]:
+    bench = Bench(image, short_folder / "new", tell, provisioned=False, busy_host=busy_host)
     try:
         yield bench
     finally:

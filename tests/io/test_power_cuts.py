@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from power_service import measure_as_before, relax
 from records_material import CAPTURED, NODE, exam_of, frame_of, instance, uid_of
+from stand_in_service import measure_as_before, relax
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 

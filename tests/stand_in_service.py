@@ -1,6 +1,6 @@
-"""The service as power cuts see it: the product's, with two things that no setting of the product can switch.
+"""The service where its numbers do not matter: the product's, with two things that none of its settings can switch.
 
-    python tests/power_service.py SYNCHRONOUS MEASURED run --config FILE
+    python tests/stand_in_service.py SYNCHRONOUS MEASURED run --config FILE
 
 SYNCHRONOUS is what SQLite is told whatever the records ask for: FULL as in the product, NORMAL or OFF for the control.
 MEASURED is a file of what the analysis says of pictures as large as the camera's, made before on the host: emulated
