@@ -40,6 +40,14 @@ pip_install() {
     die "pip could not install what is needed: $(grep '^ERROR' "$setup_log" | tail -1) (everything it said: $setup_log)"
 }
 
+# What sudo made in somebody's checkout is that person's: the next command may be without it.
+give_back() {
+    [[ $(id -u) == 0 && -n ${SUDO_UID:-} && $(stat -c %u "$root") == "$SUDO_UID" ]] || return 0
+    mkdir -p "$root/build"
+    chown "$SUDO_UID:$SUDO_GID" "$root/build"
+    chown -hR "$SUDO_UID:$SUDO_GID" "$venv"
+}
+
 # prepare LOCK: afterwards .venv holds exactly the pinned packages of LOCK and this project itself.
 prepare() {
     local lock=$1 stamp=$venv/$1.stamp wanted
@@ -54,6 +62,7 @@ prepare() {
         pip_install --no-deps --no-build-isolation --editable "$root"
         printf '%s\n' "$root" >"$venv/specular-root"
         printf '%s\n' "$wanted" >"$stamp"
+        give_back
     fi
     exec 9<&-
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -27,6 +28,7 @@ from firmware_app import __version__
 from firmware_app.demo.processes import signals_as_interrupts
 
 ROOT = Path(__file__).resolve().parents[2]
+RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~-]{0,40}")
 PROGRAMS = ("git", "mmdebstrap", "mksquashfs", "mke2fs", "sfdisk", "mformat", "openssl", "rauc", "bmaptool", "zstd")
 
 
@@ -34,7 +36,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="deploy/build-image", description=__doc__.splitlines()[0])
     parser.add_argument("architecture", choices=sorted(ARCHITECTURES))
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "image", metavar="DIR")
-    parser.add_argument("--release", default=__version__, metavar="TEXT", help=f"default: {__version__}, the product's")
+    parser.add_argument(
+        "--release",
+        type=release_name,
+        default=__version__,
+        metavar="TEXT",
+        help=f"default: {__version__}, the product's",
+    )
     parser.add_argument("--keyring", type=Path, metavar="FILE", help="PEM: whose updates the device takes")
     parser.add_argument("--key", type=Path, metavar="FILE", help="PEM: signs the bundle")
     parser.add_argument("--cert", type=Path, metavar="FILE", help="PEM: of that key, vouched for by the keyring")
@@ -55,6 +63,13 @@ def main() -> int:
         return 130
     say(f"{architecture.debian} built in {time.monotonic() - began_s:.0f} s")
     return 0
+
+
+def release_name(text: str) -> str:
+    """Part of file names, and what RAUC compares: letters, digits, and . + ~ - between them."""
+    if not RELEASE.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not like 1.2.0 or 1.2.0~rc1")
+    return text
 
 
 def prepare(architecture: Architecture) -> None:
