@@ -19,7 +19,7 @@ from deploy.update_test.device import Device, NotAsPromised, Records
 from deploy.update_test.releases import Bundles, damaged
 
 OLDER = "0.0.9"  # than the oldest that the image allows (deploy/image/updates.py)
-MIGRATED, BROKEN, NO_INIT, HANGS = "0.2.0", "0.3.0", "0.4.0", "0.5.0"
+MIGRATED, BROKEN, NO_INIT, HANGS, DIES = "0.2.0", "0.3.0", "0.4.0", "0.5.0", "0.6.0"
 EXAM = ("home", "exam unscheduled U1 Kept^Through^Updates", "eye R", "capture R", "exam finish")
 COPYING_S = 120.0
 FALL_BACK_S = 1800.0
@@ -150,8 +150,13 @@ def _words_until(process: subprocess.Popen[bytes], wanted: str, timeout_s: float
     return next(line for line in said.decode(errors="replace").splitlines() if wanted in line)
 
 
+def dies(bench: Bench) -> None:
+    """A release that cannot start: three attempts, each ended by the kernel; the release before is back by itself."""
+    _falls_back(bench, DIES, releases.dies_at_init, "it did not start")
+
+
 def not_bootable(bench: Bench) -> None:
-    """A release without an init: three attempts, and the release before is back by itself."""
+    """A release without an init: the initramfs waits in a shell until the hardware watchdog bites."""
     _falls_back(bench, NO_INIT, releases.has_no_init, "it did not start")
 
 
@@ -254,8 +259,8 @@ def back_by_hand(bench: Bench) -> None:
 
 
 Case = Callable[[Bench], None]
-SHORT: tuple[Case, ...] = (an_exam_before, refused, damaged_payload, not_bootable, kept)
+SHORT: tuple[Case, ...] = (an_exam_before, refused, damaged_payload, dies, kept)
 LONG: tuple[Case, ...] = (
-    an_exam_before, refused, damaged_payload, interrupted, not_bootable, migrates_and_crashes, kept, back_by_hand,
+    an_exam_before, refused, damaged_payload, interrupted, dies, not_bootable, migrates_and_crashes, kept, back_by_hand,
     hangs,
 )  # fmt: skip

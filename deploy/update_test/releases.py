@@ -36,6 +36,7 @@ async def _run_of_a_broken_release(self: WorkingOrder) -> None:
 WorkingOrder.run = _run_of_a_broken_release  # type: ignore[method-assign]
 """
 HANGING_INIT = "#!/bin/sh\nexec sleep 1000000\n"
+DYING_INIT = "#!/bin/sh\nexit 1\n"
 
 IMAGE_VERSION = re.compile(r"^IMAGE_VERSION=.*$", re.MULTILINE)
 Change = Callable[[Path], None]
@@ -73,9 +74,19 @@ def has_no_init(tree: Path) -> None:
 
 def hangs_at_init(tree: Path) -> None:
     """Nothing goes on and nothing fails: only the hardware watchdog ends this."""
-    (tree / "usr/sbin/init").unlink()
-    (tree / "usr/sbin/init").write_text(HANGING_INIT)
-    (tree / "usr/sbin/init").chmod(0o755)
+    _another_init(tree, HANGING_INIT)
+
+
+def dies_at_init(tree: Path) -> None:
+    """The kernel panics, and starts the machine again by itself."""
+    _another_init(tree, DYING_INIT)
+
+
+def _another_init(tree: Path, script: str) -> None:
+    init = tree / "usr/sbin/init"
+    init.unlink()
+    init.write_text(script)
+    init.chmod(0o755)
 
 
 def replace(path: Path, text: str) -> None:
