@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
 
+from deploy.image.__main__ import release_name
 from deploy.image.architecture import ARCHITECTURES
 from deploy.image.base import PACKAGE_LIST, wanted
 from deploy.image.contents import placed_files
@@ -189,3 +191,14 @@ def test_no_wheel_says_in_which_folder_somebody_built(tmp_path: Path) -> None:
     forget_where_from(tmp_path)
     assert [path.name for path in folder.iterdir()] == ["RECORD"]
     assert (folder / "RECORD").read_text() == "trio/a.py,sha256=x,1\n"
+
+
+@pytest.mark.parametrize("name", ["0.1.0", "1.2.0~rc1", "2026.11+site-3"])
+def test_a_releases_name(name: str) -> None:
+    assert release_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "../0.1.0", "a/b", "-1", "0.1 0", "1" * 42])
+def test_what_is_no_releases_name(name: str) -> None:
+    with pytest.raises(ArgumentTypeError, match="is not like"):
+        release_name(name)

@@ -50,6 +50,11 @@ def test_the_service_hears_of_new_devices_and_may_open_no_other_kind_of_socket()
     assert directives(SYSTEMD / "specular-uevents.socket", "Socket")["ListenNetlink"] == ["kobject-uevent 1"]
 
 
+def test_what_is_handed_over_never_waits() -> None:
+    """systemd has the same open sockets: the flag is theirs too, and a second program started with them changes it."""
+    assert directives(UNIT)["NonBlocking"] == ["yes"]
+
+
 def test_the_console_is_for_its_group_and_nobody_else() -> None:
     console = directives(SYSTEMD / "specular-console.socket", "Socket")
     assert console["SocketMode"] == ["0660"] and console["SocketGroup"] == ["specular-console"]
