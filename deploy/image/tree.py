@@ -54,6 +54,7 @@ class Tree:
         (modules,) = (self.folder / "usr/lib/modules").iterdir()
         run_inside(self.folder, ["depmod", modules.name], self.log)
         self._initramfs_configuration(modules)
+        self._same_dates()
         run_inside(
             self.folder,
             ["mkinitramfs", "-o", "/boot/initrd.img", modules.name],
@@ -74,6 +75,11 @@ class Tree:
         present = {trimming.module_name(str(path)) for path in modules.rglob("*.ko*")}
         lines = [line for line in (target / "modules").read_text().splitlines() if not line.startswith("#")]
         (target / "modules").write_text("".join(f"{line}\n" for line in lines if line in present))
+
+    def _same_dates(self) -> None:
+        """mkinitramfs only takes back dates that are later: what a package made when it was set up has the build's."""
+        for path in (self.folder, *self.folder.rglob("*")):
+            os.utime(path, (self.epoch, self.epoch), follow_symlinks=False)
 
     def install(self, inputs: Inputs) -> None:
         contents.install(inputs.repository, self.folder, self.architecture, self.log)
