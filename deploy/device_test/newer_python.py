@@ -29,16 +29,14 @@ def packages() -> None:
     if stamp.exists() and stamp.read_text() == digest:
         return
     log = FOLDER / "packages.log"
-    wheels = FOLDER / f"wheels-{PYTHON}"
-    shutil.rmtree(wheels, ignore_errors=True)
     shutil.rmtree(VENV, ignore_errors=True)
-    downloaded = download(LOCK, AMD64, wheels, log)
+    wheels = download(LOCK, AMD64, FOLDER, log)
     command = [sys.executable, "-m", "pip", "install", "--no-index", "--no-deps", "--no-compile"]
     command += ["--target", str(SITE), "--python-version", PYTHON, "--implementation", "cp", "--only-binary=:all:"]
     command += ["--disable-pip-version-check", "--root-user-action=ignore"]
     for platform in AMD64.wheels:
         command += ["--platform", platform]
-    run([*command, *sorted(downloaded.glob("*.whl"))], log)
+    run([*command, *sorted(wheels.glob("*.whl"))], log)
     (VENV / "bin").mkdir()
     (VENV / "bin" / "python3").symlink_to(f"/usr/bin/python{PYTHON}")  # the tree's
     (VENV / "pyvenv.cfg").write_text(PYVENV)

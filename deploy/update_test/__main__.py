@@ -1,6 +1,6 @@
 """Updates of the built image in a virtual machine, each case with its time.
 
-    ./deploy/update-test amd64|arm64 [--short] [--case NAME ...] [--folder DIR]
+    ./deploy/update-test amd64|arm64 [--short] [--case NAME ...] [--busy-host] [--folder DIR]
 
 Exit status: 0 all is as promised; 1 something is not; 2 the machine could not be made.
 """

@@ -46,6 +46,7 @@ SETTLED = 200  # exams after which memory must not grow
 FROM_WORKLIST, PRINTED, TOGETHER = 25, 50, 10
 PATIENCE_S = 120.0
 POLL_S = 0.01
+INBOUND = ".Inbound.run"  # the task of an association with our own port
 
 
 @dataclass(frozen=True)
@@ -175,6 +176,8 @@ def soaked(
             if number % TOGETHER == 0:
                 wait_until("nothing under way", service, lambda: is_at_rest(link))
             if number % look_every == 0 or number == TOGETHER:
+                # The archive's last report is taken before its association is released.
+                wait_until("the archive's associations to end", service, lambda: not has_inbound(service))
                 time.sleep(rest_s)
                 rested_s += rest_s
                 looks.append(look_at(service, number))
@@ -216,14 +219,12 @@ def wait_until(what: str, service: subprocess.Popen[bytes], holds: Callable[[], 
 
 
 def look_at(service: subprocess.Popen[bytes], exams: int) -> Look:
-    assert service.stdout is not None
     sizes = {}
     for line in Path(f"/proc/{service.pid}/smaps_rollup").read_text().splitlines()[1:]:
         name, value = line.split(":")
         sizes[name] = int(value.split()[0])
     # After the sizes: the list of its objects is memory too, 0.7 MiB, and up to 3 with what then lies free.
-    service.send_signal(signal.SIGUSR1)
-    said = json.loads(service.stdout.readline())
+    said = ask(service)
     return Look(
         exams,
         sizes["Anonymous"],
@@ -234,6 +235,18 @@ def look_at(service: subprocess.Popen[bytes], exams: int) -> Look:
         said["threads"],
         said["objects"],
     )
+
+
+def ask(service: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """What soaked_service.py says of itself."""
+    assert service.stdout is not None
+    service.send_signal(signal.SIGUSR1)
+    said: dict[str, Any] = json.loads(service.stdout.readline())
+    return said
+
+
+def has_inbound(service: subprocess.Popen[bytes]) -> bool:
+    return any(name.endswith(INBOUND) for name in ask(service)["tasks"])
 
 
 def descriptors_of(pid: int) -> Counter[str]:
