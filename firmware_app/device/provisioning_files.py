@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 import tempfile
 from codecs import BOM_UTF8
 from pathlib import Path
 
 from firmware_app.config import ConfigError, load_config
+from firmware_app.device.durable_file import write_durably
 from firmware_app.device.provisioning import (
     FILE_MAX_BYTES,
     TLS_FILE_MAX_BYTES,
@@ -23,7 +22,6 @@ from firmware_app.device.provisioning import (
 )
 
 STAMP = "provisioned"  # written last: with it everything else is there
-OWNER = "specular"
 
 
 def read_bounded(path: Path, bound: int) -> bytes:
@@ -54,7 +52,7 @@ def take(file: Path, data: Path) -> bool:
     stamp = {STAMP: Written(f"{file.name} sha256:{digest}\n".encode())}
     for name, written in (files_of(provision, configuration, tls) | stamp).items():
         try:
-            write_whole(etc / name, written)
+            write_durably(etc / name, written.content, secret=written.secret)
         except OSError as error:  # a data partition that is full, or read-only after an error
             raise ProvisionError([f"{etc / name}: cannot be written: {error.strerror or error}"]) from error
     return True
@@ -86,23 +84,3 @@ def configuration_problems(configuration: bytes, name: str, provision: Provision
     if config.network.interface != provision.network.interface:
         return [f'network.interface: "{provision.network.interface}", but in {name} it is "{config.network.interface}"']
     return []
-
-
-def write_whole(path: Path, written: Written) -> None:
-    """Under its name only when all of it is on the disk: a power cut leaves the old one or the new one."""
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.new")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(written.content)
-        if os.geteuid() == 0 and written.secret:
-            shutil.chown(unfinished, "root", OWNER)
-        os.fchmod(file.fileno(), 0o640 if written.secret else 0o644)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

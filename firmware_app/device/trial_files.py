@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from configparser import ConfigParser
 from configparser import Error as ManifestError
 from pathlib import Path
 
 import msgspec
 
+from firmware_app.device.durable_file import flush_folder, write_durably
 from firmware_app.device.trial import Trial
-from firmware_app.services.whole_files import written_whole
 
 TRIAL, NEWS = "trial.json", "news"
 FILE_MAX_BYTES = 16 << 10
@@ -34,15 +33,15 @@ class TrialFiles:
     def write(self, trial: Trial | None) -> None:
         """Raises `OSError`."""
         if trial is None:
-            self.trial.unlink(missing_ok=True)
+            if self.trial.parent.is_dir():
+                self.trial.unlink(missing_ok=True)
+                flush_folder(self.trial.parent)
         else:
-            self._write(self.trial, msgspec.json.encode(trial) + b"\n")
-        self._sync_folder()
+            write_durably(self.trial, msgspec.json.encode(trial) + b"\n")
 
     def tell(self, news: str) -> None:
         """Raises `OSError`."""
-        self._write(self.news, news.encode() + b"\n")
-        self._sync_folder()
+        write_durably(self.news, news.encode() + b"\n")
 
     def told(self) -> str:
         """ "" where nothing was ever installed."""
@@ -51,22 +50,6 @@ class TrialFiles:
                 return file.read(FILE_MAX_BYTES).decode(errors="replace").strip()
         except OSError:
             return ""
-
-    def _write(self, path: Path, content: bytes) -> None:
-        path.parent.mkdir(mode=0o755, exist_ok=True)
-        with written_whole(path) as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-
-    def _sync_folder(self) -> None:
-        if not self.trial.parent.is_dir():
-            return
-        folder = os.open(self.trial.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def bundle_version(mounted: Path) -> str:
