@@ -114,7 +114,10 @@ class Camera(Protocol):
     async def configure(self, *, bits_stored: int, exposure_us: int | None = None) -> None: ...
 
     def frames(self) -> AsyncGenerator[Frame, None]:
-        """The latest frame, again and again; one begun before the call is never yielded. Close it with `aclosing`."""
+        """The latest frame, again and again; one begun before the call is never yielded. Close it with `aclosing`.
+
+        `Deadline` where none comes for longer than the camera's own interval or exposure and two seconds.
+        """
         ...
 
     async def wait_lost(self) -> str:

@@ -27,7 +27,7 @@ End = Literal["", "finished", "abandoned"]
 RETAKE, ABANDON = 0.06, 0.05  # shares of the captures, of the exams
 ASK_AGAIN_S, LOOK_S = 2.0, 0.03
 SLOW_ATTEMPTS = 4
-TOO_SLOW = (" frames in ", " within ")
+TOO_SLOW = ("no frame for ", " within ")
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""How far a stage goes by itself: never out of the place in which an eye can be."""
+"""How far a stage goes by itself: never out of the place in which an eye can be. And how frames are waited for."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from typing import Any, cast
 import msgspec
 import pytest
 import trio
+import trio.testing
+from direct_instrument import DirectCamera, DirectStage
 
 from firmware_app.config.schema import CaptureConfig
 from firmware_app.endothelium.reflex_geometry import ReflexGeometry
 from firmware_app.model import Eye, Position
 from firmware_app.services.contrast import scan_for_focus
-from firmware_app.services.eyepiece import REACH_UM, Eyepiece
+from firmware_app.services.eyepiece import REACH_UM, Eyepiece, next_frames
 from firmware_app.services.focus import PASSES
 from hw.abc import Stage
 from hw.errors import Refused
+from hw.sim.eye import SimulatedHead
+from hw.sim.instrument import SimSettings
 
 NOMINAL = Position(-82_000.0, -20_000.0, -20_000.0)
 
@@ -67,3 +71,11 @@ def test_no_range_that_can_be_configured_leads_out_of_that_reach() -> None:
     assert msgspec.convert({"focus_range_um": farthest}, CaptureConfig).focus_range_um + beyond <= REACH_UM[2]
     with pytest.raises(msgspec.ValidationError, match="focus_range_um"):
         msgspec.convert({"focus_range_um": farthest + 1}, CaptureConfig)
+
+
+async def test_a_camera_may_take_its_time_over_an_exposure(autojump_clock: trio.testing.MockClock) -> None:
+    """How long is too long the driver knows, from the exposure: it ends the stream with `Deadline`."""
+    slow = DirectCamera(SimulatedHead(1), DirectStage(SimSettings(), NOMINAL), frames_per_s=0.4, rows=64)
+    frames = await next_frames(slow, 2)
+    assert [frame.sequence for frame in frames] == [0, 1]
+    assert trio.current_time() >= 5.0
