@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-WIDTHS = (16, 32, 48, 64)
+WIDTHS = (20, 40, 80, 128)
 INPUTS, OUTPUTS = 2, 4
 
 

@@ -29,7 +29,7 @@ from deploy.training.tissue import Image, Raster, Tissue, lay, smooth_noise
 SPACINGS_PX = (13.0, 31.0)
 BORDER_SIGMA_PX = 1.3  # of the border's truth
 SEEN = 0.85  # structure over noise at which half of the observers would still count the cells
-GUESSED = 0.4  # at which they would still guess where the borders run: the network is to guess there too
+GUESSED = 0.3  # at which they would still guess where the borders run: the network is to guess there too
 SEEN_SLOPE = 5.0
 
 

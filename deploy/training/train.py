@@ -23,11 +23,14 @@ from torch import nn
 from deploy.training.bank import INPUT_STEPS, TRUTH_STEPS, Bank
 from deploy.training.network import CellNetwork, folded
 from deploy.training.tissue import load_tissues
+from deploy.training.widening import continue_from
 
 LOSS_WEIGHTS = {"border": 1.0, "depth": 0.6, "trust": 0.5, "guttae": 0.25}
 Story = dict[str, Any]
 
 AVERAGING = 0.998  # the weights that are kept are a running mean of the last five hundred steps
+PICTURES_AT_START = 240
+START_BATCH = 64  # pictures of which the batch normalisation takes its first means and deviations
 STRETCH_STEPS = 1000  # of training, between which pictures are painted
 PICTURES_PER_STRETCH = 2400  # of 8000 that a stretch takes: each is seen three or four times, turned and mirrored
 
@@ -43,7 +46,7 @@ def main() -> int:
     parser.add_argument("--tissues", type=int, default=320)
     parser.add_argument("--capacity", type=int, default=9000, help="pictures in the bank at a time")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--start", type=Path, help="a checkpoint to go on from")
+    parser.add_argument("--start", type=Path, help="weights (.npz) to go on from, of this network or of a narrower one")
     arguments = parser.parse_args()
     train(arguments)
     return 0
@@ -60,9 +63,11 @@ def train(arguments: argparse.Namespace) -> None:
     network = CellNetwork()
     before: list[Story] = []
     if arguments.start:
-        checkpoint = torch.load(arguments.start, weights_only=True)
-        network.load_state_dict(checkpoint["network"])
-        before = checkpoint["stages"]
+        with np.load(arguments.start) as stored:
+            arrays = dict(stored)
+        before = json.loads(bytes(arrays["story"]))["stages"]
+        bank.paint(PICTURES_AT_START, tissues, arguments.seed, arguments.threads)
+        continue_from(network, arrays, draw_batch(bank, rng, START_BATCH)[0], rng)
     network = network.to(memory_format=torch.channels_last)
     averaged = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=running_mean(), use_buffers=True)
     optimiser = torch.optim.AdamW(network.parameters(), lr=arguments.rate, weight_decay=1e-4)
@@ -147,9 +152,8 @@ def story_of(arguments: argparse.Namespace, step: int, losses: dict[str, float])
 
 
 def keep(network: nn.Module, arguments: argparse.Namespace, stages: list[Story]) -> None:
-    """A checkpoint to go on from, and the weights in half precision with the story of their making, stage by stage."""
+    """The weights in half precision, with the story of their making. A later stage can go on from them."""
     assert isinstance(network, CellNetwork)
-    torch.save({"network": network.state_dict(), "stages": stages}, arguments.folder / "checkpoint.pt")
     arrays = {name: array.astype(np.float16) for name, array in folded(network).items()}
     arrays["story"] = np.frombuffer(json.dumps({"stages": stages}).encode(), np.uint8)
     np.savez_compressed(arguments.out, **arrays)

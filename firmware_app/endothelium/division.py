@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from firmware_app.endothelium.edge import along_edge
 from firmware_app.endothelium.filters import BoolImage, FloatImage, box_mean, narrow_gaussian
 from firmware_app.endothelium.mosaic import untouched_by_edge, whole_regions
 from firmware_app.endothelium.network import Answer, Weights, answer_both_ways
 from firmware_app.endothelium.network_input import network_input
 from firmware_app.endothelium.parameters import Parameters
 from firmware_app.endothelium.resample import resized
-from firmware_app.endothelium.watershed import Graph, Labels, basins, merge_by_depth
+from firmware_app.endothelium.watershed import Graph, Labels, basins, graph, merge_by_depth, redrawn
 
 TRAINED_SPACING_PX = 20.0
 
@@ -59,7 +60,12 @@ def divide(image: FloatImage, spacing_px: float, weights: Weights, parameters: P
     # The strip between a cell and the image's edge is what is left of a cell. Taken for a shallow basin it would join
     # that cell across its border, and the cell would be lost to the edge.
     cut = ~untouched_by_edge(pools)
-    labels, network = merge_by_depth(pools, height, parameters.basin_depth, said.border, cut)
+    labels, _ = merge_by_depth(pools, height, parameters.basin_depth, said.border, cut)
+    # What smooths away false basins also moves ridges, towards the side that falls off more slowly, as does the depth,
+    # which rises more steeply in a small cell. The border alone says best where it is.
+    height = said.border - np.float32(parameters.placing_depth) * said.depth
+    labels = redrawn(labels, height)
+    network = graph(labels, height, said.border)
     count = int(labels.max(initial=0)) + 1
     flat = labels.ravel()
     area = np.bincount(flat, minlength=count).astype(np.float64)
@@ -68,20 +74,29 @@ def divide(image: FloatImage, spacing_px: float, weights: Weights, parameters: P
     def mean(values: FloatImage) -> npt.NDArray[np.float64]:
         return np.asarray(np.bincount(flat, values.ravel(), count) / np.maximum(area, 1))
 
-    length = np.maximum(per_region(network, network.length_px, count), 1e-9)
+    edge = along_edge(labels, said.border, parameters.edge_seen_min)
+    length = np.maximum(per_region(network, network.length_px, count) + edge.length_px, 1e-9)
     clear = network.length_px * (network.mean_height >= parameters.side_seen_min)
+    edge_clear = edge.length_px * (edge.mean_border >= parameters.side_seen_min)
     return Division(
         spacing_px=spacing_px,
         labels=labels,
         region=(said.trust > parameters.trust_min) & ~guttae & usable,
         guttae=guttae & usable,
         network=network,
-        whole=whole_regions(labels, away_from_unusable(usable, parameters.field_margin_rel * spacing_px)),
+        whole=whole_regions(
+            labels,
+            away_from_unusable(usable, parameters.field_margin_rel * spacing_px),
+            edge.closed,
+        ),
         area_px=area,
         trust=mean(said.trust),
         covered=mean(guttae.astype(np.float32)),
-        evidence=per_region(network, network.length_px * network.mean_height, count) / length,
-        outline_seen=per_region(network, clear, count) / length,
+        evidence=(
+            per_region(network, network.length_px * network.mean_height, count) + edge.length_px * edge.mean_border
+        )
+        / length,
+        outline_seen=(per_region(network, clear, count) + edge_clear) / length,
     )
 
 

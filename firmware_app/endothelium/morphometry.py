@@ -32,7 +32,7 @@ def morphometry(
     per_cell = mean if mean_area_px is None else mean_area_px
     ringed = mosaic.sides[mosaic.sides > 0]
     sides = count_by_sides(ringed)
-    is_hex_known = ringed.size >= parameters.ringed_cells_min
+    is_hex_known = ringed.size >= parameters.hex_cells_min
     factor = None if um_per_px is None else um_per_px**2
     density = None if factor is None else 1e6 / (per_cell * factor)
     return Morphometry(
@@ -83,6 +83,6 @@ def _warnings(n: int, ringed: int, parameters: Parameters) -> tuple[str, ...]:
     warnings = []
     if n < parameters.cells_for_confidence:
         warnings.append(f"only {n} cells: fewer than {parameters.cells_for_confidence}, low confidence")
-    if ringed < parameters.ringed_cells_min:
+    if ringed < parameters.hex_cells_min:
         warnings.append(f"only {ringed} cells with a complete ring of neighbours: HEX is not given")
     return tuple(warnings)

@@ -19,9 +19,15 @@ def untouched_by_edge(labels: Labels) -> npt.NDArray[np.bool_]:
     return untouched
 
 
-def whole_regions(labels: Labels, usable: BoolImage) -> npt.NDArray[np.bool_]:
-    """By label (index 0 unused): True where the region is cut neither by the image's edge nor by unusable pixels."""
-    whole = untouched_by_edge(labels)
+def whole_regions(
+    labels: Labels, usable: BoolImage, closed_at_edge: npt.NDArray[np.bool_] | None = None
+) -> npt.NDArray[np.bool_]:
+    """By label (index 0 unused): True where the region is cut neither by the image's edge nor by unusable pixels.
+
+    A region at the edge is cut unless it is `closed_at_edge` (by label): its border can be seen to run along the edge.
+    """
+    whole = untouched_by_edge(labels) if closed_at_edge is None else closed_at_edge.copy()
+    whole[0] = False
     whole[labels[~usable]] = False
     return whole
 
@@ -38,7 +44,7 @@ def build_mosaic(
     """The kept regions, renumbered 1..n, with area, centroid and number of sides (0: ring not complete).
 
     `labels` (rows, columns) int32; `keep` by label, index 0 False; a label without a pixel is no region. Where `labels`
-    leave nothing out and no kept region touches the edge, their graph, if there is one, gives the sides at once.
+    leave nothing out, their graph, if there is one, gives the sides at once. At the image's edge no ring is complete.
     """
     keep = keep & (np.bincount(labels.ravel(), minlength=keep.size) > 0)
     number = np.cumsum(keep).astype(np.int32) * keep.astype(np.int32)
@@ -53,6 +59,7 @@ def build_mosaic(
         sides = count_sides(cells, n, side_length_min_px)
     else:
         sides = sides_of(network, number, side_length_min_px)
+        sides[~untouched_by_edge(cells)[1:]] = 0
     return Mosaic(cells, area, sides, centroid, region, guttae)
 
 

@@ -6,6 +6,7 @@ be exact: the cells found tell the true spacing, and a second look at that scale
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,24 +35,44 @@ def best_division(
     parameters: Parameters,
 ) -> Found:
     """The division that is worth most of those that the candidates lead to. At least one candidate."""
+    return best_look(
+        lambda spacing_px: look_at(image, spacing_px, weights, parameters), candidates_px, limits_px, parameters
+    )
+
+
+def best_look(
+    look: Callable[[float], Found],
+    candidates_px: tuple[float, ...],
+    limits_px: tuple[float, float],
+    parameters: Parameters,
+) -> Found:
+    """What `look` finds at a spacing, where the search from the candidates leads it and it is worth most."""
     best: Found | None = None
     looked_at: list[float] = []
     for candidate_px in candidates_px:
         spacing_px: float | None = candidate_px
-        reach = parameters.network_reach
+        apart = parameters.network_reach
         while spacing_px is not None and len(looked_at) < parameters.looks_max:
-            if any(max(spacing_px / other, other / spacing_px) < reach for other in looked_at):
+            if any(ratio(spacing_px, other_px) < apart for other_px in looked_at):
                 break
             looked_at.append(spacing_px)
-            found = look_at(image, spacing_px, weights, parameters)
+            found = look(spacing_px)
             if best is None or found.worth > best.worth:
                 best = found
-            spacing_px = spacing_of(found, limits_px, parameters)
-            reach = parameters.spacing_tolerance
+            told_px = spacing_of(found, limits_px, parameters)
+            if told_px is not None and ratio(told_px, spacing_px) < parameters.spacing_tolerance:
+                break
+            # What another look saw at about this scale, from a worse guess, does not stand in the way of a good one.
+            spacing_px, apart = told_px, parameters.spacing_same
         if best is not None and best.worth >= parameters.convincing:
             break
     assert best is not None
     return best
+
+
+def ratio(one_px: float, other_px: float) -> float:
+    """Of two spacings, at least 1."""
+    return max(one_px / other_px, other_px / one_px)
 
 
 def look_at(image: FloatImage, spacing_px: float, weights: Weights, parameters: Parameters) -> Found:

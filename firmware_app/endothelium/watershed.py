@@ -33,22 +33,33 @@ def pairs(shape: tuple[int, ...], dr: int, dc: int) -> tuple[tuple[slice, slice]
 
 def basins(height: FloatImage) -> Labels:
     """Label the catchment basin of every pixel, 1..n in the order of their bottoms' indices."""
-    key = ordered(height)
-    lowest = key.copy()
-    for dr, dc in _NEIGHBOURS:
-        here, there = pairs(height.shape, dr, dc)
-        np.minimum(lowest[here], key[there], out=lowest[here])
-    root = (lowest & 0xFFFFFFFF).ravel()
-    while True:
-        jumped = root[root]
-        if np.array_equal(jumped, root):
-            break
-        root = jumped
+    root = bottoms(height)
     is_bottom = np.zeros(height.size, bool)
     is_bottom[root] = True
     number = np.cumsum(is_bottom, dtype=np.int32)
     labels: Labels = number[root].reshape(height.shape)
     return labels
+
+
+def redrawn(labels: Labels, height: FloatImage) -> Labels:
+    """The same regions with their borders along the ridges of another `height`: each pixel gets the label of the place
+    to which it runs down there."""
+    return labels.ravel()[bottoms(height)].reshape(labels.shape)
+
+
+def bottoms(height: FloatImage) -> npt.NDArray[np.int64]:
+    """By flat index of a pixel: the flat index of the pixel at the bottom to which it runs down."""
+    key = ordered(height)
+    lowest = key.copy()
+    for dr, dc in _NEIGHBOURS:
+        here, there = pairs(height.shape, dr, dc)
+        np.minimum(lowest[here], key[there], out=lowest[here])
+    root: npt.NDArray[np.int64] = (lowest & 0xFFFFFFFF).ravel()
+    while True:
+        jumped = root[root]
+        if np.array_equal(jumped, root):
+            return root
+        root = jumped
 
 
 def ordered(height: FloatImage) -> npt.NDArray[np.int64]:

@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -91,6 +91,9 @@ def judged_ours(task: Task, truth: Known, measurement: Measurement, seconds: flo
     found = None
     if truth.guttae is not None:
         found = dice(np.zeros_like(truth.guttae) if mosaic.guttae is None else mosaic.guttae, truth.guttae)
+    errors = errors_of(mosaic.labels.astype(np.uint16).astype(np.int32), truth, task.side_px)
+    if numbers.hex_percent is None:  # too few complete rings: HEX is not given, and so not judged
+        errors = replace(errors, hex_points=None)
     return Judged(
         asked.set_name,
         asked.image,
@@ -98,7 +101,7 @@ def judged_ours(task: Task, truth: Known, measurement: Measurement, seconds: flo
         OURS,
         True,
         seconds,
-        errors_of(mosaic.labels.astype(np.uint16).astype(np.int32), truth, task.side_px),
+        errors,
         numbers.n,
         grade,
         "; ".join(numbers.warnings),

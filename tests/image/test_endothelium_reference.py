@@ -6,7 +6,7 @@ same way; the limits are a little wider than what all of them reach.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,10 +34,10 @@ class Limits:
 
 
 LIMITS = {
-    "gavet": Limits(1.2, 1.3, 3.0, 0.96, 90),
-    "confoscan52": Limits(1.7, 2.0, 5.0, 0.935, 90),
-    "cwru": Limits(3.3, 4.0, 8.5, 0.87, 80),
-    "alizarine": Limits(0.6, 1.6, 1.3, 0.99, 100),
+    "gavet": Limits(0.9, 1.2, 2.5, 0.975, 90),
+    "confoscan52": Limits(1.8, 2.0, 5.0, 0.945, 90),
+    "cwru": Limits(3.0, 3.5, 8.0, 0.87, 80),
+    "alizarine": Limits(0.5, 1.8, 1.5, 0.99, 100),
 }
 EVERY = {"gavet": 1, "confoscan52": 2, "cwru": 1, "alizarine": 3}
 WORST_ECD_PERCENT = 8.0  # of any single image of these sets
@@ -65,6 +65,8 @@ def judged(asked: Asked) -> table.Judged:
         errors = against_dots(labels, truth.figures.area_px, truth.patch)
     else:
         errors = table.NO_ERRORS
+    if measurement.morphometry is not None and measurement.morphometry.hex_percent is None:
+        errors = replace(errors, hex_points=None)
     return table.Judged(row.set_name, row.image, row.kind, row.method, True, 0.0, errors)
 
 

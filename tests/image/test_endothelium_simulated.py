@@ -94,7 +94,9 @@ def test_the_labels_alone_reproduce_the_numbers() -> None:
     assert measurement.morphometry.cd_per_mm2 == pytest.approx(1e6 / (area.mean() * UM_PER_PX**2))
     assert measurement.morphometry.cv_percent == pytest.approx(100 * area.std() / area.mean())
     edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-    assert not edge.any()
+    at_edge = np.unique(edge[edge > 0])
+    assert at_edge.size < 0.03 * area.size, "the borders of a few cells run along the edge by chance"
+    assert not measurement.mosaic.sides[at_edge - 1].any()
 
 
 def partly_hazy(pixels: Pixels, blur_px: float) -> Pixels:

@@ -131,7 +131,8 @@ def test_a_capture_out_of_focus_is_placed_and_the_sharp_one_is_asked() -> None:
     judged = judge(panorama, shots)
     assert None not in [source.place_px for source in panorama.sources]
     assert len(set(judged.found)) == len(judged.found)
-    assert panorama.sources[1].cells < 0.25 * min(panorama.sources[0].cells, panorama.sources[2].cells)
+    # it is left with what the edges of the sharp ones cut
+    assert panorama.sources[1].cells < 0.3 * min(panorama.sources[0].cells, panorama.sources[2].cells)
 
 
 def test_captures_with_too_few_cells_for_a_number_have_one_together() -> None:

@@ -117,8 +117,8 @@ def test_few_cells_are_said_to_be_few() -> None:
     labels = bricks(7, 7)
     mosaic = build_mosaic(labels, whole_regions(labels, np.ones(labels.shape, bool)), 0.6)
     assert mosaic.n < 75
-    assert morphometry(mosaic, None, Parameters(cells_for_confidence=mosaic.n, ringed_cells_min=0)).warnings == ()
-    warnings = morphometry(mosaic, None, Parameters(ringed_cells_min=0)).warnings
+    assert morphometry(mosaic, None, Parameters(cells_for_confidence=mosaic.n, hex_cells_min=0)).warnings == ()
+    warnings = morphometry(mosaic, None, Parameters(hex_cells_min=0)).warnings
     assert warnings == (f"only {mosaic.n} cells: fewer than 75, low confidence",)
 
 
@@ -126,7 +126,7 @@ def test_no_hex_from_a_handful_of_rings() -> None:
     labels = bricks(5, 5)
     mosaic = build_mosaic(labels, whole_regions(labels, np.ones(labels.shape, bool)), 0.6)
     numbers = morphometry(mosaic, None, Parameters())
-    assert 0 < numbers.n_complete_ring < 12
+    assert 0 < numbers.n_complete_ring < Parameters().hex_cells_min
     assert numbers.hex_percent is None
     assert any("HEX" in warning for warning in numbers.warnings)
     assert numbers.hex_interval is None

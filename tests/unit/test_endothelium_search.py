@@ -16,7 +16,7 @@ from firmware_app.endothelium.division import Division
 from firmware_app.endothelium.filters import FloatImage
 from firmware_app.endothelium.network import shipped_weights
 from firmware_app.endothelium.parameters import Parameters
-from firmware_app.endothelium.search import Found, best_division, look_at, spacing_of
+from firmware_app.endothelium.search import Found, best_division, best_look, look_at, spacing_of
 
 LIMITS_PX = (8.0, 85.0)
 PARAMETERS = Parameters()
@@ -187,6 +187,39 @@ def test_a_candidate_that_shows_nothing_is_followed_by_the_next() -> None:
     candidates = (4 * true_spacing_px(), true_spacing_px())
     found = best_division(image, candidates, LIMITS_PX, shipped_weights(), PARAMETERS)
     assert found.division.spacing_px == pytest.approx(true_spacing_px(), rel=PARAMETERS.spacing_tolerance - 1)
+
+
+def told(spacing_px: float, worth: float) -> Found:
+    """Cells that tell this spacing."""
+    return replace(found_cells([1.1 * (spacing_px / PARAMETERS.spacing_to_root_area) ** 2] * 9), worth=worth)
+
+
+def looked_at(answers: dict[float, Found], *candidates_px: float) -> list[float]:
+    """The spacings at which the search looks, of a picture that gives the answer of the nearest of these spacings."""
+    asked: list[float] = []
+
+    def look(spacing_px: float) -> Found:
+        asked.append(round(spacing_px, 1))
+        return answers[min(answers, key=lambda known: abs(known - spacing_px))]
+
+    best_look(look, candidates_px, LIMITS_PX, PARAMETERS)
+    return asked
+
+
+def test_a_poor_look_at_about_the_true_scale_does_not_stand_in_the_way_of_a_good_one() -> None:
+    """specular385/72268: too fine, far too coarse, still too coarse; a fifth of its cells were joined then."""
+    answers = {17.0: told(53.0, 0.05), 29.5: told(19.8, 0.2), 53.0: told(29.5, 0.1), 19.8: told(20.0, 0.4)}
+    assert looked_at(answers, 17.0) == [17.0, 53.0, 29.5, 19.8]
+
+
+def test_looks_that_send_each_other_back_and_forth_end() -> None:
+    assert looked_at({20.0: told(30.0, 0.1), 30.0: told(20.0, 0.1)}, 20.0) == [20.0, 30.0]
+    assert looked_at({20.0: told(30.0, 0.1), 30.0: told(21.0, 0.1)}, 20.0) == [20.0, 30.0]
+
+
+def test_where_one_look_saw_nothing_no_other_candidate_looks() -> None:
+    answers = {20.0: told(20.0, 0.1), 25.0: told(25.0, 0.2), 40.0: told(40.0, 0.1)}
+    assert looked_at(answers, 20.0, 25.0, 40.0) == [20.0, 40.0]
 
 
 def test_no_more_looks_than_allowed() -> None:

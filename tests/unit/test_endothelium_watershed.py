@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware_app.endothelium.watershed import Graph, basins, graph, merge_by_depth, renumbered
+from firmware_app.endothelium.watershed import Graph, basins, graph, merge_by_depth, redrawn, renumbered
 
 NEIGHBOURS = [(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1) if (r, c) != (0, 0)]
 
@@ -115,6 +115,14 @@ def test_a_basin_that_the_edge_cuts_is_as_deep_as_any() -> None:
     cut = np.array([False, False, True, False])
     assert merge_by_depth(labels, height, 1.0, cut=cut)[0].max() == 3
     assert merge_by_depth(labels, height, 4.0, cut=cut)[0].max() == 2
+
+
+def test_the_regions_of_one_height_are_redrawn_along_the_ridges_of_another() -> None:
+    blurred = np.array([[0, 2, 3, 2, 1, 0]], np.float32)
+    sharp = np.array([[0, 0, 1, 2, 5, 0]], np.float32)
+    labels = basins(blurred)
+    assert labels.tolist() == [[1, 1, 1, 2, 2, 2]]
+    assert redrawn(labels, sharp).tolist() == [[1, 1, 1, 1, 2, 2]]
 
 
 def test_graph_counts_a_straight_border_and_its_lowest_pass() -> None:
