@@ -20,8 +20,8 @@ from firmware_app.endothelium.measure import measure
 from firmware_app.report.review import draw_review
 
 OUT = Path("deploy/training/hard_cases")
-SIDE_PX = 320
-SHOWN_COLUMNS = 230  # an upright picture has its cells beside it, not below
+SIDE_PX = 400
+SHOWN_COLUMNS = 300  # an upright picture has its cells beside it, not below
 SEED = 5
 PICTURES_MAX = 4000
 
@@ -56,7 +56,7 @@ def main() -> int:
     OUT.mkdir(exist_ok=True)
     missing = dict(CASES)
     for _ in range(PICTURES_MAX):
-        raster = lay(tissues[rng.integers(len(tissues))], rng, SIDE_PX, float(rng.uniform(16, 46)))
+        raster = lay(tissues[rng.integers(len(tissues))], rng, SIDE_PX, float(rng.uniform(16, 30)))
         scene = picture(raster, rng)
         kind = next((name for name, fits in missing.items() if fits(scene, raster)), None)
         if kind is not None:
