@@ -24,7 +24,7 @@ class Division:
     """Every pixel given to a region 1..n. The last arrays are indexed by label, index 0 unused.
 
     `trust`, `covered` (by guttae) and `evidence` (of its borders) of a region are means, 0..1; `outline_seen` is the
-    share of its outline in borders to a neighbour that are seen clearly.
+    share of its outline in borders to a neighbour, or along the image's edge, that are seen clearly.
     """
 
     spacing_px: float

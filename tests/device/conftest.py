@@ -72,9 +72,8 @@ def started(bench: Bench) -> Started:
     return bench.start()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def machine(bench: Bench, started: Started) -> Iterator[VirtualMachine]:
-    """From the snapshot for each file, whose cases follow each other on it: what they change they change back, but for
-    the last."""
+    """From the snapshot, for each case."""
     with bench.case() as machine:
         yield machine
